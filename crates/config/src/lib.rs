@@ -1,0 +1,1 @@
+//! From raw file to validated configuration.

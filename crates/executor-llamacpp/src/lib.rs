@@ -1,0 +1,1 @@
+//! The llama.cpp engine: the fast one on CPUs.

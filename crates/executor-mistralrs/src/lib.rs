@@ -1,0 +1,1 @@
+//! The mistral.rs engine: the default, made for GPUs.

@@ -1,0 +1,81 @@
+//! What an engine must do.
+
+use hostler_protocol::{ChatMessage, ModelDescription, TokenId};
+
+use crate::{Sequence, TextError, TokenSink, TokenStream, token_channel};
+
+/// A loaded model, ready to generate.
+///
+/// Dropping it stops the engine and frees the model; sequences that still run
+/// end with [`hostler_protocol::ErrorCode::EngineFailed`].
+pub trait ModelExecutor: Send + Sync + 'static {
+    /// What it is, and how it may be driven.
+    fn description(&self) -> &ModelDescription;
+
+    /// Its tokenizer and chat template.
+    fn text(&self) -> &dyn TextCodec;
+
+    /// Hands a sequence to the engine and returns at once.
+    ///
+    /// Everything that happens to it goes to `sink`, refusals included: an empty
+    /// prompt, a token outside the vocabulary, a prompt that with `max_tokens`
+    /// exceeds the context. The engine asks [`TokenSink::stop_requested`] at
+    /// least once a decode step and then ends the sequence. A caller keeps at
+    /// most `description().driving.max_sequences` sequences in flight; what is
+    /// beyond that waits inside the engine, or fails with `Overloaded`.
+    fn start(&self, sequence: Sequence, sink: TokenSink);
+
+    /// How far the engine has come: what a watchdog needs to tell a slow engine
+    /// from a hung or dead one.
+    fn progress(&self) -> Progress;
+
+    /// [`ModelExecutor::start`] with a stream of its own: dropping the stream
+    /// cancels the sequence.
+    fn generate(&self, sequence: Sequence) -> TokenStream {
+        let (sink, stream) = token_channel(&sequence, None);
+        self.start(sequence, sink);
+        stream
+    }
+}
+
+/// What an engine says of its own life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether the engine can still run anything. Once false, it stays false.
+    pub alive: bool,
+    /// Steps done since it was loaded, prefill chunks and decode steps alike.
+    pub steps: u64,
+}
+
+/// A model's tokenizer and chat template. Cheap to call from any thread, and
+/// never waits for the engine.
+pub trait TextCodec: Send + Sync {
+    /// Text to tokens. `add_special` adds what the model expects around a text
+    /// (a beginning-of-sequence token, say); special tokens written out in the
+    /// text are recognised.
+    ///
+    /// # Errors
+    /// [`TextError::Tokenize`].
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TextError>;
+
+    /// Tokens to text. Special tokens are left out; bytes that are not UTF-8
+    /// become U+FFFD.
+    ///
+    /// # Errors
+    /// [`TextError::UnknownToken`].
+    fn decode(&self, tokens: &[TokenId]) -> Result<String, TextError>;
+
+    /// One token as it stands in the vocabulary, as bytes, special tokens too:
+    /// what log probabilities are labelled with.
+    ///
+    /// # Errors
+    /// [`TextError::UnknownToken`].
+    fn piece(&self, token: TokenId) -> Result<Vec<u8>, TextError>;
+
+    /// Lays a conversation out as the model was trained to read it, up to where
+    /// the assistant speaks. Encode the result with `add_special = false`.
+    ///
+    /// # Errors
+    /// [`TextError::NoChatTemplate`], or [`TextError::Template`].
+    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError>;
+}

@@ -1,0 +1,18 @@
+//! The `ModelExecutor` trait: the boundary between Hostler and its engines.
+//!
+//! This crate knows no real engine. It defines what an engine must do
+//! ([`ModelExecutor`], [`TextCodec`]), how tokens leave it ([`output`]), and what
+//! every engine is tested against ([`contract`]). The [`simulated`] engine lives
+//! here because tests and capacity planning need one everywhere.
+
+mod error;
+mod executor;
+mod load;
+pub mod output;
+mod sequence;
+
+pub use error::{LoadError, TextError};
+pub use executor::{ModelExecutor, Progress, TextCodec};
+pub use load::{ExecutorFactory, LoadProgress, LoadStage};
+pub use output::{CancelHandle, EndReport, EndState, SequenceObserver, TokenSink, TokenStream, token_channel};
+pub use sequence::Sequence;

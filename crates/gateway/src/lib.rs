@@ -1,0 +1,1 @@
+//! The HTTP API: OpenAI and native endpoints, SSE, errors, admin.

@@ -1,0 +1,1 @@
+//! Models by name: catalogue, sources, checksums, the local store.

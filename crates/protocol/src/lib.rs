@@ -1,0 +1,25 @@
+//! Domain types of Hostler: what a request is, what comes back, how it fails.
+//!
+//! This crate knows nothing of tokio, actix or HTTP: the same types travel
+//! between actors, processes and machines. All of it is plain data; the only
+//! logic is validation.
+
+mod deadline;
+mod error;
+mod event;
+mod ids;
+mod model;
+mod prompt;
+mod request;
+mod sampling;
+mod stop;
+
+pub use deadline::Deadline;
+pub use error::{ErrorCode, RequestError, Retry};
+pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
+pub use ids::{ModelId, NodeId, RequestId, SchedulerId, TenantId, TokenId};
+pub use model::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};
+pub use prompt::{ChatMessage, Prompt, Role};
+pub use request::{Constraint, GenerationRequest, Priority};
+pub use sampling::SamplingParams;
+pub use stop::StopConditions;

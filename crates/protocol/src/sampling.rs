@@ -1,0 +1,137 @@
+//! How the next token is chosen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RequestError, TokenId};
+
+/// Most entries of a logit bias, as in OpenAI's API.
+const LOGIT_BIAS_ENTRIES_MAX: usize = 1024;
+
+/// Sampling parameters, with the meaning that they have in OpenAI's API and,
+/// where that has none, in vLLM's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingParams {
+    /// 0 to 2. At 0 the likeliest token is taken (greedy).
+    pub temperature: f32,
+    /// Only the smallest set of likeliest tokens whose probability reaches this. Above 0, at most 1.
+    pub top_p: f32,
+    /// Only the so many likeliest tokens. `None`: all of them.
+    pub top_k: Option<u32>,
+    /// Only tokens at least this fraction as likely as the likeliest. 0 to 1.
+    pub min_p: f32,
+    /// Divides the logits of tokens of prompt and answer (multiplies negative ones). Above 0, at most 10; 1 does nothing.
+    pub repetition_penalty: f32,
+    /// Subtracted once from the logit of every token of the answer so far. −2 to 2.
+    pub presence_penalty: f32,
+    /// Subtracted from it once for each time that it occurred. −2 to 2.
+    pub frequency_penalty: f32,
+    /// Added to the logits of these tokens. −100 to 100 each.
+    pub logit_bias: Vec<(TokenId, f32)>,
+    /// The same seed gives the same answer, whatever else runs.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingParams {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: None,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: None,
+        }
+    }
+}
+
+impl SamplingParams {
+    /// The likeliest token at every step.
+    #[must_use]
+    pub fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the likeliest token is taken at every step.
+    #[must_use]
+    pub fn is_greedy(&self) -> bool {
+        self.temperature == 0.0 || self.top_k == Some(1)
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, naming the field, its value and what is allowed.
+    pub fn validate(&self) -> Result<(), RequestError> {
+        in_range("temperature", self.temperature, 0.0, 2.0)?;
+        positive_up_to("top_p", self.top_p, 1.0)?;
+        in_range("min_p", self.min_p, 0.0, 1.0)?;
+        positive_up_to("repetition_penalty", self.repetition_penalty, 10.0)?;
+        in_range("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
+        in_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
+        if self.top_k == Some(0) {
+            return Err(RequestError::invalid("top_k", "top_k is 0; leave it out to consider every token"));
+        }
+        if self.logit_bias.len() > LOGIT_BIAS_ENTRIES_MAX {
+            return Err(RequestError::invalid(
+                "logit_bias",
+                format!("logit_bias has {} entries; at most {LOGIT_BIAS_ENTRIES_MAX} are allowed", self.logit_bias.len()),
+            ));
+        }
+        self.logit_bias.iter().try_for_each(|&(_, bias)| in_range("logit_bias", bias, -100.0, 100.0))
+    }
+}
+
+/// Refuses what is outside `low..=high`, NaN included.
+fn in_range(param: &'static str, value: f32, low: f32, high: f32) -> Result<(), RequestError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(RequestError::invalid(param, format!("{param} is {value}; it must be between {low} and {high}")))
+}
+
+/// Refuses what is not above 0 and at most `high`, NaN included.
+fn positive_up_to(param: &'static str, value: f32, high: f32) -> Result<(), RequestError> {
+    if value > 0.0 && value <= high {
+        return Ok(());
+    }
+    Err(RequestError::invalid(param, format!("{param} is {value}; it must be above 0 and at most {high}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_refuses_nan_and_names_its_field() {
+        let cases: [(&str, fn(&mut SamplingParams)); 6] = [
+            ("temperature", |p| p.temperature = f32::NAN),
+            ("top_p", |p| p.top_p = f32::NAN),
+            ("min_p", |p| p.min_p = f32::NAN),
+            ("repetition_penalty", |p| p.repetition_penalty = f32::NAN),
+            ("presence_penalty", |p| p.presence_penalty = f32::NAN),
+            ("frequency_penalty", |p| p.frequency_penalty = f32::NAN),
+        ];
+        for (field, spoil) in cases {
+            let mut params = SamplingParams::default();
+            assert!(params.validate().is_ok());
+            spoil(&mut params);
+            let error = params.validate().expect_err(field);
+            assert_eq!(error.param.as_deref(), Some(field));
+        }
+    }
+
+    #[test]
+    fn limits_are_inclusive_where_they_say_so() {
+        let at = |temperature| SamplingParams { temperature, ..SamplingParams::default() }.validate();
+        assert!(at(0.0).is_ok() && at(2.0).is_ok());
+        assert!(at(-0.1).is_err() && at(2.1).is_err());
+        let top_p = |top_p| SamplingParams { top_p, ..SamplingParams::default() }.validate();
+        assert!(top_p(1.0).is_ok() && top_p(0.0).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! The one way in which others speak to a scheduler.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures::Stream;
+use hostler_protocol::{ChatMessage, GenerationRequest, RequestError, RequestId, SchedulerId, TokenEvent, TokenId};
+use tokio::sync::watch;
+
+use crate::SchedulerSnapshot;
+
+/// A scheduler, wherever it runs. Handles are shared as `Arc<dyn Scheduler>`.
+#[async_trait]
+pub trait Scheduler: Send + Sync + 'static {
+    /// Its name, unique in the cluster.
+    fn id(&self) -> &SchedulerId;
+
+    /// Its state and load; every change is sent. The latest value is read
+    /// without waiting: `handle.snapshot().borrow()`.
+    fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot>;
+
+    /// Submits a request, and returns once the scheduler has admitted it to its
+    /// queue or refused it. Dropping the returned generation cancels the request,
+    /// in whichever state it is.
+    ///
+    /// # Errors
+    /// `InvalidRequest` (a parameter, or a length that can never fit),
+    /// `Overloaded` (with `retry_after` and `estimated_wait`), `Unavailable`
+    /// (starting, draining, claimed, failed), `DeadlineExceeded`.
+    async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError>;
+
+    /// Text or a conversation to tokens, by this scheduler's model.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, or `Unavailable` while no model is loaded.
+    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError>;
+
+    /// Tokens to text, by this scheduler's model.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, or `Unavailable` while no model is loaded.
+    async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError>;
+
+    /// Tokens as they stand in the vocabulary, special tokens too, as bytes.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, or `Unavailable` while no model is loaded.
+    async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError>;
+
+    /// Cancels a request that waits or runs. Whether there was one.
+    async fn cancel(&self, id: RequestId) -> bool;
+
+    /// Refuses new requests, and returns when the last one has ended.
+    async fn drain(&self);
+}
+
+/// A request that a scheduler has admitted.
+pub struct Generation {
+    /// Which scheduler has it.
+    pub scheduler: SchedulerId,
+    /// Length of the prompt, in tokens.
+    pub prompt_tokens: u32,
+    /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels
+    /// the request.
+    pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
+}
+
+/// What to tokenize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenizeInput {
+    /// A text; `add_special` adds what the model expects around one.
+    Text {
+        /// The text.
+        text: String,
+        /// Whether to add a beginning-of-sequence token and the like.
+        add_special: bool,
+    },
+    /// A conversation, laid out by the model's chat template.
+    Chat(Vec<ChatMessage>),
+}

@@ -1,0 +1,51 @@
+//! The Prometheus exporter.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::catalogue::ALL;
+use crate::metric::Kind;
+
+/// Renders what was recorded. Clones render the same.
+#[derive(Clone)]
+pub struct Exporter(PrometheusHandle);
+
+/// Why the exporter could not be installed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot install the metrics exporter: {0}")]
+pub struct ExporterError(#[from] metrics_exporter_prometheus::BuildError);
+
+impl Exporter {
+    /// Installs the process-wide recorder. Handles taken before this record nothing.
+    ///
+    /// # Errors
+    /// If a recorder is installed already.
+    pub fn install() -> Result<Self, ExporterError> {
+        let mut builder = PrometheusBuilder::new();
+        for metric in ALL {
+            if let Kind::Histogram(bounds) = metric.kind {
+                builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+            }
+        }
+        let handle = builder.install_recorder()?;
+        for metric in ALL {
+            match metric.kind {
+                Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
+                Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+                Kind::Histogram(_) => metrics::describe_histogram!(metric.name, metric.help),
+            }
+        }
+        Ok(Self(handle))
+    }
+
+    /// Everything, in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds recorded samples into their buckets, so that they take no memory
+    /// while nobody scrapes. Call it every few seconds.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}

@@ -1,0 +1,16 @@
+//! Telemetry: the one registry of metrics, their Prometheus exporter, and logs.
+//!
+//! Every metric that Hostler exports is declared in [`catalogue`], with its kind,
+//! unit, labels and buckets; a component takes handles from there and never
+//! writes a metric's name. This crate knows nothing of requests or schedulers.
+
+pub mod buckets;
+pub mod catalogue;
+mod exporter;
+mod log;
+mod metric;
+
+pub use exporter::{Exporter, ExporterError};
+pub use log::{LogFormat, init_logs};
+pub use metric::{Kind, Labels, Metric};
+pub use metrics::{Counter, Gauge, Histogram};

@@ -1,0 +1,62 @@
+//! What a metric is, and how a component gets hold of one.
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, with_recorder};
+
+/// The declaration of one metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// `hostler_<component>_<quantity>_<unit>`.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// One sentence for whoever reads `/metrics`.
+    pub help: &'static str,
+    /// The labels that it carries, in this order.
+    pub labels: &'static [&'static str],
+}
+
+/// The kinds of metric, a histogram with the upper bounds of its buckets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram(&'static [f64]),
+}
+
+/// Label values, in the order in which the metric declares its labels.
+pub type Labels<'a> = &'a [&'a str];
+
+const METADATA: Metadata<'static> = Metadata::new("hostler", Level::INFO, None);
+
+impl Metric {
+    /// A handle on the counter with these label values.
+    #[must_use]
+    pub fn counter(&self, labels: Labels<'_>) -> Counter {
+        debug_assert!(matches!(self.kind, Kind::Counter), "{} is no counter", self.name);
+        with_recorder(|recorder| recorder.register_counter(&self.key(labels), &METADATA))
+    }
+
+    /// A handle on the gauge with these label values.
+    #[must_use]
+    pub fn gauge(&self, labels: Labels<'_>) -> Gauge {
+        debug_assert!(matches!(self.kind, Kind::Gauge), "{} is no gauge", self.name);
+        with_recorder(|recorder| recorder.register_gauge(&self.key(labels), &METADATA))
+    }
+
+    /// A handle on the histogram with these label values.
+    #[must_use]
+    pub fn histogram(&self, labels: Labels<'_>) -> Histogram {
+        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{} is no histogram", self.name);
+        with_recorder(|recorder| recorder.register_histogram(&self.key(labels), &METADATA))
+    }
+
+    fn key(&self, values: Labels<'_>) -> Key {
+        assert_eq!(self.labels.len(), values.len(), "{} takes the labels {:?}", self.name, self.labels);
+        let labels: Vec<Label> =
+            self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
+        Key::from_parts(KeyName::from_const_str(self.name), labels)
+    }
+}

@@ -1,0 +1,1 @@
+//! Test helpers: a cluster sandbox, fault injection, clients.
