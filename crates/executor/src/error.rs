@@ -55,9 +55,6 @@ impl From<TextError> for RequestError {
             TextError::UnknownToken { .. } => "tokens",
             TextError::NoChatTemplate | TextError::Template(_) => "messages",
         };
-        RequestError {
-            param: Some(param.into()),
-            ..RequestError::new(ErrorCode::InvalidRequest, error.to_string())
-        }
+        RequestError { param: Some(param.into()), ..RequestError::new(ErrorCode::InvalidRequest, error.to_string()) }
     }
 }

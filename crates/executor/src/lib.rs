@@ -1,8 +1,9 @@
 //! The `ModelExecutor` trait: the boundary between Hostler and its engines.
 //!
 //! This crate knows no real engine. It defines what an engine must do
-//! ([`ModelExecutor`], [`TextCodec`]), how tokens leave it ([`output`]), and what
-//! every engine is tested against ([`contract`]). The [`simulated`] engine lives
+//! ([`ModelExecutor`], [`TextCodec`]), how ids become text ([`text`]), how
+//! tokens leave it ([`output`]), and what
+//! every engine is tested against (`contract`). The `simulated` engine lives
 //! here because tests and capacity planning need one everywhere.
 
 mod error;
@@ -10,6 +11,7 @@ mod executor;
 mod load;
 pub mod output;
 mod sequence;
+pub mod text;
 
 pub use error::{LoadError, TextError};
 pub use executor::{ModelExecutor, Progress, TextCodec};

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use hostler_protocol::{
-    ErrorCode, Finish, FinishReason, RequestError, Started, Timings, Token, TokenEvent, Usage,
-};
+use hostler_protocol::{ErrorCode, Finish, FinishReason, RequestError, Started, Timings, Token, TokenEvent, Usage};
 use tokio::sync::mpsc;
 
 use super::{CancelHandle, EndReport, EndState, SequenceObserver};
