@@ -135,22 +135,13 @@ impl RequestError {
     /// A failure with a message and nothing else.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            param: None,
-            retry_after: None,
-            estimated_wait: None,
-        }
+        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None }
     }
 
     /// A refusal that names the field that was wrong.
     #[must_use]
     pub fn invalid(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            param: Some(param.into()),
-            ..Self::new(ErrorCode::InvalidRequest, message)
-        }
+        Self { param: Some(param.into()), ..Self::new(ErrorCode::InvalidRequest, message) }
     }
 
     /// The same failure, with a time after which to come back.

@@ -51,10 +51,7 @@ impl SamplingParams {
     /// The likeliest token at every step.
     #[must_use]
     pub fn greedy() -> Self {
-        Self {
-            temperature: 0.0,
-            ..Self::default()
-        }
+        Self { temperature: 0.0, ..Self::default() }
     }
 
     /// Whether the likeliest token is taken at every step.
@@ -80,7 +77,10 @@ impl SamplingParams {
         if self.logit_bias.len() > LOGIT_BIAS_ENTRIES_MAX {
             return Err(RequestError::invalid(
                 "logit_bias",
-                format!("logit_bias has {} entries; at most {LOGIT_BIAS_ENTRIES_MAX} are allowed", self.logit_bias.len()),
+                format!(
+                    "logit_bias has {} entries; at most {LOGIT_BIAS_ENTRIES_MAX} are allowed",
+                    self.logit_bias.len()
+                ),
             ));
         }
         self.logit_bias.iter().try_for_each(|&(_, bias)| in_range("logit_bias", bias, -100.0, 100.0))

@@ -53,10 +53,7 @@ impl StopConditions {
             if sequence.is_empty() || sequence.len() > STOP_SEQUENCE_BYTES_MAX {
                 return Err(RequestError::invalid(
                     "stop",
-                    format!(
-                        "a stop sequence has {} bytes; 1 to {STOP_SEQUENCE_BYTES_MAX} are allowed",
-                        sequence.len()
-                    ),
+                    format!("a stop sequence has {} bytes; 1 to {STOP_SEQUENCE_BYTES_MAX} are allowed", sequence.len()),
                 ));
             }
         }

@@ -1,17 +1,39 @@
 //! The one way in which the gateway speaks to the router.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix::{Actor, Addr, ArbiterHandle, MailboxError};
 use futures::Stream;
+use futures::future::join_all;
 use hostler_protocol::{
-    GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId, TokenEvent, TokenId,
+    ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId, TokenEvent, TokenId,
 };
-use hostler_scheduler::{SchedulerSnapshot, TokenizeInput};
+use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::RouterConfig;
+use crate::actor::{Directory, RouterActor};
+use crate::in_flight::{InFlightGuard, Whereabouts};
+use crate::messages::{AddScheduler, ChooseScheduler, RemoveScheduler};
+use crate::metrics;
+use crate::retry::{Next, Refusals};
+use crate::stream::Guarded;
 
 /// Speaks to the router actor. Clones speak to the same one.
 #[derive(Clone)]
-pub struct Router {}
+pub struct Router(Arc<Shared>);
+
+struct Shared {
+    config: RouterConfig,
+    actor: Addr<RouterActor>,
+    permits: Arc<Semaphore>,
+    whereabouts: Arc<Whereabouts>,
+    directory: watch::Receiver<Directory>,
+    draining: AtomicBool,
+}
 
 /// A generation that a scheduler has admitted.
 pub struct RoutedGeneration {
@@ -35,4 +57,201 @@ pub struct ServedModel {
     pub description: Option<Arc<ModelDescription>>,
     /// Whether a scheduler takes requests for it now.
     pub ready: bool,
+}
+
+/// What a request holds from its dispatch to its end.
+pub(crate) type Held = (OwnedSemaphorePermit, InFlightGuard);
+
+impl Router {
+    /// Starts the router actor on `arbiter`, with no schedulers yet.
+    #[must_use]
+    pub fn start(config: RouterConfig, arbiter: &ArbiterHandle) -> Self {
+        let whereabouts = Arc::new(Whereabouts::new());
+        let (publisher, directory) = watch::channel(Directory::from([]));
+        let policy = config.policy;
+        let known = Arc::clone(&whereabouts);
+        let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(policy, known, publisher));
+        let permits = Arc::new(Semaphore::new(config.requests_max));
+        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining: AtomicBool::new(false) }))
+    }
+
+    /// Lets requests go to `scheduler` from now on. One of the same name is replaced.
+    ///
+    /// # Errors
+    /// `Unavailable`, if the router has stopped.
+    pub async fn add(&self, scheduler: Arc<dyn Scheduler>) -> Result<(), RequestError> {
+        self.0.actor.send(AddScheduler(scheduler)).await.map_err(stopped)
+    }
+
+    /// Sends no more requests to the scheduler of this name. Whether there was one.
+    ///
+    /// # Errors
+    /// `Unavailable`, if the router has stopped.
+    pub async fn remove(&self, id: SchedulerId) -> Result<bool, RequestError> {
+        self.0.actor.send(RemoveScheduler(id)).await.map_err(stopped)
+    }
+
+    /// Has a scheduler admit the request. Where one refuses and another may not,
+    /// the next is asked.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown model, `Unavailable` while nobody serves it,
+    /// `Overloaded` beyond the router's bound, and what
+    /// [`Scheduler::submit`] answers.
+    pub async fn generate(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+        let model = request.model.clone();
+        let result = self.dispatch(request).await;
+        if let Err(error) = &result {
+            metrics::refused(&model, error.code);
+        }
+        result
+    }
+
+    async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
+        }
+        let permit = Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())?;
+        let mut refusals = Refusals::default();
+        loop {
+            let question = ChooseScheduler::new(&request, refusals.schedulers());
+            let assignment = match self.0.actor.send(question).await.map_err(stopped)? {
+                Ok(assignment) => assignment,
+                Err(error) => return Err(refusals.exhausted(error)),
+            };
+            match assignment.scheduler.submit(request.clone()).await {
+                Ok(generation) => {
+                    return routed(&*assignment.scheduler, generation, (permit, assignment.in_flight));
+                }
+                Err(error) => {
+                    let code = error.code;
+                    match refusals.record(assignment.scheduler.id().clone(), error, self.0.config.attempts_max) {
+                        Next::TryAnother => metrics::retried(&request.model, code),
+                        Next::GiveUp(error) => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn too_many(&self) -> RequestError {
+        let max = self.0.config.requests_max;
+        RequestError::new(ErrorCode::Overloaded, format!("the router holds {max} requests, the most that it may"))
+            .with_retry_after(std::time::Duration::from_secs(1))
+    }
+
+    /// Tokens of a text or conversation, by the model's own tokenizer.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable` while no scheduler has the model loaded, or
+    /// `InvalidRequest`.
+    pub async fn tokenize(&self, model: &ModelId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+        self.holder(model)?.tokenize(input).await
+    }
+
+    /// Text of tokens, by the model's own tokenizer.
+    ///
+    /// # Errors
+    /// As [`Router::tokenize`].
+    pub async fn detokenize(&self, model: &ModelId, tokens: Vec<TokenId>) -> Result<String, RequestError> {
+        self.holder(model)?.detokenize(tokens).await
+    }
+
+    /// Tokens as they stand in the vocabulary, as bytes.
+    ///
+    /// # Errors
+    /// As [`Router::tokenize`].
+    pub async fn pieces(&self, model: &ModelId, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
+        self.holder(model)?.pieces(tokens).await
+    }
+
+    /// Any scheduler that has the model loaded.
+    fn holder(&self, model: &ModelId) -> Result<Arc<dyn Scheduler>, RequestError> {
+        let directory = self.directory();
+        let mut known = false;
+        for scheduler in directory.iter() {
+            let snapshot = scheduler.snapshot();
+            let snapshot = snapshot.borrow();
+            known |= snapshot.model == *model;
+            if snapshot.model == *model && snapshot.description.is_some() {
+                return Ok(Arc::clone(scheduler));
+            }
+        }
+        Err(if known {
+            RequestError::new(ErrorCode::Unavailable, format!("model {:?} is not loaded yet", model.as_str()))
+        } else {
+            RequestError {
+                param: Some("model".into()),
+                ..RequestError::new(ErrorCode::NotFound, format!("there is no model {:?} here", model.as_str()))
+            }
+        })
+    }
+
+    /// Cancels a request, wherever it is. Whether there was one.
+    pub async fn cancel(&self, id: RequestId) -> bool {
+        let scheduler = self.0.whereabouts.get(&id).map(|entry| Arc::clone(entry.value()));
+        match scheduler {
+            Some(scheduler) => scheduler.cancel(id).await,
+            None => false,
+        }
+    }
+
+    /// The models that are served, by name.
+    #[must_use]
+    pub fn models(&self) -> Vec<ServedModel> {
+        let mut models: BTreeMap<ModelId, ServedModel> = BTreeMap::new();
+        for snapshot in self.schedulers() {
+            let served = models.entry(snapshot.model.clone()).or_insert_with(|| ServedModel {
+                model: snapshot.model.clone(),
+                description: None,
+                ready: false,
+            });
+            served.ready |= snapshot.state == SchedulerState::Serving;
+            served.description = served.description.take().or(snapshot.description);
+        }
+        models.into_values().collect()
+    }
+
+    /// Every scheduler's state and load.
+    #[must_use]
+    pub fn schedulers(&self) -> Vec<SchedulerSnapshot> {
+        self.directory().iter().map(|scheduler| scheduler.snapshot().borrow().clone()).collect()
+    }
+
+    /// Whether every model that is served has a scheduler that takes requests,
+    /// and the router is not shutting down.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let models = self.models();
+        !self.0.draining.load(Ordering::Relaxed) && !models.is_empty() && models.iter().all(|model| model.ready)
+    }
+
+    /// Refuses new requests from now on, and returns when the last one has ended.
+    pub async fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+        let directory = self.directory();
+        join_all(directory.iter().map(|scheduler| scheduler.drain())).await;
+    }
+
+    fn directory(&self) -> Directory {
+        Arc::clone(&self.0.directory.borrow())
+    }
+}
+
+/// Ties what the request holds to the stream of its events.
+fn routed(scheduler: &dyn Scheduler, generation: Generation, held: Held) -> Result<RoutedGeneration, RequestError> {
+    let description = scheduler.snapshot().borrow().description.clone().ok_or_else(|| {
+        RequestError::new(ErrorCode::Unavailable, "the scheduler lost its model as it took the request")
+    })?;
+    Ok(RoutedGeneration {
+        scheduler: generation.scheduler,
+        description,
+        prompt_tokens: generation.prompt_tokens,
+        events: Box::pin(Guarded::new(generation.events, held)),
+    })
+}
+
+/// The actor is gone: the process is on its way out.
+fn stopped(_: MailboxError) -> RequestError {
+    RequestError::new(ErrorCode::Unavailable, "the router has stopped")
 }

@@ -1,9 +1,22 @@
 //! The router: which scheduler serves a request.
 //!
 //! The gateway holds a [`Router`] handle. Behind it the `RouterActor` owns the
-//! table of schedulers and the policy. This crate knows nothing of HTTP or of
-//! engines.
+//! table of schedulers and the policy: one message asks it for a scheduler, and
+//! the request then goes from the caller's own task straight to that scheduler,
+//! so a caller that leaves stops its request and nothing is left behind in an
+//! actor. This crate knows nothing of HTTP or of engines.
 
+mod actor;
+mod config;
 mod handle;
+mod in_flight;
+mod messages;
+mod metrics;
+mod policy;
+mod retry;
+mod state;
+mod stream;
 
+pub use config::RouterConfig;
 pub use handle::{RoutedGeneration, Router, ServedModel};
+pub use policy::Policy;

@@ -2,9 +2,8 @@
 //! buckets begin at 10 ms and are blind for small models; these begin at 0.5 ms.
 
 /// Gaps between tokens.
-pub const INTER_TOKEN_SECONDS: &[f64] = &[
-    0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-];
+pub const INTER_TOKEN_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
 
 /// Time to the first token, and time in the queue.
 pub const FIRST_TOKEN_SECONDS: &[f64] = &[

@@ -33,21 +33,18 @@ const METADATA: Metadata<'static> = Metadata::new("hostler", Level::INFO, None);
 
 impl Metric {
     /// A handle on the counter with these label values.
-    #[must_use]
     pub fn counter(&self, labels: Labels<'_>) -> Counter {
         debug_assert!(matches!(self.kind, Kind::Counter), "{} is no counter", self.name);
         with_recorder(|recorder| recorder.register_counter(&self.key(labels), &METADATA))
     }
 
     /// A handle on the gauge with these label values.
-    #[must_use]
     pub fn gauge(&self, labels: Labels<'_>) -> Gauge {
         debug_assert!(matches!(self.kind, Kind::Gauge), "{} is no gauge", self.name);
         with_recorder(|recorder| recorder.register_gauge(&self.key(labels), &METADATA))
     }
 
     /// A handle on the histogram with these label values.
-    #[must_use]
     pub fn histogram(&self, labels: Labels<'_>) -> Histogram {
         debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{} is no histogram", self.name);
         with_recorder(|recorder| recorder.register_histogram(&self.key(labels), &METADATA))

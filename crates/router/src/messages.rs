@@ -1,0 +1,52 @@
+//! What the router actor is told and asked.
+
+use std::sync::Arc;
+
+use actix::Message;
+use hostler_protocol::{GenerationRequest, ModelId, RequestError, RequestId, SchedulerId};
+use hostler_scheduler::Scheduler;
+
+use crate::in_flight::InFlightGuard;
+
+/// Asks for a scheduler, and counts the request there until the guard drops.
+#[derive(Message)]
+#[rtype(result = "Result<Assignment, RequestError>")]
+pub(crate) struct ChooseScheduler {
+    /// The request that is to be served.
+    pub(crate) id: RequestId,
+    /// The model that shall serve it.
+    pub(crate) model: ModelId,
+    /// About how many tokens there are to read and generate.
+    pub(crate) work_tokens: u64,
+    /// Schedulers that refused it already.
+    pub(crate) refused: Vec<SchedulerId>,
+}
+
+impl ChooseScheduler {
+    /// The question for `request`, which these schedulers have refused.
+    pub(crate) fn new(request: &GenerationRequest, refused: &[SchedulerId]) -> Self {
+        Self {
+            id: request.id,
+            model: request.model.clone(),
+            work_tokens: crate::in_flight::estimated_work(request),
+            refused: refused.to_vec(),
+        }
+    }
+}
+
+/// The scheduler that was chosen.
+pub(crate) struct Assignment {
+    pub(crate) scheduler: Arc<dyn Scheduler>,
+    pub(crate) in_flight: InFlightGuard,
+}
+
+/// A scheduler joins: requests may be sent to it from now on. One of the same
+/// name is replaced.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct AddScheduler(pub(crate) Arc<dyn Scheduler>);
+
+/// A scheduler leaves: it gets no more requests. What it has, it keeps.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct RemoveScheduler(pub(crate) SchedulerId);

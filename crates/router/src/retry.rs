@@ -1,0 +1,92 @@
+//! Whether a refused request is offered to another scheduler. Pure.
+
+use std::time::Duration;
+
+use hostler_protocol::{ErrorCode, RequestError, Retry, SchedulerId};
+
+/// The refusals that one request has met.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    schedulers: Vec<SchedulerId>,
+    best: Option<RequestError>,
+}
+
+/// What to do after a refusal.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// Ask for another scheduler.
+    TryAnother,
+    /// Tell the client.
+    GiveUp(RequestError),
+}
+
+impl Refusals {
+    /// The schedulers that refused, which must not be asked again.
+    pub(crate) fn schedulers(&self) -> &[SchedulerId] {
+        &self.schedulers
+    }
+
+    /// A scheduler refused.
+    pub(crate) fn record(&mut self, scheduler: SchedulerId, error: RequestError, attempts_max: u32) -> Next {
+        if error.code.retry() == Retry::Never {
+            return Next::GiveUp(error);
+        }
+        self.schedulers.push(scheduler);
+        let best = match self.best.take() {
+            Some(best) if rank(&best) <= rank(&error) => best,
+            _ => error,
+        };
+        if self.schedulers.len() < attempts_max as usize {
+            self.best = Some(best);
+            return Next::TryAnother;
+        }
+        Next::GiveUp(best)
+    }
+
+    /// Nobody is left to ask: the answer is the best refusal so far, or, where
+    /// nobody was asked, `error`.
+    pub(crate) fn exhausted(&mut self, error: RequestError) -> RequestError {
+        self.best.take().unwrap_or(error)
+    }
+}
+
+/// A full queue says when to come back, and the shortest such time is the most
+/// useful answer; any of them tells more than "unavailable". Lower is better.
+fn rank(error: &RequestError) -> (bool, Option<Duration>) {
+    (error.code != ErrorCode::Overloaded, error.retry_after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overloaded(seconds: u64) -> RequestError {
+        RequestError::new(ErrorCode::Overloaded, "full").with_retry_after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_clients_own_mistake_is_not_carried_from_door_to_door() {
+        let mut refusals = Refusals::default();
+        let error = RequestError::invalid("top_p", "no");
+        assert_eq!(refusals.record("s".into(), error.clone(), 3), Next::GiveUp(error));
+    }
+
+    #[test]
+    fn attempts_are_bounded_and_the_shortest_wait_is_reported() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.record("a".into(), overloaded(9), 3), Next::TryAnother);
+        let unavailable = RequestError::new(ErrorCode::Unavailable, "draining");
+        assert_eq!(refusals.record("b".into(), unavailable, 3), Next::TryAnother);
+        assert_eq!(refusals.record("c".into(), overloaded(4), 3), Next::GiveUp(overloaded(4)));
+        assert_eq!(refusals.schedulers(), ["a".into(), "b".into(), "c".into()]);
+    }
+
+    #[test]
+    fn when_nobody_is_left_the_refusal_counts_more_than_their_absence() {
+        let absent = RequestError::new(ErrorCode::Unavailable, "nobody");
+        assert_eq!(Refusals::default().exhausted(absent.clone()), absent);
+        let mut refusals = Refusals::default();
+        refusals.record("a".into(), overloaded(2), 3);
+        assert_eq!(refusals.exhausted(absent), overloaded(2));
+    }
+}
