@@ -1,0 +1,239 @@
+//! The handle on a scheduler in this process.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::Arbiter;
+use async_trait::async_trait;
+use hostler_executor::{ExecutorFactory, token_channel};
+use hostler_protocol::{
+    ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, RequestId, SchedulerId, TokenId,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::board::Board;
+use crate::handle::{Generation, Scheduler, TokenizeInput};
+use crate::incarnation::Incarnation;
+use crate::life::Life;
+use crate::messages::{CancelRequest, DrainScheduler, ResumeScheduler, SubmitGeneration};
+use crate::metrics::SchedulerMetrics;
+use crate::observer::RequestObserver;
+use crate::owner::Owner;
+use crate::state::{Ticket, not_serving};
+use crate::stream::ClientStream;
+use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
+
+/// When to come back if even the way to the scheduler is full.
+const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A scheduler in this process. The handle stays valid when the engine behind it
+/// is replaced.
+pub struct LocalScheduler {
+    shared: Arc<Shared>,
+    tickets: AtomicU64,
+    running: Mutex<Option<Running>>,
+}
+
+/// What handles and the owner share.
+pub(crate) struct Shared {
+    pub(crate) config: SchedulerConfig,
+    pub(crate) board: Arc<Board>,
+    pub(crate) metrics: Arc<SchedulerMetrics>,
+    /// Whether a fresh engine, too, shall take no requests.
+    pub(crate) draining: AtomicBool,
+    incarnation: RwLock<Option<Arc<Incarnation>>>,
+}
+
+impl Shared {
+    pub(crate) fn set_incarnation(&self, incarnation: Option<Arc<Incarnation>>) {
+        *self.incarnation.write().unwrap_or_else(PoisonError::into_inner) = incarnation;
+    }
+
+    /// The engine and actor that serve now.
+    fn incarnation(&self) -> Result<Arc<Incarnation>, RequestError> {
+        let present = self.incarnation.read().unwrap_or_else(PoisonError::into_inner).clone();
+        present.ok_or_else(|| not_serving(self.board.subscribe().borrow().state))
+    }
+}
+
+/// What ends with [`LocalScheduler::stop`].
+struct Running {
+    stop: oneshot::Sender<()>,
+    owner: Arbiter,
+    ended: oneshot::Receiver<()>,
+}
+
+impl LocalScheduler {
+    /// Starts a scheduler. Its model is loaded meanwhile: see its snapshot. Call it
+    /// inside an actix `System`; install the metrics exporter before.
+    #[must_use]
+    pub fn start(config: SchedulerConfig, factory: Arc<dyn ExecutorFactory>) -> Arc<Self> {
+        let metrics = Arc::new(SchedulerMetrics::new(&config.model, &config.id));
+        let board = Arc::new(Board::new(first_snapshot(&config), Arc::clone(&metrics)));
+        let (draining, incarnation) = (AtomicBool::new(false), RwLock::new(None));
+        let shared = Arc::new(Shared { config, board, metrics, draining, incarnation });
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let owner = Owner::new(Arc::clone(&shared), factory, stopped);
+        let arbiter = Arbiter::new();
+        arbiter.spawn(async move {
+            owner.run().await;
+            // Nobody listens when the handle is gone: then the thread ends itself.
+            if end.send(()).is_err() {
+                Arbiter::current().stop();
+            }
+        });
+        let running = Mutex::new(Some(Running { stop, owner: arbiter, ended }));
+        Arc::new(Self { shared, tickets: AtomicU64::new(0), running })
+    }
+
+    /// Stops it for good: what runs and waits ends at once, its threads are joined,
+    /// the engine is freed. Drain first to let requests finish. Further calls do nothing.
+    pub async fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stop, owner, ended }) = running else {
+            return;
+        };
+        // Both ends may be gone only if the owner's thread is, and then all is over.
+        let _ = stop.send(());
+        let _ = ended.await;
+        owner.stop();
+        let joined = tokio::task::spawn_blocking(move || owner.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!(scheduler = %self.shared.config.id, "the owner's thread panicked");
+        }
+    }
+
+    /// Takes requests again after a drain.
+    pub fn resume(&self) {
+        self.shared.draining.store(false, Ordering::Release);
+        if let Ok(incarnation) = self.shared.incarnation() {
+            incarnation.actor.do_send(ResumeScheduler);
+        }
+    }
+
+    async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
+        let model: &ModelDescription = incarnation.executor.description();
+        let refused = |error: &RequestError| self.shared.metrics.failed(error.code);
+        let prepared = async {
+            let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
+            intake::check(&request, model)?;
+            let mut request = request;
+            let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
+            let tokens = intake::tokenize(&incarnation.executor, prompt).await?;
+            let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+            let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
+            let (demand, sequence) = intake::prepare(request, tokens, model, ticket, None)?;
+            Ok((permit, prompt_tokens, demand, sequence))
+        };
+        let (permit, prompt_tokens, demand, sequence) = prepared.await.inspect_err(refused)?;
+
+        let (ticket, life) = (demand.ticket, Arc::new(Life::default()));
+        if !incarnation.lives.insert(ticket, Arc::clone(&life)) {
+            return Err(not_serving(SchedulerState::Failed)).inspect_err(refused);
+        }
+        let observer = RequestObserver {
+            ticket,
+            prompt_tokens: demand.prompt_tokens,
+            life: Arc::clone(&life),
+            lives: Arc::clone(&incarnation.lives),
+            meter: Arc::clone(&incarnation.meter),
+            metrics: Arc::clone(&self.shared.metrics),
+            scheduler: incarnation.actor.clone().recipient(),
+        };
+        let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
+        let scheduler = incarnation.actor.clone().recipient();
+        let stream = ClientStream::new(tokens, Arc::clone(&life), ticket, scheduler);
+        let (reply, answer) = oneshot::channel();
+        let submit = SubmitGeneration { demand, sequence, sink, life: Arc::clone(&life), permit, reply };
+        incarnation.actor.do_send(submit);
+        tokio::select! {
+            biased;
+            // Without an answer the actor is dead; a cut says the same of a blocked one.
+            admitted = answer => admitted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?,
+            error = poll_fn(|context| life.poll_cut(context)) => return Err(error),
+        }
+        let scheduler = self.shared.config.id.clone();
+        Ok(Generation { scheduler, prompt_tokens, events: Box::pin(stream) })
+    }
+}
+
+#[async_trait]
+impl Scheduler for LocalScheduler {
+    fn id(&self) -> &SchedulerId {
+        &self.shared.config.id
+    }
+
+    fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot> {
+        self.shared.board.subscribe()
+    }
+
+    async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
+        let incarnation = self.shared.incarnation().inspect_err(|error| self.shared.metrics.failed(error.code))?;
+        self.admit(&incarnation, request).await
+    }
+
+    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+        let executor = &self.shared.incarnation()?.executor;
+        match input {
+            TokenizeInput::Text { text, add_special: true } => intake::tokenize(executor, Prompt::Text(text)).await,
+            TokenizeInput::Text { text, add_special: false } => Ok(executor.text().encode(&text, false)?),
+            TokenizeInput::Chat(messages) => intake::tokenize(executor, Prompt::Chat(messages)).await,
+        }
+    }
+
+    async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError> {
+        Ok(self.shared.incarnation()?.executor.text().decode(&tokens)?)
+    }
+
+    async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
+        let incarnation = self.shared.incarnation()?;
+        let text = incarnation.executor.text();
+        tokens.into_iter().map(|token| Ok(text.piece(token)?)).collect()
+    }
+
+    async fn cancel(&self, id: RequestId) -> bool {
+        match self.shared.incarnation() {
+            Ok(incarnation) => incarnation.actor.send(CancelRequest { id }).await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    async fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+        let Ok(incarnation) = self.shared.incarnation() else {
+            return;
+        };
+        let (empty, emptied) = oneshot::channel();
+        incarnation.actor.do_send(DrainScheduler { empty });
+        // An error means that the engine failed, which empties a scheduler as well.
+        let _ = emptied.await;
+    }
+}
+
+/// The answer when even the way to the scheduler is full.
+fn crowded() -> RequestError {
+    RequestError::new(ErrorCode::Overloaded, "too many requests are on their way to this scheduler")
+        .with_retry_after(CROWDED_RETRY_AFTER)
+}
+
+fn first_snapshot(config: &SchedulerConfig) -> SchedulerSnapshot {
+    SchedulerSnapshot {
+        id: config.id.clone(),
+        model: config.model.clone(),
+        state: SchedulerState::Starting,
+        description: None,
+        batch_size_max: config.max_batch_size,
+        running: 0,
+        waiting: Default::default(),
+        kv_reserved_tokens: 0,
+        outstanding_tokens: 0,
+        estimated_wait: Duration::ZERO,
+        steps: 0,
+        since_last_step: Duration::ZERO,
+        restarts: 0,
+        failure: None,
+    }
+}

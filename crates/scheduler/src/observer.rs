@@ -1,0 +1,71 @@
+//! Hears from the engine, on the engine's own threads, and tells the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::Recipient;
+use hostler_executor::{EndReport, EndState, SequenceObserver};
+use hostler_protocol::ErrorCode;
+
+use crate::life::{Life, Lives};
+use crate::messages::SequenceEnded;
+use crate::metrics::SchedulerMetrics;
+use crate::state::{Ticket, work};
+
+/// Work that the engine has done since it was loaded, in the units of [`work`].
+#[derive(Debug, Default)]
+pub(crate) struct WorkMeter(AtomicU64);
+
+impl WorkMeter {
+    fn add(&self, work: u64) {
+        self.0.fetch_add(work, Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Follows one request from its submission to the end of its sink.
+pub(crate) struct RequestObserver {
+    pub(crate) ticket: Ticket,
+    pub(crate) prompt_tokens: u32,
+    pub(crate) life: Arc<Life>,
+    pub(crate) lives: Arc<Lives>,
+    pub(crate) meter: Arc<WorkMeter>,
+    pub(crate) metrics: Arc<SchedulerMetrics>,
+    pub(crate) scheduler: Recipient<SequenceEnded>,
+}
+
+impl SequenceObserver for RequestObserver {
+    fn started(&mut self, queue: Duration) {
+        self.life.begin();
+        self.metrics.began(queue, self.prompt_tokens);
+    }
+
+    fn token(&mut self, index: u32, gap: Duration) {
+        self.life.token();
+        // A prompt counts as read when its first token is there.
+        let prompt_tokens = if index == 0 { self.prompt_tokens } else { 0 };
+        self.meter.add(work(prompt_tokens, 1));
+        self.metrics.token((index > 0).then_some(gap));
+    }
+
+    fn ended(&mut self, report: &EndReport) {
+        self.lives.remove(self.ticket);
+        let engine_failed = report.state == EndState::Failed(ErrorCode::EngineFailed);
+        if self.life.count_once() {
+            let mut report = *report;
+            // The engine only knows that it was to stop; the scheduler knows why.
+            if let (EndState::Failed(code), Some(error)) = (&mut report.state, self.life.cut_with()) {
+                *code = error.code;
+            }
+            self.metrics.ended(&report);
+        }
+        if self.life.handed_over() {
+            let answer_tokens = report.usage.completion_tokens;
+            self.scheduler.do_send(SequenceEnded { ticket: self.ticket, answer_tokens, engine_failed });
+        }
+    }
+}
