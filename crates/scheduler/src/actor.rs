@@ -57,9 +57,12 @@ impl SchedulerActor {
         Self { state, executor, requests, meter, board, incarnation, wake, drained }
     }
 
-    /// The time, for the state; which also hears how far the engine has come.
+    /// The time, for the state; which also hears how the engine is.
     fn now(&mut self) -> Instant {
         let now = Instant::now();
+        if !self.executor.progress().alive {
+            self.state.fail();
+        }
         self.state.observe(now, self.meter.total());
         now
     }
@@ -67,6 +70,7 @@ impl SchedulerActor {
     /// Does what the state says, then sets the timer and publishes the outcome.
     fn perform(&mut self, now: Instant, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         let mut effects = VecDeque::from(effects);
+        let mut empty = false;
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Start(ticket) => {
@@ -76,11 +80,14 @@ impl SchedulerActor {
                 }
                 Effect::Refuse(ticket, error) => self.refuse(ticket, error),
                 Effect::Stop(ticket, error) => self.stop(ticket, error),
-                Effect::Empty => self.tell_drained(),
+                Effect::Empty => empty = true,
             }
         }
         self.set_timer(ctx);
         self.publish();
+        if empty {
+            self.tell_drained();
+        }
     }
 
     /// Hands a request to the engine, unless nobody waits for it any more.
@@ -119,6 +126,7 @@ impl SchedulerActor {
         }
     }
 
+    /// After the snapshot was published: whoever waited finds it empty.
     fn tell_drained(&mut self) {
         for waiter in self.drained.drain(..) {
             // One that no longer waits does not mind.
@@ -164,10 +172,6 @@ impl SchedulerActor {
 
 impl Actor for SchedulerActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, _ctx: &mut Context<Self>) {
-        self.publish();
-    }
 }
 
 impl Handler<SubmitGeneration> for SchedulerActor {

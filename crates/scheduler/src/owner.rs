@@ -114,17 +114,18 @@ impl Owner {
         if shared.draining.load(Ordering::Acquire) {
             incarnation.actor.do_send(DrainScheduler { empty: oneshot::channel().0 });
         }
+        // Before the first heartbeat, with which the actor says that it serves.
         shared.set_incarnation(Some(Arc::clone(&incarnation)));
         tracing::info!(scheduler = %shared.config.id, "serving");
 
         let end = self.watch(&incarnation, number).await;
 
-        shared.set_incarnation(None);
         let (state, why) = match &end {
             End::Stopped => (SchedulerState::Stopped, "the scheduler was stopped"),
             End::Failed(why) => (SchedulerState::Failed, why.as_str()),
         };
         shared.board.supersede(|snapshot| clear(snapshot, state));
+        shared.set_incarnation(None);
         incarnation.end_all(why);
         incarnation.bury(arbiter).await;
         end

@@ -111,6 +111,14 @@ impl State {
         self.dispatch(now)
     }
 
+    /// The engine is dead: nothing is started or taken any more. What it still
+    /// has, and what waits, is answered by the owner, with the engine's end.
+    pub fn fail(&mut self) {
+        // Only a scheduler that has stopped cannot fail, and that has no state.
+        let _ = self.advance(Transition::Fail);
+        self.settled = None;
+    }
+
     /// Nobody wants this request any more.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Vec<Effect> {
         if let Some(waiting) = self.queue.remove(ticket) {
@@ -200,7 +208,7 @@ impl State {
     /// Fills the free slots. Every change ends with this.
     fn dispatch(&mut self, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.settled.is_none_or(|settled| settled <= now) {
+        if self.lifecycle != Lifecycle::Failed && self.settled.is_none_or(|settled| settled <= now) {
             self.settled = None;
             loop {
                 let picked = self.refill.pick(now, &self.queue, &self.batch);

@@ -17,7 +17,7 @@ async fn fifty(scheduler: &LocalScheduler) -> Vec<Generation> {
     for _ in 0..50 {
         generations.push(scheduler.submit(request(10, 500)).await.expect("room for fifty"));
     }
-    until(scheduler, "a full batch", |snapshot| snapshot.running == 8).await;
+    until(scheduler, "a full batch under way", |snapshot| snapshot.running == 8 && snapshot.steps >= 2).await;
     generations
 }
 
