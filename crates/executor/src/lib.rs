@@ -3,9 +3,10 @@
 //! This crate knows no real engine. It defines what an engine must do
 //! ([`ModelExecutor`], [`TextCodec`]), how ids become text ([`text`]), how
 //! tokens leave it ([`output`]), and what
-//! every engine is tested against (`contract`). The `simulated` engine lives
+//! every engine is tested against ([`contract`]). The `simulated` engine lives
 //! here because tests and capacity planning need one everywhere.
 
+pub mod contract;
 mod error;
 mod executor;
 mod load;
