@@ -1,0 +1,165 @@
+//! The table of keys: what each means and what it allows. It is enforced
+//! ([`crate::load`]), and it is what people read (`docs/configuration.md`,
+//! `config/hostler.toml`), so the two cannot differ.
+
+use std::fmt;
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted: `server.address`.
+    pub path: &'static str,
+    /// What it allows.
+    pub allowed: Allowed,
+    /// What it means, in a sentence or two.
+    pub help: &'static str,
+}
+
+/// What a key allows.
+#[derive(Clone, Copy, Debug)]
+pub enum Allowed {
+    /// Whole numbers of this range.
+    Whole(u64, u64),
+    /// Numbers of this range.
+    Real(f64, f64),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// Text of this form; its type checks it.
+    Form(&'static str),
+    /// Left out by default; else text of this form.
+    Optional(&'static str),
+    /// Left out by default; else whole numbers of this range.
+    OptionalWhole(u64, u64),
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(min, max) | Self::OptionalWhole(min, max) => write!(f, "{min} to {max}"),
+            Self::Real(min, max) => write!(f, "{min} to {max}"),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Bool => f.write_str("true, false"),
+            Self::Form(form) | Self::Optional(form) => f.write_str(form),
+        }
+    }
+}
+
+/// The key at `path`. A scheduler's own section (`schedulers.NAME.…`) has the keys
+/// of `[scheduler]`; names below `server.api_keys` are the user's.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    let common = match path.strip_prefix("schedulers.").and_then(|rest| rest.split_once('.')) {
+        Some((_, rest)) => format!("scheduler.{rest}"),
+        None => path.to_owned(),
+    };
+    let common = if common.starts_with("server.api_keys.") { "server.api_keys" } else { &common };
+    KEYS.iter().find(|key| key.path == common)
+}
+
+const fn key(path: &'static str, allowed: Allowed, help: &'static str) -> Key {
+    Key { path, allowed, help }
+}
+
+use Allowed::{Form, OneOf, Optional, Whole};
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// Every key, section by section, in the order in which they are documented.
+pub const KEYS: &[Key] = &[
+    key(
+        "server.address",
+        Form("IP:PORT"),
+        "Where the HTTP server listens. Port 0 takes a free one. Use 0.0.0.0:8080 to serve other machines, and set api_keys then.",
+    ),
+    key(
+        "server.api_keys",
+        Form("a table: NAME = { key = \"KEY\", admin = false }, keys of 8 or more characters"),
+        "Who may come in: the name of a client, which its work is accounted to, and the key that it sends as `Authorization: Bearer KEY`; admin opens /admin to it too. Empty: everyone may, everything.",
+    ),
+    key(
+        "server.http_threads",
+        Whole(1, 256),
+        "Threads that speak HTTP. Two carry thousands of tokens a second; the other cores belong to the engines.",
+    ),
+    key(
+        "server.connections_max",
+        Whole(1, 1_000_000),
+        "Most connections of one HTTP thread; more wait to be accepted. With body_bytes_max this bounds memory.",
+    ),
+    key(
+        "server.body_bytes_max",
+        Whole(1024, 1 << 30),
+        "Largest request body, in bytes; more is answered with 413. A context of 128k tokens fits into the default of 1 MiB.",
+    ),
+    key("server.head_timeout_seconds", Whole(1, 600), "How long a client may take to send the head of a request."),
+    key("server.body_timeout_seconds", Whole(1, 3600), "How long a client may take to send the body of a request."),
+    key(
+        "server.keep_alive_seconds",
+        Whole(1, DAY_SECONDS),
+        "How long an idle connection is kept open. Longer than a load balancer in front keeps its own, or it meets connections that have just closed.",
+    ),
+    key(
+        "server.request_timeout_seconds",
+        Whole(1, DAY_SECONDS),
+        "How long a request may take at most, queue included; then it ends with 504. Also the largest timeout that a request may name.",
+    ),
+    key(
+        "server.stalled_client_timeout_seconds",
+        Whole(1, DAY_SECONDS),
+        "How long a client may leave unread what was sent to it before its connection is closed.",
+    ),
+    key("server.drain_timeout_seconds", Whole(0, DAY_SECONDS), "How long a shutdown waits for requests that run."),
+    key("log.format", OneOf(&["text", "json"]), "How a log line looks: for people, or one JSON object a line."),
+    key("log.filter", Form("a level (error, warn, info, debug, trace), or target=level,…"), "Which events are logged."),
+    key(
+        "models.store",
+        Optional("a folder"),
+        "Where pulled models are kept. Default: hostler/models in the user's data folder ($XDG_DATA_HOME, else ~/.local/share).",
+    ),
+    key(
+        "router.policy",
+        OneOf(&["least_loaded", "round_robin"]),
+        "How the router chooses among the schedulers of a model: by the least outstanding token work, or in turn.",
+    ),
+    key(
+        "router.requests_max",
+        Whole(1, 1_000_000),
+        "Most requests in the router at once, waiting and running; what comes beyond is refused with 429. The schedulers' queues are the limit that is met first.",
+    ),
+    key(
+        "router.attempts_max",
+        Whole(1, 64),
+        "Most schedulers that one request is offered to before their refusal is passed on.",
+    ),
+    key(
+        "scheduler.model",
+        Form("a catalogue name, a hub id (owner/name), or a path"),
+        "The model. `hostler model list` shows the catalogue.",
+    ),
+    key(
+        "scheduler.served_name",
+        Optional("text without spaces"),
+        "The name under which clients ask for the model. Default: the model's own.",
+    ),
+    key(
+        "scheduler.engine",
+        OneOf(&["mistralrs", "llamacpp", "simulated"]),
+        "What runs the model: mistralrs (made for GPUs), llamacpp (the fast one on CPUs), simulated (no model at all: a cost model that makes up text, for tests and planning).",
+    ),
+    key(
+        "scheduler.device",
+        Form("auto, cpu, cpu:CORES (such as cpu:0-3), cuda:N, metal, vulkan:N, rocm:N"),
+        "Where it runs. auto is the first GPU of the kind that the binary is built for, else all cores.",
+    ),
+    key(
+        "scheduler.max_batch_size",
+        Whole(1, 1024),
+        "Most sequences in flight. The engine's own limit counts too: mistralrs on a CPU runs one.",
+    ),
+    key(
+        "scheduler.max_context_length",
+        Whole(16, 1 << 20),
+        "Most tokens of a sequence, prompt and output together. The model's own limit counts too.",
+    ),
+];

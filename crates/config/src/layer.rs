@@ -1,0 +1,102 @@
+//! Where values come from: one layer a source, so that every value knows who set it.
+
+use std::path::Path;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use crate::ConfigError;
+
+/// Environment variables of this form are configuration: `HOSTLER_SERVER__ADDRESS`
+/// is `server.address`. Every key lives in a section, so variables without a
+/// double underscore are something else.
+const PREFIX: &str = "HOSTLER_";
+const SEPARATOR: &str = "__";
+
+/// What the defaults' layer is called; messages do not mention it.
+pub(crate) const DEFAULTS: &str = "default";
+
+/// Values from one source.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    origin: String,
+    values: Dict,
+}
+
+impl Layer {
+    /// What holds where nobody says otherwise.
+    pub(crate) fn defaults(values: Dict) -> Self {
+        Self { origin: DEFAULTS.to_owned(), values }
+    }
+
+    /// A TOML file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Syntax`].
+    pub fn file(path: &Path) -> Result<Self, ConfigError> {
+        let origin = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: origin.clone(), source })?;
+        Self::text(&origin, &text)
+    }
+
+    /// TOML text; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`].
+    pub fn text(origin: &str, text: &str) -> Result<Self, ConfigError> {
+        match toml::from_str(text) {
+            Ok(values) => Ok(Self { origin: origin.to_owned(), values }),
+            Err(error) => Err(ConfigError::Syntax { path: origin.to_owned(), reason: error.to_string() }),
+        }
+    }
+
+    /// The environment, one layer a variable. Values are read as TOML (`8`,
+    /// `true`, `["a"]`) where they are TOML, else as text.
+    pub fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Self> {
+        let mut layers: Vec<_> =
+            variables.into_iter().filter_map(|(name, text)| Self::variable(&name, &text)).collect();
+        // The environment has no order of its own; messages should have one.
+        layers.sort_by(|a, b| a.origin.cmp(&b.origin));
+        layers
+    }
+
+    fn variable(name: &str, text: &str) -> Option<Self> {
+        let path = name.strip_prefix(PREFIX)?;
+        if !path.contains(SEPARATOR) {
+            return None;
+        }
+        let key = path.split(SEPARATOR).collect::<Vec<_>>().join(".").to_ascii_lowercase();
+        Some(Self::value(&format!("environment variable {name}"), &key, parse(text)))
+    }
+
+    /// One value, under a dotted key.
+    pub fn value(origin: &str, key: &str, value: impl Into<Value>) -> Self {
+        let values = match figment::util::nest(key, value.into()) {
+            Value::Dict(_, values) => values,
+            _ => Dict::new(),
+        };
+        Self { origin: origin.to_owned(), values }
+    }
+}
+
+fn parse(text: &str) -> Value {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        value: Value,
+    }
+    match toml::from_str::<Line>(&format!("value = {text}")) {
+        Ok(line) => line.value,
+        Err(_) => Value::from(text),
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}

@@ -1,0 +1,130 @@
+//! The sections of the configuration but for schedulers. [`crate::KEYS`] says what
+//! each key means and allows.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// `[server]`: the HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Clients by name; none: everyone may come in.
+    pub api_keys: BTreeMap<String, ApiKeySettings>,
+    /// Threads that speak HTTP.
+    pub http_threads: u32,
+    /// Most connections of one such thread.
+    pub connections_max: u32,
+    /// Largest request body, in bytes.
+    pub body_bytes_max: u32,
+    /// How long a client may take to send a request's head, in seconds.
+    pub head_timeout_seconds: u64,
+    /// How long a client may take to send a request's body, in seconds.
+    pub body_timeout_seconds: u64,
+    /// How long an idle connection is kept, in seconds.
+    pub keep_alive_seconds: u64,
+    /// How long a request may take at most, in seconds.
+    pub request_timeout_seconds: u64,
+    /// How long a client may leave unread what was sent to it, in seconds.
+    pub stalled_client_timeout_seconds: u64,
+    /// How long a shutdown waits for running requests, in seconds.
+    pub drain_timeout_seconds: u64,
+}
+
+/// `[server.api_keys.NAME]`: a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeySettings {
+    /// What it sends as `Authorization: Bearer KEY`.
+    pub key: Secret,
+    /// Whether it may use the administration API too.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            api_keys: BTreeMap::new(),
+            http_threads: 2,
+            connections_max: 4096,
+            body_bytes_max: 1024 * 1024,
+            head_timeout_seconds: 10,
+            body_timeout_seconds: 30,
+            keep_alive_seconds: 75,
+            request_timeout_seconds: 600,
+            stalled_client_timeout_seconds: 60,
+            drain_timeout_seconds: 30,
+        }
+    }
+}
+
+/// `[log]`: what is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Which events: a level, or `RUST_LOG`'s syntax.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// `[models]`: where models are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// The folder; `None`: the user's data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+}
+
+/// `[router]`: which scheduler serves a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterSettings {
+    /// How one is chosen.
+    pub policy: RoutingPolicy,
+    /// Most requests in the router at once.
+    pub requests_max: u32,
+    /// Most schedulers that one request is offered to.
+    pub attempts_max: u32,
+}
+
+/// How the router chooses a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutingPolicy {
+    /// The one with the least token work outstanding.
+    LeastLoaded,
+    /// One after the other.
+    RoundRobin,
+}
+
+impl Default for RouterSettings {
+    fn default() -> Self {
+        Self { policy: RoutingPolicy::LeastLoaded, requests_max: 4096, attempts_max: 3 }
+    }
+}

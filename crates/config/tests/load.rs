@@ -1,0 +1,155 @@
+//! Layers, messages, and schedulers, as a user meets them.
+
+use hostler_config::{Config, ConfigError, Device, Layer, Problem, Secret, load};
+
+fn load_text(text: &str) -> Result<Config, ConfigError> {
+    load(&[Layer::text("hostler.toml", text).expect("the test's file is TOML")], &[])
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    match load_text(text).expect_err("the configuration is wrong") {
+        ConfigError::Invalid(problems) => problems,
+        other => panic!("expected problems with keys, met {other}"),
+    }
+}
+
+/// The first line that a user reads about a wrong configuration.
+fn complaint(text: &str) -> String {
+    problems(text)[0].to_string()
+}
+
+fn variable(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn nothing_at_all_serves_the_demo_model() {
+    let config = load(&[], &[]).expect("the defaults are valid");
+    assert_eq!(config.server.address.to_string(), "127.0.0.1:8080");
+    let [scheduler] = config.schedulers.as_slice() else { panic!("one scheduler is the default") };
+    assert_eq!(scheduler.name, "smollm2-135m-instruct");
+    assert_eq!(scheduler.settings.max_batch_size, 8);
+    assert_eq!(scheduler.settings.max_context_length, 2048);
+}
+
+#[test]
+fn the_environment_overrules_the_file_and_the_command_line_both() {
+    let mut layers = vec![Layer::text("f", "[scheduler]\nmax_batch_size = 2\nengine = \"simulated\"").expect("TOML")];
+    layers.extend(Layer::environment([
+        variable("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "3"),
+        variable("HOSTLER_LOG__FILTER", "debug"),
+        variable("HOSTLER_TEST_MODEL", "/not/configuration"),
+        variable("HOME", "/root"),
+    ]));
+    let config = load(&layers, &[]).expect("it is valid");
+    assert_eq!(config.schedulers[0].settings.max_batch_size, 3);
+    assert_eq!(config.schedulers[0].settings.engine.as_str(), "simulated");
+    assert_eq!(config.log.filter, "debug");
+
+    layers.push(Layer::value("--max-batch-size", "scheduler.max_batch_size", 4));
+    assert_eq!(load(&layers, &[]).expect("it is valid").schedulers[0].settings.max_batch_size, 4);
+}
+
+#[test]
+fn a_named_scheduler_has_what_all_have_and_what_is_its_own() {
+    let config = load_text(
+        "[scheduler]\nmax_batch_size = 5\n[schedulers.a]\ndevice = \"cuda:1\"\n[schedulers.b]\nmodel = \"/m/x.gguf\"",
+    )
+    .expect("it is valid");
+    let [a, b] = config.schedulers.as_slice() else { panic!("two were named") };
+    assert_eq!((a.name.as_str(), &a.settings.device, a.settings.max_batch_size), ("a", &Device::Cuda(1), 5));
+    assert_eq!((b.settings.model.as_str(), &b.settings.device), ("/m/x.gguf", &Device::Auto));
+}
+
+#[test]
+fn models_of_the_command_line_take_the_place_of_named_schedulers() {
+    let layer = Layer::text("f", "[schedulers.a]\nmodel = \"one\"").expect("TOML");
+    let models = ["/m/Qwen2.5-0.5B.gguf".to_owned(), "owner/Name".to_owned(), "owner/Name".to_owned()];
+    let config = load(&[layer], &models).expect("it is valid");
+    let names: Vec<_> = config.schedulers.iter().map(|scheduler| scheduler.name.as_str()).collect();
+    assert_eq!(names, ["qwen2-5-0-5b", "name", "name-2"]);
+}
+
+#[test]
+fn a_message_names_the_key_the_value_what_is_allowed_and_who_set_it() {
+    assert_eq!(
+        complaint("[scheduler]\nmax_batch_size = 0"),
+        "scheduler.max_batch_size: 0 is out of range; allowed are 1 to 1024 (set by hostler.toml)"
+    );
+    assert_eq!(
+        complaint("[router]\npolicy = \"fastest\""),
+        "router.policy: \"fastest\" is not allowed; allowed are least_loaded, round_robin (set by hostler.toml)"
+    );
+    for (text, key, value, allowed) in [
+        ("[server]\naddress = \"localhost\"", "server.address", "", "IP:PORT"),
+        ("[server]\nhttp_threads = -1", "server.http_threads", "-1", "1 to 256"),
+        ("[server]\nhttp_threads = \"two\"", "server.http_threads", "two", "1 to 256"),
+        ("[scheduler]\ndevice = \"gpu\"", "scheduler.device", "gpu", "cuda:N"),
+        ("[scheduler]\nmodel = \"\"", "schedulers.model.model", "\"\"", "hostler model list"),
+        ("[schedulers.x]\nmax_batch_size = 5000", "schedulers.x.max_batch_size", "5000", "1 to 1024"),
+        ("[schedulers.x]\ndevice = \"gpu\"", "schedulers.x.device", "gpu", "cuda:N"),
+        ("[schedulers.Big_One]", "schedulers.Big_One", "", "a-z"),
+    ] {
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(&format!("{key}: ")), "{text}: {complaint}");
+        assert!(complaint.contains(value) && complaint.contains(allowed), "{text}: {complaint}");
+    }
+}
+
+#[test]
+fn an_environment_variable_is_named_in_its_message() {
+    let layers = Layer::environment([variable("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "many")]);
+    let message = load(&layers, &[]).expect_err("it is no number").to_string();
+    assert!(message.contains("environment variable HOSTLER_SCHEDULER__MAX_BATCH_SIZE"), "{message}");
+    assert!(message.contains("many"), "{message}");
+}
+
+#[test]
+fn a_misspelt_key_is_met_with_the_right_one() {
+    assert_eq!(
+        complaint("[scheduler]\nmax_batchsize = 4"),
+        "scheduler.max_batchsize: no such key; did you mean \"max_batch_size\"? (set by hostler.toml)"
+    );
+    assert!(complaint("[sever]\naddress = \"x\"").contains("did you mean \"server\"?"));
+    assert!(complaint("[server]\nmax_batch_size = 8").contains("there is scheduler.max_batch_size"));
+    assert!(complaint("[schedulers.x]\nmodle = \"m\"").starts_with("schedulers.x.modle: no such key; did you mean"));
+}
+
+#[test]
+fn all_values_out_of_range_are_reported_at_once() {
+    let found = problems("[server]\nhttp_threads = 0\n[scheduler]\nmax_batch_size = 0\nmax_context_length = 1");
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn keys_of_clients_are_checked_and_never_shown() {
+    let config = load_text("[server.api_keys.alice]\nkey = \"alices-secret\"\nadmin = true").expect("it is valid");
+    assert_eq!(config.server.api_keys["alice"].key, Secret::from("alices-secret"));
+    assert!(config.server.api_keys["alice"].admin);
+    assert!(!format!("{config:?}").contains("alices-secret"));
+    assert!(!hostler_config::effective(&config).contains("alices-secret"));
+
+    let client = |name: &str, key: &str| format!("[server.api_keys.{name}]\nkey = \"{key}\"\n");
+    let text = client("alice", "short")
+        + &client("bob", "the key")
+        + &client("carol", "the-key-a")
+        + &client("dave", "the-key-a");
+    let found = problems(&text);
+    let complaints = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_eq!(found.len(), 3, "{complaints}");
+    assert!(!complaints.contains("short\"") && !complaints.contains("the-key"), "{complaints}");
+}
+
+#[test]
+fn broken_toml_says_where() {
+    let error = Layer::text("hostler.toml", "[server\n").expect_err("it is no TOML").to_string();
+    assert!(error.contains("hostler.toml") && error.contains("line 1"), "{error}");
+}
+
+#[test]
+fn what_is_in_effect_can_be_loaded_again() {
+    let first =
+        load_text("[schedulers.a]\ndevice = \"cpu:0-1\"\n[schedulers.b]\nserved_name = \"big\"").expect("valid");
+    let again = load_text(&hostler_config::effective(&first)).expect("what was shown is valid");
+    assert_eq!(first, again);
+}

@@ -1,0 +1,58 @@
+//! SHA-256 of files.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::AtPath;
+use crate::{ModelError, PullProgress, PullStage};
+
+/// Large enough that reading is not what takes the time, small enough to stay in
+/// a core's cache.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The checksum of a file, in hexadecimal.
+pub(crate) fn sha256(path: &Path, progress: &dyn PullProgress) -> Result<String, ModelError> {
+    let mut file = File::open(path).at(path)?;
+    let total = file.metadata().at(path)?.len();
+    progress.begin(PullStage::Verify(file_name(path)), Some(total));
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut done = 0;
+    loop {
+        let read = file.read(&mut buffer).at(path)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        done += read as u64;
+        progress.advance(done);
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+/// A path's last part, for people.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_sha256_that_everyone_computes() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").expect("it is writable");
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&path, &()).expect("it is readable"), expected);
+    }
+}

@@ -1,0 +1,155 @@
+//! What people write to name a model.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::ModelError;
+use crate::catalogue::{CATALOGUE, Entry};
+
+/// A model, by name or path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelRef {
+    /// A name from the catalogue.
+    Catalogue(&'static Entry),
+    /// A repository of the Hugging Face hub: `owner/name`, `owner/name@revision`,
+    /// `owner/name:file.gguf`.
+    Hub {
+        /// `owner/name`.
+        repo: String,
+        /// A branch, tag or commit.
+        revision: String,
+        /// The one file of it, where not the whole.
+        file: Option<String>,
+    },
+    /// A GGUF file, or a folder with safetensors and a tokenizer.
+    Path(PathBuf),
+}
+
+const MAIN: &str = "main";
+
+impl ModelRef {
+    /// The name under which clients ask for the model, unless told otherwise: a
+    /// catalogue name, a hub id, or a file's name without its extension.
+    #[must_use]
+    pub fn served_name(&self) -> String {
+        match self {
+            Self::Catalogue(entry) => entry.id.to_owned(),
+            Self::Hub { repo, .. } => repo.clone(),
+            Self::Path(path) => {
+                let name = crate::checksum::file_name(path);
+                name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
+            }
+        }
+    }
+}
+
+/// Something that is there, or looks like a path (it begins with `/`, `.` or `~`,
+/// or ends in `.gguf` without naming a repository), is one. `owner/name` is the
+/// hub's; a single word the catalogue's.
+impl FromStr for ModelRef {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(entry) = CATALOGUE.iter().find(|entry| entry.id == text) {
+            return Ok(Self::Catalogue(entry));
+        }
+        let path = PathBuf::from(text);
+        let like_a_path = text.starts_with(['/', '.', '~']) || (text.ends_with(".gguf") && !text.contains(':'));
+        if like_a_path || path.exists() {
+            return Ok(Self::Path(path));
+        }
+        let refused = |reason: String| ModelError::Reference { name: text.to_owned(), reason };
+        let (rest, file) = match text.split_once(':') {
+            Some((rest, file)) => (rest, Some(file.to_owned())),
+            None => (text, None),
+        };
+        let (repo, revision) = rest.split_once('@').unwrap_or((rest, MAIN));
+        match repo.split('/').collect::<Vec<_>>().as_slice() {
+            [owner, name] if is_hub_name(owner) && is_hub_name(name) && file.as_deref() != Some("") => {
+                Ok(Self::Hub { repo: repo.to_owned(), revision: revision.to_owned(), file })
+            }
+            [_] => Err(refused(unknown_name(repo))),
+            _ => Err(refused("a hub id is owner/name, owner/name@revision or owner/name:file.gguf".to_owned())),
+        }
+    }
+}
+
+fn is_hub_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn unknown_name(name: &str) -> String {
+    let nearest = CATALOGUE
+        .iter()
+        .map(|entry| (strsim::damerau_levenshtein(name, entry.id), entry.id))
+        .filter(|(distance, id)| *distance <= id.len() / 3)
+        .min();
+    match nearest {
+        Some((_, id)) => format!("did you mean {id}?"),
+        None => {
+            let names: Vec<_> = CATALOGUE.iter().map(|entry| entry.id).collect();
+            format!("there is no such file, and the catalogue has {}", names.join(", "))
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalogue(entry) => f.write_str(entry.id),
+            Self::Hub { repo, revision, file } => {
+                f.write_str(repo)?;
+                if revision != MAIN {
+                    write!(f, "@{revision}")?;
+                }
+                file.iter().try_for_each(|file| write!(f, ":{file}"))
+            }
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> ModelRef {
+        text.parse().expect("it names a model")
+    }
+
+    #[test]
+    fn a_reference_reads_back_what_it_prints() {
+        for text in ["smollm2-135m-instruct", "owner/Name", "owner/name@v1", "owner/name@v1:q8.gguf", "/m/x.gguf"] {
+            assert_eq!(parse(text).to_string(), text);
+            assert_eq!(parse(&parse(text).to_string()), parse(text));
+        }
+    }
+
+    #[test]
+    fn what_it_is_follows_from_how_it_is_written() {
+        assert!(matches!(parse("smollm2-135m-instruct"), ModelRef::Catalogue(_)));
+        assert!(matches!(parse("./folder"), ModelRef::Path(_)));
+        assert!(matches!(parse("models/x.gguf"), ModelRef::Path(_)));
+        assert!(matches!(parse("owner/name:x.gguf"), ModelRef::Hub { file: Some(_), .. }));
+        assert_eq!(parse("/m/Big.Q8_0.gguf").served_name(), "Big.Q8_0");
+    }
+
+    #[test]
+    fn what_names_nothing_is_met_with_what_would() {
+        for (text, hint) in [
+            ("smollm2-135m-instuct", "did you mean smollm2-135m-instruct?"),
+            ("gpt-5", "the catalogue has"),
+            ("a/b/c", "owner/name"),
+            ("../../etc:x", "owner/name"),
+            ("owner/", "owner/name"),
+        ] {
+            let Err(error) = text.parse::<ModelRef>() else {
+                assert!(text.starts_with('.'), "{text} was taken for a model");
+                continue;
+            };
+            assert!(error.to_string().contains(hint), "{text}: {error}");
+        }
+    }
+}

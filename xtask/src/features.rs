@@ -1,0 +1,64 @@
+//! One build for everything: a dependency that is built with one set of features for
+//! `cargo build` and with another for `cargo test` is built twice, and with it all
+//! that stands on it. The engines take eleven minutes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Packages that a build with tests would build differently.
+pub(crate) fn check() -> anyhow::Result<Vec<String>> {
+    let without = parse(&tree("normal,build")?);
+    let with = parse(&tree("normal,build,dev")?);
+    Ok(differences(&without, &with))
+}
+
+/// `name vVERSION` → the sets of features that it is built with.
+type Built = BTreeMap<String, BTreeSet<String>>;
+
+fn tree(edges: &str) -> anyhow::Result<String> {
+    let format = "{p}|{f}";
+    let arguments = ["tree", "--workspace", "--locked", "--prefix=none", "--format", format, "--edges", edges];
+    crate::output(crate::cargo().args(arguments))
+}
+
+fn parse(tree: &str) -> Built {
+    let mut built = Built::new();
+    for line in tree.lines() {
+        if let Some((package, features)) = line.split_once('|') {
+            // Repeated packages are marked with an asterisk.
+            let features = features.trim_end_matches("(*)").trim();
+            let package = package.trim_end_matches("(proc-macro)").trim();
+            built.entry(package.to_owned()).or_default().insert(features.to_owned());
+        }
+    }
+    built
+}
+
+fn differences(without: &Built, with: &Built) -> Vec<String> {
+    let describe = |sets: &BTreeSet<String>| sets.iter().map(|set| format!("[{set}]")).collect::<Vec<_>>().join(" ");
+    without
+        .iter()
+        .filter_map(|(package, features)| Some((package, features, with.get(package)?)))
+        .filter(|(_, features, in_tests)| features != in_tests)
+        .map(|(package, features, in_tests)| {
+            format!(
+                "{package} is built with {} and, for tests, with {}: name the features in [workspace.dependencies]",
+                describe(features),
+                describe(in_tests)
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_that_only_tests_ask_for_is_noticed() {
+        let without = parse("serde v1.0.0|derive\nlibc v0.2.0|std (*)\n");
+        let same = parse("serde v1.0.0|derive\nlibc v0.2.0|std\ntempfile v3.0.0|default\n");
+        assert!(differences(&without, &same).is_empty());
+        let more = parse("serde v1.0.0|derive,rc\nlibc v0.2.0|std\n");
+        assert_eq!(differences(&without, &more).len(), 1);
+    }
+}

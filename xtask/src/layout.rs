@@ -1,0 +1,109 @@
+//! Who must not know whom: the boundaries between crates, proven from the graph of
+//! dependencies rather than promised.
+
+use crate::metadata::Graph;
+
+const ENGINES: &[&str] = &["mistralrs", "mistralrs-core", "candle-core", "llama-cpp-2", "llama-cpp-sys-2"];
+const ENGINE_CRATES: &[&str] = &["hostler-executor-mistralrs", "hostler-executor-llamacpp"];
+const ACTORS: &[&str] = &["actix", "actix-rt"];
+const HTTP: &[&str] = &["actix-web", "actix-http", "axum", "hostler-gateway"];
+const ASYNC: &[&str] = &["tokio"];
+const NODES: &[&str] = &["etcd-client", "tonic"];
+const ABOVE_EXECUTORS: &[&str] = &["hostler-scheduler", "hostler-router", "hostler-benchmark", "hostler-cluster"];
+const ROUTING: &[&str] = &["hostler-router"];
+const READS_FILES: &[&str] = &["hostler-config", "hostler-models"];
+
+/// A crate, and what it must not depend on, however indirectly.
+struct Boundary {
+    name: &'static str,
+    must_not_know: &'static [&'static [&'static str]],
+}
+
+const fn boundary(name: &'static str, must_not_know: &'static [&'static [&'static str]]) -> Boundary {
+    Boundary { name, must_not_know }
+}
+
+/// The third column of the table of crates in `ARCHITECTURE.md`.
+const BOUNDARIES: &[Boundary] = &[
+    boundary("hostler-protocol", &[ASYNC, ACTORS, HTTP, ENGINES, READS_FILES]),
+    boundary("hostler-executor", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
+    boundary("hostler-executor-kit", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
+    boundary("hostler-executor-mistralrs", &[ACTORS, HTTP_SERVER, ABOVE_EXECUTORS, READS_FILES]),
+    boundary("hostler-executor-llamacpp", &[ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
+    boundary("hostler-scheduler", &[ENGINES, ENGINE_CRATES, HTTP, ROUTING, READS_FILES, NODES]),
+    boundary("hostler-router", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, NODES]),
+    boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES]),
+    boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, READS_FILES]),
+    boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, DOMAIN]),
+    boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS]),
+    boundary("hostler-models", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS]),
+    boundary("hostler-testkit", &[ENGINES, ENGINE_CRATES]),
+    boundary("hostler", &[]),
+    boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),
+];
+
+/// mistral.rs depends on an HTTP client's types; a server it must not be.
+const HTTP_SERVER: &[&str] = &["actix-web", "hostler-gateway"];
+const DOMAIN: &[&str] = &["hostler-protocol", "hostler-executor", "hostler-scheduler", "hostler-router"];
+
+/// Every boundary that is crossed, and every crate that has none.
+pub(crate) fn violations(graph: &Graph) -> Vec<String> {
+    let mut violations = Vec::new();
+    for member in &graph.members {
+        let Some(boundary) = BOUNDARIES.iter().find(|boundary| boundary.name == member) else {
+            violations.push(format!("{member} has no boundary: add it to BOUNDARIES in xtask/src/layout.rs"));
+            continue;
+        };
+        for stranger in boundary.must_not_know.iter().copied().flatten() {
+            if let Some(path) = graph.path(member, stranger) {
+                violations.push(format!("{member} must not know {stranger}: {}", path.join(" → ")));
+            }
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(edges: &[(&str, &str)]) -> Graph {
+        let mut graph = Graph::default();
+        for (from, to) in edges {
+            if BOUNDARIES.iter().any(|boundary| boundary.name == *from) {
+                graph.members.insert((*from).to_owned());
+            }
+            graph.dependencies.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        graph
+    }
+
+    #[test]
+    fn an_indirect_violation_is_found_with_its_way() {
+        let graph = graph(&[("hostler-protocol", "serde"), ("hostler-protocol", "helper"), ("helper", "tokio")]);
+        assert_eq!(violations(&graph), ["hostler-protocol must not know tokio: hostler-protocol → helper → tokio"]);
+    }
+
+    #[test]
+    fn what_is_allowed_is_no_violation() {
+        let graph = graph(&[("hostler-gateway", "actix-web"), ("hostler-scheduler", "actix"), ("actix", "tokio")]);
+        assert!(violations(&graph).is_empty(), "{:?}", violations(&graph));
+    }
+
+    #[test]
+    fn each_boundary_can_be_crossed_and_is_noticed() {
+        for boundary in BOUNDARIES {
+            for stranger in boundary.must_not_know.iter().copied().flatten() {
+                let found = violations(&graph(&[(boundary.name, "between"), ("between", stranger)]));
+                assert!(!found.is_empty(), "{} may know {stranger}", boundary.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_crate_without_a_boundary_is_noticed() {
+        let mut graph = Graph::default();
+        graph.members.insert("hostler-new".to_owned());
+        assert_eq!(violations(&graph).len(), 1);
+    }
+}

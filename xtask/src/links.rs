@@ -1,0 +1,68 @@
+//! Links between the project's documents.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Links of a Markdown file to files that are not there.
+pub(crate) fn broken(path: &Path) -> anyhow::Result<Vec<String>> {
+    if path.extension().is_none_or(|extension| extension != "md") {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let missing = |target: &String| !resolve(&folder, target).exists();
+    let complain = |target| format!("{}: there is no {target}", path.display());
+    Ok(targets(&text).into_iter().filter(missing).map(complain).collect())
+}
+
+/// A leading slash means the root of the repository.
+fn resolve(folder: &Path, target: &str) -> PathBuf {
+    match target.strip_prefix('/') {
+        Some(rest) => PathBuf::from(rest),
+        None => folder.join(target),
+    }
+}
+
+/// Files that a text links to. Other sites, anchors, and code are left out.
+fn targets(text: &str) -> Vec<String> {
+    let mut targets = Vec::new();
+    let mut in_code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            let Some((link, _)) = part.split_once(')') else { continue };
+            let file = link.split(['#', ' ']).next().unwrap_or_default();
+            if !file.is_empty() && !link.contains("://") && !link.starts_with("mailto:") {
+                targets.push(file.to_owned());
+            }
+        }
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_files_are_found_and_others_are_not() {
+        let text = "[a](b.md) and [c](../d.md#part), [e](#here), [f](https://example.com)\n```\n[g](h.md)\n```\n";
+        assert_eq!(targets(text), ["b.md", "../d.md"]);
+    }
+
+    #[test]
+    fn a_broken_link_is_noticed_and_a_whole_one_is_not() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.md");
+        std::fs::write(&path, "[there](a.md) [gone](b.md)").expect("it is writable");
+        let complaints = broken(&path).expect("it is readable");
+        assert_eq!(complaints.len(), 1);
+        assert!(complaints[0].ends_with("there is no b.md"), "{complaints:?}");
+    }
+}

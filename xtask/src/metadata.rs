@@ -1,0 +1,119 @@
+//! What `cargo metadata` says about who depends on whom.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::Deserialize;
+
+/// Packages by name, and what each of them needs to be built.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    /// Names of the workspace's own packages.
+    pub(crate) members: BTreeSet<String>,
+    /// Direct dependencies, those of tests left out.
+    pub(crate) dependencies: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Graph {
+    /// The shortest way from one package to another, ends included.
+    pub(crate) fn path(&self, from: &str, to: &str) -> Option<Vec<String>> {
+        let mut reached_from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut queue = VecDeque::from([from]);
+        while let Some(package) = queue.pop_front() {
+            if package == to {
+                let mut path = vec![package.to_owned()];
+                let mut at = package;
+                while let Some(before) = reached_from.get(at).filter(|_| at != from) {
+                    path.push((*before).to_owned());
+                    at = before;
+                }
+                path.reverse();
+                return Some(path);
+            }
+            for next in self.dependencies.get(package).into_iter().flatten() {
+                if next != from && !reached_from.contains_key(next.as_str()) {
+                    reached_from.insert(next, package);
+                    queue.push_back(next);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    pkg: String,
+    dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Deserialize)]
+struct DependencyKind {
+    kind: Option<String>,
+}
+
+/// Asks cargo.
+pub(crate) fn load() -> anyhow::Result<Graph> {
+    let text = crate::output(crate::cargo().args(["metadata", "--format-version=1", "--locked"]))?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> anyhow::Result<Graph> {
+    let metadata: Metadata = serde_json::from_str(text)?;
+    let names: BTreeMap<&str, &str> =
+        metadata.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();
+    let name = |id: &str| names.get(id).copied().unwrap_or(id).to_owned();
+    let mut graph =
+        Graph { members: metadata.workspace_members.iter().map(|id| name(id)).collect(), ..Graph::default() };
+    for node in &metadata.resolve.nodes {
+        let needed = |dep: &&Dependency| dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
+        let dependencies = node.deps.iter().filter(needed).map(|dep| name(&dep.pkg));
+        // Two versions of one package count as one: who must not know it must know neither.
+        graph.dependencies.entry(name(&node.id)).or_default().extend(dependencies);
+    }
+    Ok(graph)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_of_tests_do_not_count() {
+        let text = r#"{
+            "packages": [{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, {"id": "3", "name": "c"}],
+            "workspace_members": ["1"],
+            "resolve": {"nodes": [
+                {"id": "1", "deps": [
+                    {"pkg": "2", "dep_kinds": [{"kind": null}]},
+                    {"pkg": "3", "dep_kinds": [{"kind": "dev"}]}]},
+                {"id": "2", "deps": []}, {"id": "3", "deps": []}]}
+        }"#;
+        let graph = parse(text).expect("it is what cargo prints");
+        assert_eq!(graph.path("a", "b"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(graph.path("a", "c"), None);
+    }
+}
