@@ -1,0 +1,120 @@
+//! API keys: who asks, and whether they may.
+
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use hostler_protocol::{ErrorCode, RequestError, TenantId};
+use sha2::{Digest, Sha256};
+
+use crate::ApiKey;
+use crate::error::ApiError;
+use crate::shared::Shared;
+
+/// The known keys, by their SHA-256. Looking up a digest takes a time that says
+/// nothing about the keys, and no key stays in memory.
+pub(crate) struct Keys(HashMap<[u8; 32], Caller>);
+
+/// Who sent a request. Extracting one is the check that they may send it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Caller {
+    /// Who the request is accounted to.
+    pub(crate) tenant: TenantId,
+    admin: bool,
+}
+
+/// A caller who may use `/admin`.
+pub(crate) struct Admin;
+
+impl Keys {
+    pub(crate) fn new(keys: &[ApiKey]) -> Self {
+        let known = keys.iter().map(|key| {
+            let caller = Caller { tenant: TenantId::new(key.name.as_str()), admin: key.admin };
+            (Sha256::digest(&key.key).into(), caller)
+        });
+        Self(known.collect())
+    }
+
+    /// Who sends this `Authorization` header. Without any keys, everyone is welcome.
+    fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, RequestError> {
+        if self.0.is_empty() {
+            return Ok(Caller { tenant: TenantId::default(), admin: true });
+        }
+        let refused = |message| RequestError::new(ErrorCode::Unauthenticated, message);
+        let header =
+            authorization.ok_or_else(|| refused("an API key is needed: send `Authorization: Bearer <key>`"))?;
+        let key = bearer(header).ok_or_else(|| refused("the Authorization header is not `Bearer <key>`"))?;
+        let digest: [u8; 32] = Sha256::digest(key).into();
+        self.0.get(&digest).cloned().ok_or_else(|| refused("this API key is not known"))
+    }
+}
+
+/// The key in `Bearer <key>`; schemes are written in any case.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+}
+
+fn caller(request: &HttpRequest) -> Result<Caller, RequestError> {
+    let Some(shared) = request.app_data::<web::Data<Shared>>() else {
+        return Err(RequestError::new(ErrorCode::Internal, "the gateway lost its state"));
+    };
+    shared.keys.caller(request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()))
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request).map_err(ApiError::from))
+    }
+}
+
+impl FromRequest for Admin {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match caller(request) {
+            Ok(Caller { admin: true, .. }) => Ok(Self),
+            Ok(_) => Err(RequestError::new(ErrorCode::Forbidden, "this API key may not use /admin").into()),
+            Err(error) => Err(error.into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> Keys {
+        Keys::new(&[
+            ApiKey { name: "alice".into(), key: "a-key".into(), admin: false },
+            ApiKey { name: "root".into(), key: "r-key".into(), admin: true },
+        ])
+    }
+
+    #[test]
+    fn a_key_names_its_tenant() {
+        let caller = |header: &str| keys().caller(Some(header.as_bytes()));
+        assert_eq!(caller("Bearer a-key"), Ok(Caller { tenant: "alice".into(), admin: false }));
+        assert_eq!(caller("bearer  r-key "), Ok(Caller { tenant: "root".into(), admin: true }));
+    }
+
+    #[test]
+    fn anything_else_is_refused_where_there_are_keys() {
+        for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic a-key"), Some("Bearer A-KEY")] {
+            let refused = keys().caller(header.map(str::as_bytes));
+            assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Unauthenticated), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn without_keys_everyone_is_welcome() {
+        let caller = Keys::new(&[]).caller(None);
+        assert_eq!(caller, Ok(Caller { tenant: TenantId::default(), admin: true }));
+    }
+}

@@ -1,0 +1,91 @@
+//! Which fields have an effect: the others are refused, or named as ignored.
+
+use hostler_protocol::RequestError;
+
+use super::generation::GenerationBody;
+use super::parameters::Endpoint;
+use crate::exchange::Exchange;
+
+/// Refuses what is not honoured, and notes what is harmlessly ignored.
+///
+/// # Errors
+/// `InvalidRequest`, naming the field.
+pub(super) fn check(body: &GenerationBody, endpoint: Endpoint, exchange: &Exchange) -> Result<(), RequestError> {
+    refuse_misplaced(body, endpoint)?;
+    refuse_unsupported(body)?;
+    name_ignored(body, exchange);
+    Ok(())
+}
+
+/// Refuses fields of other endpoints.
+fn refuse_misplaced(body: &GenerationBody, endpoint: Endpoint) -> Result<(), RequestError> {
+    let (chat, native) = (endpoint == Endpoint::Chat, endpoint == Endpoint::Native);
+    let misplaced = [
+        ("messages", !chat && body.messages.is_some()),
+        ("prompt", chat && body.prompt.is_some()),
+        ("max_completion_tokens", !chat && body.max_completion_tokens.is_some()),
+        ("top_logprobs", !chat && body.top_logprobs.is_some()),
+        ("logprobs", native && body.logprobs.is_some()),
+        ("n", native && body.n.is_some()),
+        ("stream_options", native && body.stream_options.is_some()),
+    ];
+    match misplaced.into_iter().find(|&(_, given)| given) {
+        Some((field, _)) => Err(RequestError::invalid(field, format!("{field}: this endpoint has no such field"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what is not honoured.
+fn refuse_unsupported(body: &GenerationBody) -> Result<(), RequestError> {
+    const NO_TOOLS: &str = "tool calling is not supported; leave it out, or set tool_choice to \"none\"";
+    const TEXT_ONLY: &str = "only text is supported";
+    const NOT_SUPPORTED: &str = "this field is not supported";
+    if !body.tool_choice.is("none") {
+        body.tools.refuse("tools", &[], NO_TOOLS)?;
+    }
+    body.tool_choice.refuse("tool_choice", &["none", "auto"], NO_TOOLS)?;
+    body.functions.refuse("functions", &[], NO_TOOLS)?;
+    body.function_call.refuse("function_call", &["none", "auto"], NO_TOOLS)?;
+    body.modalities.refuse("modalities", &["text"], TEXT_ONLY)?;
+    body.audio.refuse("audio", &[], TEXT_ONLY)?;
+    body.ebnf.refuse("ebnf", &[], "EBNF is not supported; send the grammar as `lark`")?;
+    body.echo.refuse("echo", &[], NOT_SUPPORTED)?;
+    body.suffix.refuse("suffix", &[], NOT_SUPPORTED)?;
+    body.best_of.refuse("best_of", &["1"], "only 1 is supported; ask for several answers with n")?;
+    body.prediction.refuse("prediction", &[], NOT_SUPPORTED)?;
+    body.web_search_options.refuse("web_search_options", &[], NOT_SUPPORTED)?;
+    body.reasoning_effort.refuse("reasoning_effort", &[], NOT_SUPPORTED)?;
+    body.verbosity.refuse("verbosity", &[], NOT_SUPPORTED)?;
+    body.prompt_logprobs.refuse("prompt_logprobs", &[], NOT_SUPPORTED)?;
+    body.skip_special_tokens.refuse("skip_special_tokens", &["true"], "special tokens are always skipped")?;
+    body.include_stop_str_in_output.refuse("include_stop_str_in_output", &[], NOT_SUPPORTED)?;
+    body.add_generation_prompt.refuse("add_generation_prompt", &["true"], "only true is supported")?;
+    body.continue_final_message.refuse("continue_final_message", &[], NOT_SUPPORTED)?;
+    body.chat_template.refuse("chat_template", &[], "the model's own chat template is always used")?;
+    body.chat_template_kwargs.refuse("chat_template_kwargs", &[], NOT_SUPPORTED)
+}
+
+/// Notes what has no effect here and does no harm.
+fn name_ignored(body: &GenerationBody, exchange: &Exchange) {
+    let schema = body.response_format.as_ref().and_then(|format| format.json_schema.as_ref());
+    let ignored = [
+        ("user", body.user.0),
+        ("store", body.store.0),
+        ("metadata", body.metadata.0),
+        ("service_tier", body.service_tier.0),
+        ("safety_identifier", body.safety_identifier.0),
+        ("prompt_cache_key", body.prompt_cache_key.0),
+        ("prompt_cache_retention", body.prompt_cache_retention.0),
+        ("parallel_tool_calls", body.parallel_tool_calls.0),
+        ("tools", body.tools.asks(&[])),
+        ("stream_options.include_obfuscation", body.stream_options.is_some_and(|o| o.include_obfuscation.0)),
+        ("response_format.json_schema.name", schema.is_some_and(|schema| schema.name.0)),
+        ("response_format.json_schema.description", schema.is_some_and(|schema| schema.description.0)),
+        ("response_format.json_schema.strict", schema.is_some_and(|schema| schema.strict.0)),
+    ];
+    for (field, given) in ignored {
+        if given {
+            exchange.ignore(field);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Request bodies: read within limits, parsed strictly, wrong fields named.
+
+mod constraint;
+mod fields;
+mod generation;
+mod honoured;
+mod json;
+mod message;
+mod parameters;
+mod unsupported;
+
+pub(crate) use fields::PromptField;
+pub(crate) use generation::GenerationBody;
+pub(crate) use json::Json;
+pub(crate) use message::{Message, conversation};
+pub(crate) use parameters::{Endpoint, Parameters};

@@ -1,0 +1,178 @@
+//! How chat answers are written.
+
+use bytes::BytesMut;
+use hostler_protocol::{Finish, ModelId, RequestId, Token};
+use serde::Serialize;
+
+use crate::generation::{Answer, LabelledToken, StreamFormat, UsageBody, event};
+use crate::shared::unix_seconds;
+
+/// What all chunks of an answer have in common.
+pub(crate) struct ChatFormat {
+    id: String,
+    created: u64,
+    model: ModelId,
+    /// With usage asked for, OpenAI writes `"usage": null` into every other chunk.
+    null_usage: bool,
+}
+
+impl ChatFormat {
+    pub(crate) fn new(id: RequestId, model: ModelId, include_usage: bool) -> Self {
+        Self { id: format!("chatcmpl-{id}"), created: unix_seconds(), model, null_usage: include_usage }
+    }
+
+    fn chunk(&self, out: &mut BytesMut, choices: &[ChunkChoice<'_>], usage: Option<UsageBody>) {
+        let chunk = Chunk {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: self.model.as_str(),
+            choices,
+            usage: self.null_usage.then_some(usage),
+        };
+        event(out, &chunk);
+    }
+
+    fn delta(&self, out: &mut BytesMut, choice: usize, delta: Delta<'_>, logprobs: Option<ChatLogprobs>) {
+        self.chunk(out, &[ChunkChoice { index: choice, delta, logprobs, finish_reason: None }], None);
+    }
+}
+
+impl StreamFormat for ChatFormat {
+    fn open(&self, out: &mut BytesMut, choice: usize) {
+        self.delta(out, choice, Delta { role: Some("assistant"), content: Some("") }, None);
+    }
+
+    fn token(&self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
+        if token.text.is_empty() && label.is_none() {
+            return;
+        }
+        let logprobs = label.map(|label| ChatLogprobs::new(std::slice::from_ref(label)));
+        self.delta(out, choice, Delta { role: None, content: Some(&token.text) }, logprobs);
+    }
+
+    fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+        if !finish.text.is_empty() {
+            self.delta(out, choice, Delta { role: None, content: Some(&finish.text) }, None);
+        }
+        let last = ChunkChoice {
+            index: choice,
+            delta: Delta { role: None, content: None },
+            logprobs: None,
+            finish_reason: Some(finish.reason.as_str()),
+        };
+        self.chunk(out, &[last], None);
+    }
+
+    fn usage(&self, out: &mut BytesMut, usage: UsageBody) {
+        self.chunk(out, &[], Some(usage));
+    }
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [ChunkChoice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<UsageBody>>,
+}
+
+#[derive(Serialize)]
+struct ChunkChoice<'a> {
+    index: usize,
+    delta: Delta<'a>,
+    logprobs: Option<ChatLogprobs>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+/// An answer as a whole.
+#[derive(Serialize)]
+pub(crate) struct ChatResponse<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<Choice<'a>>,
+    usage: UsageBody,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    message: AssistantMessage<'a>,
+    logprobs: Option<ChatLogprobs>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct AssistantMessage<'a> {
+    role: &'static str,
+    content: &'a str,
+    refusal: Option<&'static str>,
+}
+
+impl<'a> ChatResponse<'a> {
+    pub(crate) fn new(format: &'a ChatFormat, answers: &'a [Answer], usage: UsageBody) -> Self {
+        let choices = answers.iter().enumerate().map(|(index, answer)| Choice {
+            index,
+            message: AssistantMessage { role: "assistant", content: &answer.text, refusal: None },
+            logprobs: (!answer.labelled.is_empty()).then(|| ChatLogprobs::new(&answer.labelled)),
+            finish_reason: answer.reason.as_str(),
+        });
+        Self {
+            id: &format.id,
+            object: "chat.completion",
+            created: format.created,
+            model: format.model.as_str(),
+            choices: choices.collect(),
+            usage,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChatLogprobs {
+    content: Vec<ChatLogprob>,
+    refusal: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ChatLogprob {
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
+    top_logprobs: Vec<TopLogprob>,
+}
+
+#[derive(Serialize)]
+struct TopLogprob {
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
+}
+
+impl ChatLogprobs {
+    fn new(labelled: &[LabelledToken]) -> Self {
+        let content = labelled.iter().map(|LabelledToken { token, top }| ChatLogprob {
+            token: token.text(),
+            logprob: token.logprob,
+            bytes: token.bytes.clone(),
+            top_logprobs: top
+                .iter()
+                .map(|other| TopLogprob { token: other.text(), logprob: other.logprob, bytes: other.bytes.clone() })
+                .collect(),
+        });
+        Self { content: content.collect(), refusal: None }
+    }
+}

@@ -1,0 +1,15 @@
+//! OpenAI's endpoints, and vLLM's `/tokenize` and `/detokenize` beside them.
+
+mod chat;
+mod chat_format;
+mod completions;
+mod completions_format;
+mod models;
+mod requests;
+mod tokenize;
+
+pub(crate) use chat::create as chat;
+pub(crate) use completions::create as completions;
+pub(crate) use models::{get as model, list as models};
+pub(crate) use requests::cancel;
+pub(crate) use tokenize::{detokenize, tokenize};

@@ -1,0 +1,105 @@
+//! The server's life: bound, served, drained, stopped.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Extensions, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::task::JoinHandle;
+use actix_web::{App, HttpServer, web};
+use hostler_router::Router;
+use hostler_telemetry::Exporter;
+
+use crate::GatewayConfig;
+use crate::limits::LAST_BYTES_SECONDS;
+use crate::observe::observe;
+use crate::routes;
+use crate::shared::Shared;
+
+/// A gateway that serves. Dropping it does not stop it.
+pub struct Gateway {
+    address: SocketAddr,
+    shared: web::Data<Shared>,
+    server: ServerHandle,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Gateway {
+    /// Binds and serves. Needs a running actix system; signals are left to the caller.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub fn start(config: GatewayConfig, router: Router, exporter: Exporter) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.listen)?;
+        let address = listener.local_addr()?;
+        let stalled_client_timeout = config.stalled_client_timeout;
+        let shared = web::Data::new(Shared::new(config, router, exporter));
+        let app_shared = shared.clone();
+        let config = &shared.config;
+        let server = HttpServer::new(move || {
+            App::new().app_data(app_shared.clone()).configure(routes::configure).wrap(from_fn(observe))
+        })
+        .workers(config.workers)
+        .max_connections(config.connections_max)
+        .keep_alive(config.keep_alive)
+        .client_request_timeout(config.head_timeout)
+        // A client that closes its side has left: its generation stops at once,
+        // not when a write fails some tokens later.
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .on_connect(move |connection, _: &mut Extensions| {
+            if let Some(connection) = connection.downcast_ref::<TcpStream>() {
+                give_up_on_stalled(connection, stalled_client_timeout);
+            }
+        })
+        .disable_signals()
+        .shutdown_timeout(LAST_BYTES_SECONDS)
+        .listen(listener)?
+        .run();
+        let handle = server.handle();
+        let task = actix_web::rt::spawn(server);
+        Ok(Self { address, shared, server: handle, task })
+    }
+
+    /// Where it listens, with the port that the system chose if none was given.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it: `/readyz` says no from now on, new generations are refused,
+    /// those that run may go on for `drain_timeout`, and their clients get a
+    /// little longer to read what is left. Whether all of them ended in time.
+    pub async fn stop(self) -> bool {
+        self.shared.begin_drain();
+        let drain_timeout = self.shared.config.drain_timeout;
+        let drained = tokio::time::timeout(drain_timeout, self.shared.router.drain()).await.is_ok();
+        self.server.stop(drained).await;
+        match self.task.await {
+            Ok(Ok(())) => drained,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the http server ended in an error");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "the http server's task ended in an error");
+                false
+            }
+        }
+    }
+}
+
+/// Has the kernel close the connection when its client leaves what was sent
+/// unread, or unacknowledged, for so long.
+#[cfg(target_os = "linux")]
+fn give_up_on_stalled(connection: &TcpStream, timeout: Duration) {
+    if let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(timeout)) {
+        tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT");
+    }
+}
+
+/// Elsewhere, stalled clients are bounded by the number of connections alone.
+#[cfg(not(target_os = "linux"))]
+fn give_up_on_stalled(_: &TcpStream, _: Duration) {}

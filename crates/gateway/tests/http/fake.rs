@@ -1,0 +1,229 @@
+//! A scheduler that plays a part: each prompt tells it what to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use hostler_protocol::{
+    Batching, Capabilities, Driving, Engine, ErrorCode, Finish, FinishReason, GenerationRequest, Logprob,
+    ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Started, Timings, Token, TokenEvent,
+    TokenId, Usage,
+};
+use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
+use std::sync::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+/// What it answers, word by word.
+const WORDS: [&str; 4] = ["one", " two", " three", " four"];
+
+/// The prompt is one token a character, the answer one token a word.
+pub(crate) struct FakeScheduler {
+    id: SchedulerId,
+    snapshot: watch::Sender<SchedulerSnapshot>,
+    /// Every request that came.
+    pub(crate) requests: Mutex<Vec<GenerationRequest>>,
+    /// Ids that were to be cancelled.
+    pub(crate) cancelled: Mutex<Vec<RequestId>>,
+    /// Words of a `gated` prompt that may go out.
+    pub(crate) gate: Arc<Semaphore>,
+    /// Generations that exist.
+    pub(crate) alive: watch::Sender<i32>,
+    drained: AtomicU32,
+}
+
+impl FakeScheduler {
+    pub(crate) fn new(model: &str, engine: Engine) -> Self {
+        let description = ModelDescription {
+            model: model.into(),
+            engine,
+            device: "cpu".to_owned(),
+            weight_format: "Q8_0".to_owned(),
+            weight_bytes: 1000,
+            context_length: 2048,
+            kv_capacity_tokens: 4096,
+            vocabulary_size: 256,
+            driving: Driving { max_sequences: 8, batching: Batching::Ragged, prefill: Prefill::Blocking },
+            capabilities: Capabilities { constraints: true, top_logprobs_max: Some(20), chat: true },
+        };
+        let snapshot = SchedulerSnapshot {
+            id: SchedulerId::new(format!("{model}-0")),
+            model: model.into(),
+            state: SchedulerState::Serving,
+            description: Some(Arc::new(description)),
+            batch_size_max: 8,
+            running: 1,
+            waiting: [0, 2, 1],
+            kv_reserved_tokens: 100,
+            outstanding_tokens: 50,
+            estimated_wait: Duration::from_millis(1500),
+            steps: 7,
+            since_last_step: Duration::from_micros(250),
+            restarts: 0,
+            failure: None,
+        };
+        Self {
+            id: snapshot.id.clone(),
+            snapshot: watch::Sender::new(snapshot),
+            requests: Mutex::default(),
+            cancelled: Mutex::default(),
+            gate: Arc::new(Semaphore::new(0)),
+            alive: watch::Sender::new(0),
+            drained: AtomicU32::new(0),
+        }
+    }
+
+    /// Leaves the state that the model is served in.
+    pub(crate) fn enter(&self, state: SchedulerState) {
+        self.snapshot.send_modify(|snapshot| snapshot.state = state);
+    }
+
+    pub(crate) fn drained(&self) -> u32 {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// The last request that came.
+    pub(crate) fn last(&self) -> GenerationRequest {
+        self.requests.lock().expect("not poisoned").last().cloned().expect("a request came")
+    }
+
+    fn words(request: &GenerationRequest) -> Vec<TokenEvent> {
+        let wanted = request.stop.max_tokens.unwrap_or(4) as usize;
+        let word = |(index, text): (usize, &str)| {
+            let id = TokenId::try_from(index).expect("few words");
+            let top = request.top_logprobs.map(|top| (0..top).map(|other| (other, -1.5)).collect());
+            let logprob = top.map(|top| Logprob { logprob: if index == 1 { f32::NEG_INFINITY } else { -0.5 }, top });
+            TokenEvent::Token(Token { id, text: text.to_owned(), logprob })
+        };
+        WORDS.into_iter().cycle().take(wanted).enumerate().map(word).collect()
+    }
+
+    fn finish(request: &GenerationRequest, prompt_tokens: u32, completion_tokens: usize) -> TokenEvent {
+        let limited = request.stop.max_tokens.is_some();
+        let completion_tokens = u32::try_from(completion_tokens).expect("few words");
+        TokenEvent::Finished(Finish {
+            reason: if limited { FinishReason::Length } else { FinishReason::Stop },
+            text: if limited { String::new() } else { "!".to_owned() },
+            usage: Usage { prompt_tokens, cached_tokens: 1, completion_tokens },
+            timings: Timings {
+                queue: Duration::from_micros(1500),
+                prefill: Duration::from_millis(20),
+                decode: Duration::from_millis(30),
+            },
+        })
+    }
+}
+
+/// Counts a generation while it exists.
+struct Alive(watch::Sender<i32>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.send_modify(|alive| *alive -= 1);
+    }
+}
+
+fn failure(code: ErrorCode) -> RequestError {
+    RequestError::new(code, "as the prompt wished")
+}
+
+#[async_trait]
+impl Scheduler for FakeScheduler {
+    fn id(&self) -> &SchedulerId {
+        &self.id
+    }
+
+    fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot> {
+        self.snapshot.subscribe()
+    }
+
+    async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
+        self.requests.lock().expect("not poisoned").push(request.clone());
+        let prompt = match &request.prompt {
+            Prompt::Text(text) => text.clone(),
+            Prompt::Chat(messages) => messages.last().map_or_else(String::new, |message| message.content.clone()),
+            Prompt::Tokens(tokens) => "t".repeat(tokens.len()),
+        };
+        let prompt_tokens = u32::try_from(prompt.chars().count()).expect("a short prompt");
+        let mut events = vec![TokenEvent::Started(Started { prompt_tokens })];
+        let words = Self::words(&request);
+        let finish = Self::finish(&request, prompt_tokens, words.len());
+        let mut gate = None;
+        let mut hangs = false;
+        match prompt.as_str() {
+            "refuse" => {
+                return Err(RequestError {
+                    estimated_wait: Some(Duration::from_millis(2500)),
+                    ..failure(ErrorCode::Overloaded).with_retry_after(Duration::from_millis(1200))
+                });
+            }
+            "too long" => return Err(RequestError::invalid("messages", "the prompt is too long")),
+            "fail at once" => events.push(TokenEvent::Failed(failure(ErrorCode::EngineFailed))),
+            "fail later" => {
+                events.extend(words.into_iter().take(2));
+                events.push(TokenEvent::Failed(failure(ErrorCode::EngineFailed)));
+            }
+            "hang" => hangs = true,
+            "gated" => {
+                events.extend(words);
+                events.push(finish);
+                gate = Some(Arc::clone(&self.gate));
+            }
+            _ => {
+                events.extend(words);
+                events.push(finish);
+            }
+        }
+        self.alive.send_modify(|alive| *alive += 1);
+        let alive = Alive(self.alive.clone());
+        let events = stream::iter(events).then(move |event| {
+            let _ = &alive;
+            let gate = gate.clone().filter(|_| matches!(event, TokenEvent::Token(_)));
+            async move {
+                if let Some(gate) = gate {
+                    gate.acquire().await.expect("never closed").forget();
+                }
+                event
+            }
+        });
+        let events = if hangs { events.chain(stream::pending()).boxed() } else { events.boxed() };
+        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events })
+    }
+
+    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+        let text = match input {
+            TokenizeInput::Text { text, .. } => text,
+            TokenizeInput::Chat(messages) => messages.into_iter().map(|message| message.content).collect(),
+        };
+        Ok(text.bytes().map(TokenId::from).collect())
+    }
+
+    async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError> {
+        let bytes: Result<Vec<u8>, _> = tokens.into_iter().map(u8::try_from).collect();
+        let bytes = bytes.map_err(|_| RequestError::invalid("tokens", "a token is not in the vocabulary"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Token 3 is a piece of a character.
+    async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
+        let piece = |token| match token {
+            3 => vec![0xc3],
+            token => WORDS[token as usize % WORDS.len()].as_bytes().to_vec(),
+        };
+        Ok(tokens.into_iter().map(piece).collect())
+    }
+
+    async fn cancel(&self, id: RequestId) -> bool {
+        self.cancelled.lock().expect("not poisoned").push(id);
+        true
+    }
+
+    async fn drain(&self) {
+        self.drained.fetch_add(1, Ordering::Relaxed);
+        self.enter(SchedulerState::Draining);
+        let mut alive = self.alive.subscribe();
+        alive.wait_for(|&alive| alive == 0).await.expect("the sender lives");
+        self.enter(SchedulerState::Stopped);
+    }
+}

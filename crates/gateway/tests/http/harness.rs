@@ -1,0 +1,98 @@
+//! A gateway with a fake scheduler behind it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use actix_rt::Arbiter;
+use hostler_gateway::{Gateway, GatewayConfig};
+use hostler_protocol::Engine;
+use hostler_router::{Router, RouterConfig};
+use hostler_telemetry::Exporter;
+use serde_json::{Value, json};
+
+use crate::client::{Connection, Response, within};
+use crate::fake::FakeScheduler;
+
+/// Its only model, unless a test adds another.
+pub(crate) const MODEL: &str = "demo";
+
+pub(crate) struct Harness {
+    pub(crate) gateway: Gateway,
+    pub(crate) router: Router,
+    pub(crate) scheduler: Arc<FakeScheduler>,
+    pub(crate) address: SocketAddr,
+}
+
+fn exporter() -> Exporter {
+    static EXPORTER: OnceLock<Exporter> = OnceLock::new();
+    EXPORTER.get_or_init(|| Exporter::install().expect("the only recorder of this process")).clone()
+}
+
+impl Harness {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With a configuration of its own.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let mut config =
+            GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
+        change(&mut config);
+        let router = Router::start(RouterConfig::default(), &Arbiter::current());
+        let scheduler = Arc::new(FakeScheduler::new(MODEL, Engine::Simulated));
+        router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
+        let gateway = Gateway::start(config, router.clone(), exporter()).expect("port 0 is free");
+        let address = gateway.address();
+        Self { gateway, router, scheduler, address }
+    }
+
+    /// Serves one more model.
+    pub(crate) async fn add(&self, model: &str) {
+        let scheduler = Arc::new(FakeScheduler::new(model, Engine::Mistralrs));
+        self.router.add(scheduler).await.expect("the router runs");
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.address).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let mut connection = self.connect().await;
+        connection.send(method, path, headers, body).await;
+        connection.response().await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send("GET", path, &[], b"").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes()).await
+    }
+
+    /// Waits until so many generations exist.
+    pub(crate) async fn alive(&self, count: i32) {
+        let mut alive = self.scheduler.alive.subscribe();
+        within("the count of generations", alive.wait_for(|&alive| alive == count)).await.expect("the sender lives");
+    }
+
+    /// The value of a series in `/metrics`; 0 while it is not there.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let metrics = self.get("/metrics").await.body;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+}
+
+/// A chat with one message.
+pub(crate) fn chat(content: &str) -> Value {
+    json!({"messages": [{"role": "user", "content": content}]})
+}
+
+/// The same value with more fields.
+pub(crate) fn with(mut value: Value, fields: Value) -> Value {
+    if let (Some(object), Value::Object(fields)) = (value.as_object_mut(), fields) {
+        object.extend(fields);
+    }
+    value
+}

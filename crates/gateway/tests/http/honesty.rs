@@ -1,0 +1,71 @@
+//! Nothing is ignored in silence.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, chat, with};
+
+#[actix_web::test]
+async fn what_is_not_honoured_is_refused_by_name() {
+    let harness = Harness::start().await;
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    let cases = [
+        ("tools", json!({"tools": tool})),
+        ("tool_choice", json!({"tool_choice": "required"})),
+        ("functions", json!({"functions": [{"name": "f"}]})),
+        ("modalities", json!({"modalities": ["text", "audio"]})),
+        ("audio", json!({"audio": {"voice": "a"}})),
+        ("prediction", json!({"prediction": {"type": "content"}})),
+        ("reasoning_effort", json!({"reasoning_effort": "high"})),
+        ("ebnf", json!({"ebnf": "root ::= \"a\""})),
+        ("best_of", json!({"best_of": 2})),
+        ("echo", json!({"echo": true})),
+        ("skip_special_tokens", json!({"skip_special_tokens": false})),
+        ("prompt", json!({"prompt": "a"})),
+        ("no_such_field", json!({"no_such_field": 1})),
+        ("stream_options", json!({"stream_options": {"include_usage": true}})),
+        ("stream_options.x", json!({"stream": true, "stream_options": {"x": true}})),
+        ("regex", json!({"regex": "a", "response_format": {"type": "json_object"}})),
+        ("response_format.json_schema.schema", json!({"response_format": {"type": "json_schema"}})),
+        ("max_tokens", json!({"max_tokens": 1, "max_completion_tokens": 2})),
+        ("top_logprobs", json!({"top_logprobs": 2})),
+        ("logprobs", json!({"logprobs": 2})),
+        ("n", json!({"n": 9})),
+        ("timeout", json!({"timeout": 1e9})),
+    ];
+    for (param, fields) in cases {
+        let response = harness.post("/v1/chat/completions", &with(chat("hello"), fields.clone())).await;
+        assert_eq!(response.head.status, 400, "{fields}: {}", response.body);
+        assert_eq!(response.error("param"), json!(param), "{fields}: {}", response.body);
+        let message = response.error("message").to_string();
+        assert!(message.contains(param), "{message} does not name {param}");
+    }
+    assert!(harness.scheduler.requests.lock().expect("not poisoned").is_empty(), "nothing refused may run");
+}
+
+#[actix_web::test]
+async fn what_asks_for_nothing_is_taken() {
+    let harness = Harness::start().await;
+    let inert = json!({
+        "tools": [], "tool_choice": "auto", "functions": null, "modalities": ["text"], "best_of": 1, "echo": false,
+        "suffix": null, "logprobs": false, "top_logprobs": 0, "skip_special_tokens": true, "seed": null, "stop": null,
+        "add_generation_prompt": true, "stream_options": null,
+    });
+    let response = harness.post("/v1/chat/completions", &with(chat("hello"), inert)).await;
+    assert_eq!(response.head.status, 200, "{}", response.body);
+    assert_eq!(response.head.header("x-hostler-ignored"), None);
+}
+
+async fn ignored(fields: Value) -> Option<String> {
+    let response = Harness::start().await.post("/v1/chat/completions", &with(chat("hello"), fields)).await;
+    assert_eq!(response.head.status, 200, "{}", response.body);
+    response.head.header("x-hostler-ignored").map(str::to_owned)
+}
+
+#[actix_web::test]
+async fn what_is_harmless_is_named_in_a_header() {
+    let fields = json!({"user": "u", "store": true, "metadata": {"a": "b"}, "parallel_tool_calls": true});
+    assert_eq!(ignored(fields).await.as_deref(), Some("user, store, metadata, parallel_tool_calls"));
+    let unused = json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"});
+    assert_eq!(ignored(unused).await.as_deref(), Some("tools"));
+    assert_eq!(ignored(json!({"user": null})).await, None);
+}

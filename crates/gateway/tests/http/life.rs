@@ -1,0 +1,64 @@
+//! Deadlines and shutdown.
+
+use std::time::Duration;
+
+use hostler_gateway::GatewayConfig;
+use serde_json::json;
+
+use crate::client::within;
+use crate::harness::{Harness, chat, with};
+
+#[actix_web::test]
+async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
+    let Harness { gateway, scheduler, address, router } = Harness::start().await;
+    let mut streaming = crate::client::Connection::open(address).await;
+    let body = json!({"prompt": "gated", "max_tokens": 4, "stream": true}).to_string();
+    streaming.send("POST", "/generate", &[], body.as_bytes()).await;
+    scheduler.gate.add_permits(1);
+    let head = streaming.head().await;
+    streaming.chunk().await.expect("the first token");
+    let mut probe = crate::client::Connection::open(address).await;
+
+    let stopping = actix_web::rt::spawn(gateway.stop());
+    within("the drain", async {
+        while scheduler.drained() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    probe.send("GET", "/readyz", &[], b"").await;
+    let not_ready = probe.response().await;
+    assert_eq!((not_ready.head.status, not_ready.error("code")), (503, json!("unavailable")));
+    probe.send("POST", "/v1/chat/completions", &[], chat("hello").to_string().as_bytes()).await;
+    assert_eq!(probe.response().await.head.status, 503);
+
+    scheduler.gate.add_permits(3);
+    let rest = streaming.body(&head).await;
+    assert!(rest.ends_with("data: [DONE]\n\n") && rest.contains("four"), "{rest}");
+    assert!(within("the stop", stopping).await.expect("no panic"), "everything ended in time");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    drop(router);
+}
+
+#[actix_web::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let impatient = |config: &mut GatewayConfig| config.drain_timeout = Duration::from_millis(50);
+    let Harness { gateway, scheduler, address, router } = Harness::start_with(impatient).await;
+    let mut hanging = crate::client::Connection::open(address).await;
+    hanging.send("POST", "/generate", &[], json!({"prompt": "gated"}).to_string().as_bytes()).await;
+    let mut alive = scheduler.alive.subscribe();
+    within("the generation", alive.wait_for(|&alive| alive == 1)).await.expect("the sender lives");
+    assert!(!within("the stop", gateway.stop()).await, "something was cut off");
+    within("the generation's end", alive.wait_for(|&alive| alive == 0)).await.expect("the sender lives");
+    drop(router);
+}
+
+#[actix_web::test]
+async fn a_scheduler_that_is_lost_does_not_hold_its_client() {
+    let harness = Harness::start().await;
+    let body = with(chat("hang"), json!({"timeout": 0.05, "max_tokens": 1, "stream": true}));
+    let response = harness.post("/v1/chat/completions", &body).await;
+    // The first token came; the end did not.
+    assert_eq!(response.head.status, 504, "{}", response.body);
+    harness.alive(0).await;
+}

@@ -1,0 +1,13 @@
+//! The gateway over real connections, in front of a scheduler that plays a part.
+
+mod auth;
+mod client;
+mod fake;
+mod generations;
+mod harness;
+mod honesty;
+mod life;
+mod malformed;
+mod operations;
+mod streaming;
+mod wire;
