@@ -34,9 +34,6 @@ fn refusal(allowed: Allowed, value: &Value) -> Option<String> {
         (Allowed::Whole(min, max) | Allowed::OptionalWhole(min, max), Value::Num(_, number)) => {
             whole(*number).is_some_and(|number| (i128::from(min)..=i128::from(max)).contains(&number))
         }
-        (Allowed::Real(min, max), Value::Num(_, number)) => {
-            real(*number).is_some_and(|number| (min..=max).contains(&number))
-        }
         _ => true,
     };
     (!inside).then(|| format!("{} is out of range; allowed are {allowed}", shown(value)))
@@ -44,11 +41,6 @@ fn refusal(allowed: Allowed, value: &Value) -> Option<String> {
 
 fn whole(number: Num) -> Option<i128> {
     number.to_i128().or_else(|| number.to_u128().and_then(|number| number.try_into().ok()))
-}
-
-fn real(number: Num) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "a number too large to be exact is out of every range")]
-    number.to_f64().or_else(|| whole(number).map(|number| number as f64))
 }
 
 /// A value as a person wrote it.

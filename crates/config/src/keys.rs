@@ -20,14 +20,12 @@ pub struct Key {
 pub enum Allowed {
     /// Whole numbers of this range.
     Whole(u64, u64),
-    /// Numbers of this range.
-    Real(f64, f64),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// `true` or `false`.
-    Bool,
     /// Text of this form; its type checks it.
     Form(&'static str),
+    /// Empty by default; a table with keys of the user's or of an engine.
+    Table(&'static str),
     /// Left out by default; else text of this form.
     Optional(&'static str),
     /// Left out by default; else whole numbers of this range.
@@ -38,10 +36,8 @@ impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(min, max) | Self::OptionalWhole(min, max) => write!(f, "{min} to {max}"),
-            Self::Real(min, max) => write!(f, "{min} to {max}"),
             Self::OneOf(words) => f.write_str(&words.join(", ")),
-            Self::Bool => f.write_str("true, false"),
-            Self::Form(form) | Self::Optional(form) => f.write_str(form),
+            Self::Form(form) | Self::Table(form) | Self::Optional(form) => f.write_str(form),
         }
     }
 }
@@ -61,7 +57,7 @@ const fn key(path: &'static str, allowed: Allowed, help: &'static str) -> Key {
     Key { path, allowed, help }
 }
 
-use Allowed::{Form, OneOf, Optional, Whole};
+use Allowed::{Form, OneOf, Optional, OptionalWhole, Table, Whole};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
@@ -74,7 +70,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "server.api_keys",
-        Form("a table: NAME = { key = \"KEY\", admin = false }, keys of 8 or more characters"),
+        Table("NAME = { key = \"KEY\", admin = false }, keys of 8 or more characters"),
         "Who may come in: the name of a client, which its work is accounted to, and the key that it sends as `Authorization: Bearer KEY`; admin opens /admin to it too. Empty: everyone may, everything.",
     ),
     key(
@@ -161,5 +157,91 @@ pub const KEYS: &[Key] = &[
         "scheduler.max_context_length",
         Whole(16, 1 << 20),
         "Most tokens of a sequence, prompt and output together. The model's own limit counts too.",
+    ),
+    key(
+        "scheduler.simulated",
+        Table("a table"),
+        "For engine simulated, and checked by it: kv_capacity_tokens, batching, prefill, cost, prefix_cache_tokens, eos_after, faults. See \"The simulated engine\" in docs/configuration.md.",
+    ),
+    key(
+        "scheduler.queue.requests_max",
+        Whole(0, 1_000_000),
+        "Most requests that wait; one more is refused with 429 and a time to come back. It guards memory: wait_seconds_max is the bound that is met first.",
+    ),
+    key(
+        "scheduler.queue.tokens_max",
+        Whole(0, 1 << 40),
+        "Most tokens that wait, prompts and max_tokens together. A single request is admitted to an empty queue whatever its size.",
+    ),
+    key(
+        "scheduler.queue.wait_seconds_max",
+        Whole(1, DAY_SECONDS),
+        "Longest time in the queue. A request whose estimated wait is longer is refused at once.",
+    ),
+    key(
+        "scheduler.queue.default_passed_over_max",
+        Whole(1, 1_000_000),
+        "After so many starts of interactive requests a waiting request of the default class has its turn.",
+    ),
+    key(
+        "scheduler.queue.batch_passed_over_max",
+        Whole(1, 1_000_000),
+        "After so many starts of others a waiting request of the batch class has its turn.",
+    ),
+    key(
+        "scheduler.batching.cohort_spread_tokens",
+        Whole(0, 1 << 20),
+        "For engines that run only sequences of equal length in one step: most tokens by which the lengths in a cohort differ.",
+    ),
+    key(
+        "scheduler.batching.cohort_wait_ms_max",
+        Whole(0, 3_600_000),
+        "For such engines: longest time for which a free slot stays free, while somebody waits, for the cohort to drain. 0 refills continuously.",
+    ),
+    key(
+        "scheduler.batching.long_prompt_tokens",
+        Whole(1, 1 << 20),
+        "For engines that read a prompt in one piece: from this length on it counts as long.",
+    ),
+    key(
+        "scheduler.batching.long_prompt_wait_ms_max",
+        Whole(0, 3_600_000),
+        "For such engines: longest time for which a long prompt waits for a moment when nothing runs.",
+    ),
+    key(
+        "scheduler.recovery.watchdog_seconds",
+        Whole(1, DAY_SECONDS),
+        "An engine that runs sequences and makes no step for so long counts as hung, and is replaced. It must exceed the longest step: an engine that reads a prompt in one piece took 29 s for 1,500 tokens.",
+    ),
+    key(
+        "scheduler.recovery.restarts_max",
+        Whole(0, 1_000),
+        "Most restarts of an engine within restart_window_seconds; then the scheduler stays failed until the window has moved on.",
+    ),
+    key(
+        "scheduler.recovery.restart_window_seconds",
+        Whole(1, DAY_SECONDS),
+        "The window in which restarts are counted.",
+    ),
+    key(
+        "scheduler.recovery.restart_backoff_ms",
+        Whole(0, 3_600_000),
+        "Pause before the first restart; it doubles with each further one in the window.",
+    ),
+    key("scheduler.recovery.restart_backoff_ms_max", Whole(0, 3_600_000), "Longest pause before a restart."),
+    key(
+        "scheduler.mistralrs.weight_format",
+        OneOf(&["native", "f32", "f16", "bf16", "q8_0"]),
+        "For engine mistralrs: how weights from safetensors are held in memory; native is what suits the device. A GGUF file is run as it is.",
+    ),
+    key(
+        "scheduler.llamacpp.prefill_chunk_tokens",
+        Whole(1, 65_536),
+        "For engine llamacpp: most prompt tokens in one step, which bounds the gap between the tokens of others while a prompt is read.",
+    ),
+    key(
+        "scheduler.llamacpp.threads",
+        OptionalWhole(1, 1024),
+        "For engine llamacpp: threads that compute. Default: one for each core of the device.",
     ),
 ];

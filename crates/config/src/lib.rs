@@ -26,7 +26,10 @@ pub use keys::{Allowed, KEYS, Key};
 pub use layer::Layer;
 pub use load::{Config, load};
 pub use render::{effective, reference_file, reference_table};
-pub use scheduler::{NamedScheduler, SchedulerSettings};
+pub use scheduler::{
+    BatchingSettings, LlamacppSettings, MistralrsSettings, NamedScheduler, QueueSettings, RecoverySettings,
+    SchedulerSettings, WeightFormat,
+};
 pub use secret::Secret;
 pub use sections::{
     ApiKeySettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,

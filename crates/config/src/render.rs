@@ -22,14 +22,16 @@ pub fn reference_file() -> String {
         let (of, name) = split(key.path);
         if of != section {
             section = of;
-            let _ = writeln!(text, "\n[{section}]");
+            let _ = write!(text, "\n[{section}]");
         }
+        text.push('\n');
         let allowed = format!("{} Allowed: {}.", key.help, key.allowed);
         for line in wrap(&allowed, COMMENT_COLUMNS) {
             let _ = writeln!(text, "# {line}");
         }
         let _ = match default(key) {
             Some(value) => writeln!(text, "{name} = {value}"),
+            None if matches!(key.allowed, Allowed::Table(_)) => writeln!(text, "# {name} = {{}}"),
             None => writeln!(text, "# {name} ="),
         };
     }
@@ -108,19 +110,15 @@ fn section(text: &mut String, name: &str, values: &Dict) {
     }
 }
 
-/// A key's default as TOML; `None` where it is left out.
+/// A key's default as TOML; `None` where it is left out or empty.
 fn default(key: &Key) -> Option<String> {
-    if matches!(key.allowed, Allowed::Optional(_) | Allowed::OptionalWhole(..)) {
-        return None;
-    }
     let mut found = None;
     walk("", &table(&Sections::default()), &mut |path, value| {
         if path == key.path {
             found = Some(shown(value));
         }
     });
-    // Of all defaults, only tables without entries are not met on the walk.
-    Some(found.unwrap_or_else(|| "{}".to_owned()))
+    found
 }
 
 fn split(path: &str) -> (&str, &str) {
