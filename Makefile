@@ -1,0 +1,43 @@
+# Two commands do everything: `make run` and `make test`. Each installs what it needs.
+
+ENGINE ?= mistralrs
+MODEL  ?= smollm2-135m-instruct
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help run build check test test-quick audit fmt docs clean
+.DEFAULT_GOAL := help
+
+help: ## shows this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## builds, fetches the demo model, serves it on 127.0.0.1:8080; ENGINE=llamacpp, MODEL=…
+	@exec $(TARGET)/debug/hostler serve --engine $(ENGINE) --model $(MODEL)
+
+build: ## builds everything
+	@scripts/setup.sh build
+	@cargo build --workspace --locked --bins
+
+check: ## formatting, spelling, lints, licences, layout
+	@scripts/setup.sh check
+	@scripts/check.sh
+
+test: ## every test, with all that they need
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+test-quick: ## the tests that need neither engine nor model
+	@scripts/setup.sh check
+	@scripts/test.sh quick
+
+audit: ## known vulnerabilities of dependencies; needs the internet
+	@scripts/setup.sh check
+	@PATH="$(CURDIR)/.cache/tools/bin:$$PATH" cargo deny check advisories
+
+fmt: ## formats the code
+	@cargo fmt --all
+
+docs: ## writes what is generated of the handbook
+	@cargo xtask docs
+
+clean: ## removes what was built; the model store stays
+	@cargo clean

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian machine with Rust, Python 3 with pip, git, gcc and make
+# lacks. Does nothing, quickly, when all is there.
+#
+#   scripts/setup.sh build   to build and run      (Debian packages)
+#   scripts/setup.sh check   to check as well      (and linters)
+#   scripts/setup.sh test    to test as well       (and the tests' Python packages)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+# --- Debian packages: the C++ side of llama.cpp, and bindgen, which reads its headers.
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need cmake cmake
+need g++ g++
+need pkg-config pkg-config
+need python3 python3
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then
+    missing+=(libclang-dev)
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing ${missing[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    else
+        say "missing: ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
+        exit 1
+    fi
+fi
+
+# --- Python packages, in a folder of their own: no root, no virtual environment, and
+# nothing of the system's is touched, so that Debian's pip allows it too.
+install() { # FOLDER REQUIREMENTS
+    if ! cmp -s "$2" "$1/.installed"; then
+        say "installing $(grep -v '^#' "$2" | tr '\n' ' ')"
+        rm -rf "$1"
+        PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --target "$1" --requirement "$2"
+        cp "$2" "$1/.installed"
+    fi
+}
+case "${1:-build}" in
+build) ;;
+check) install "$tools" scripts/tools.txt ;;
+test)
+    install "$tools" scripts/tools.txt
+    install .cache/e2e tests/e2e/requirements.txt
+    ;;
+*)
+    say "usage: scripts/setup.sh build|check|test"
+    exit 2
+    ;;
+esac
