@@ -62,6 +62,12 @@ impl Appointments {
         come
     }
 
+    /// Whether nobody is expected.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_fingerprint.is_empty()
+    }
+
     /// Forgets what is past its grace, or one too many.
     fn forget(&mut self, now: Instant) {
         while let Some(&(time, fingerprint)) = self.by_time.front() {

@@ -59,6 +59,6 @@ impl Demand {
 
 /// Work of reading and generating so many tokens.
 #[must_use]
-pub fn work(prompt_tokens: u32, answer_tokens: u32) -> u64 {
-    PROMPT_TOKEN_WORK * u64::from(prompt_tokens) + ANSWER_TOKEN_WORK * u64::from(answer_tokens)
+pub const fn work(prompt_tokens: u32, answer_tokens: u32) -> u64 {
+    PROMPT_TOKEN_WORK * prompt_tokens as u64 + ANSWER_TOKEN_WORK * answer_tokens as u64
 }

@@ -56,11 +56,11 @@ pub(super) struct Load {
 }
 
 impl Queue {
-    /// An empty queue.
+    /// An empty queue, in which a tenant that was idle has so much credit.
     #[must_use]
-    pub(super) fn new(passed_over_max: PassedOverMax) -> Self {
+    pub(super) fn new(passed_over_max: PassedOverMax, credit: u64) -> Self {
         let class = |passed_over_max| Class {
-            fair: FairQueue::default(),
+            fair: FairQueue::new(credit),
             load: Load::default(),
             passed_over: 0,
             passed_over_max,
@@ -74,7 +74,7 @@ impl Queue {
     pub(super) fn push(&mut self, waiting: Waiting) {
         let demand = &waiting.demand;
         let class = &mut self.classes[demand.class as usize];
-        class.fair.push(&demand.tenant, demand.ticket);
+        class.fair.push(&demand.tenant, demand.ticket, demand.work_max());
         class.load.requests += 1;
         class.load.prompt_tokens += u64::from(demand.prompt_tokens);
         class.load.answer_tokens_max += u64::from(demand.answer_tokens_max);
@@ -97,7 +97,7 @@ impl Queue {
         let waiting = self.take(ticket)?;
         let demand = &waiting.demand;
         let started = demand.class as usize;
-        self.classes[started].fair.start(&demand.tenant, ticket, demand.work_max());
+        self.classes[started].fair.start(&demand.tenant, ticket);
         for (index, class) in self.classes.iter_mut().enumerate() {
             let waits_on = index != started && class.load.requests > 0;
             class.passed_over = if waits_on { class.passed_over.saturating_add(1) } else { 0 };
@@ -149,6 +149,13 @@ impl Queue {
     #[must_use]
     pub(super) fn load(&self, class: Priority) -> Load {
         self.classes[class as usize].load
+    }
+
+    /// Work, at most, that starts before a request that this tenant sends to this
+    /// class now, of what waits there.
+    #[must_use]
+    pub(super) fn work_ahead_of(&self, class: Priority, tenant: &TenantId) -> u64 {
+        self.classes[class as usize].fair.work_ahead_of(tenant)
     }
 
     /// Requests and tokens of one tenant, over all classes.

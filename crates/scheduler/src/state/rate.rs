@@ -78,6 +78,13 @@ impl ServiceRate {
         self.expected(load.prompt_tokens, load.answer_tokens_max)
     }
 
+    /// How much of the work that a class reserves is expected to be done; 1 at most.
+    #[must_use]
+    pub(super) fn expected_share(&self, load: Load) -> f64 {
+        let reserved = load.prompt_tokens * work(1, 0) + load.answer_tokens_max * work(0, 1);
+        if reserved == 0 { 1.0 } else { self.expected_of(load) / reserved as f64 }
+    }
+
     /// The time that so much work takes under full load; `None` while that is unknown.
     #[must_use]
     pub(super) fn time_for(&self, work: f64) -> Option<Duration> {

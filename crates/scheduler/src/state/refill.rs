@@ -31,6 +31,7 @@ impl Refill {
             (_, Batching::Ragged, Prefill::Blocking) => Self::SparingStalls(LongPrompts {
                 from_tokens: config.long_prompt_tokens,
                 wait: config.long_prompt_wait,
+                wake: None,
             }),
             (_, Batching::EqualLength, _) => Self::Cohorts(Cohorts::new(config)),
         }
@@ -41,19 +42,21 @@ impl Refill {
         match self {
             Self::Continuous => next_if_fits(queue, batch, |_| true),
             Self::SparingStalls(long) => {
-                let free = batch.is_empty() || long.any_due(now, queue);
-                next_if_fits(queue, batch, |waiting| free || !long.is_long(waiting))
+                let first_due = long.first_due(queue);
+                long.wake = first_due.filter(|&due| due > now);
+                let may_start = batch.is_empty() || first_due.is_some_and(|due| due <= now);
+                next_if_fits(queue, batch, |waiting| may_start || !long.is_long(waiting))
             }
             Self::Cohorts(cohorts) => cohorts.pick(now, queue, batch),
         }
     }
 
-    /// When to ask again, though nothing may have happened.
+    /// When to ask again, though nothing may have happened since the last answer.
     #[must_use]
-    pub(super) fn wakes(&self, queue: &Queue) -> Option<Instant> {
+    pub(super) fn wakes(&self) -> Option<Instant> {
         match self {
             Self::Continuous => None,
-            Self::SparingStalls(long) => long.first_due(queue),
+            Self::SparingStalls(long) => long.wake,
             Self::Cohorts(cohorts) => cohorts.wakes(),
         }
     }
@@ -66,6 +69,8 @@ impl Refill {
 pub(super) struct LongPrompts {
     from_tokens: u32,
     wait: Duration,
+    /// When the first of them will have waited for long enough.
+    wake: Option<Instant>,
 }
 
 impl LongPrompts {
@@ -76,10 +81,6 @@ impl LongPrompts {
     /// When the first of them has waited for long enough.
     fn first_due(&self, queue: &Queue) -> Option<Instant> {
         queue.iter().filter(|waiting| self.is_long(waiting)).map(|waiting| waiting.since + self.wait).min()
-    }
-
-    fn any_due(&self, now: Instant, queue: &Queue) -> bool {
-        self.first_due(queue).is_some_and(|due| due <= now)
     }
 }
 
