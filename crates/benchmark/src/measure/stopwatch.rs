@@ -1,0 +1,64 @@
+//! Notes what happens to one request, while it happens.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Answer, Failure, Live, RequestRecord};
+
+/// Takes the times of one request. Dropping it counts the request as ended.
+#[derive(Debug)]
+pub struct Stopwatch {
+    origin: Instant,
+    tokens_asked: u32,
+    due: Duration,
+    sent: Duration,
+    in_flight: u64,
+    token_times: Vec<Duration>,
+    live: Arc<Live>,
+}
+
+impl Stopwatch {
+    /// The request is sent now. `origin` is when the run began, `due` when it
+    /// should have been sent (`None`: now), `tokens_asked` how many tokens it may bring.
+    #[must_use]
+    pub fn start(origin: Instant, due: Option<Duration>, tokens_asked: u32, live: Arc<Live>) -> Self {
+        let in_flight = live.sent();
+        // No more room than a long answer needs is taken in advance.
+        let token_times = Vec::with_capacity(tokens_asked.min(4096) as usize);
+        let sent = origin.elapsed();
+        Self { origin, tokens_asked, due: due.unwrap_or(sent), sent, in_flight, token_times, live }
+    }
+
+    /// A token, or a piece of text that the server sent as one, came at `at`.
+    pub fn token(&mut self, at: Instant) {
+        self.token_times.push(at.saturating_duration_since(self.origin));
+        self.live.token(1);
+    }
+
+    /// The answer is complete, or will not be.
+    #[must_use]
+    pub fn end(mut self, index: u64, outcome: Result<Answer, Failure>) -> RequestRecord {
+        let ended = self.origin.elapsed();
+        match &outcome {
+            Ok(answer) if self.token_times.is_empty() => self.live.token(u64::from(answer.output_tokens)),
+            Ok(_) => {}
+            Err(_) => self.live.failed_one(),
+        }
+        RequestRecord {
+            index,
+            tokens_asked: self.tokens_asked,
+            due: self.due,
+            sent: self.sent,
+            in_flight: self.in_flight,
+            token_times: std::mem::take(&mut self.token_times),
+            ended,
+            outcome,
+        }
+    }
+}
+
+impl Drop for Stopwatch {
+    fn drop(&mut self) {
+        self.live.gone();
+    }
+}

@@ -1,0 +1,147 @@
+//! Load shapes: when requests are sent. Pure: no clock, no I/O.
+
+mod arrivals;
+mod sweep;
+mod trend;
+
+pub use arrivals::Arrivals;
+pub use sweep::{Sweep, SweepPoint};
+pub use trend::{Trend, is_over_saturated};
+
+use serde::{Deserialize, Serialize};
+
+/// Highest rate, in requests per second. Far beyond what one generator makes;
+/// it keeps a gap between two arrivals above the clock's resolution.
+const RATE_MAX: f64 = 1_000_000.0;
+
+/// Most requests in flight in a closed loop: each is a task and, over HTTP, a
+/// connection, of which a process commonly may open 1,024 to 65,536.
+const CONCURRENCY_MAX: u32 = 10_000;
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Shape {
+    /// One after the other.
+    Synchronous,
+    /// So many in flight at all times (closed loop): a new one is sent when one ends.
+    Concurrent {
+        /// Requests in flight.
+        concurrency: u32,
+    },
+    /// At even intervals, however long answers take (open loop).
+    Constant {
+        /// Requests per second.
+        rate: f64,
+    },
+    /// At random, independent of each other (open loop): exponential intervals.
+    Poisson {
+        /// Requests per second, on average.
+        rate: f64,
+    },
+    /// At a rate that rises or falls evenly, and then stays (open loop).
+    Ramp {
+        /// Requests per second at the beginning.
+        from_rate: f64,
+        /// Requests per second at the end.
+        to_rate: f64,
+        /// How long it takes.
+        seconds: f64,
+    },
+}
+
+/// How a shape is driven.
+#[derive(Clone, Debug)]
+pub enum Pace {
+    /// A new request whenever one ends.
+    Closed {
+        /// Requests in flight.
+        in_flight: u32,
+    },
+    /// A request at each of these times.
+    Open(Arrivals),
+}
+
+/// A shape that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ShapeError(String);
+
+impl Shape {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Says which number is wrong and what is allowed.
+    pub fn validate(&self) -> Result<(), ShapeError> {
+        match *self {
+            Self::Synchronous => Ok(()),
+            Self::Concurrent { concurrency } if (1..=CONCURRENCY_MAX).contains(&concurrency) => Ok(()),
+            Self::Concurrent { concurrency } => {
+                Err(ShapeError(format!("the concurrency is {concurrency}; it must be 1 to {CONCURRENCY_MAX}")))
+            }
+            Self::Constant { rate } | Self::Poisson { rate } => check_rate(rate),
+            Self::Ramp { from_rate, to_rate, seconds } => {
+                check_rate(from_rate)?;
+                check_rate(to_rate)?;
+                if seconds.is_finite() && seconds > 0.0 {
+                    return Ok(());
+                }
+                Err(ShapeError(format!("the ramp takes {seconds} seconds; it must take more than 0")))
+            }
+        }
+    }
+
+    /// How it is driven. `seed` decides what is random in it.
+    #[must_use]
+    pub fn pace(&self, seed: u64) -> Pace {
+        match *self {
+            Self::Synchronous => Pace::Closed { in_flight: 1 },
+            Self::Concurrent { concurrency } => Pace::Closed { in_flight: concurrency },
+            Self::Constant { rate } => Pace::Open(Arrivals::constant(rate)),
+            Self::Poisson { rate } => Pace::Open(Arrivals::poisson(rate, seed)),
+            Self::Ramp { from_rate, to_rate, seconds } => Pace::Open(Arrivals::ramp(from_rate, to_rate, seconds)),
+        }
+    }
+
+    /// Whether requests are sent regardless of answers.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.pace(0), Pace::Open(_))
+    }
+
+    /// In words, for reports: `concurrent 8`, `poisson 2.5/s`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match *self {
+            Self::Synchronous => "synchronous".to_owned(),
+            Self::Concurrent { concurrency } => format!("concurrent {concurrency}"),
+            Self::Constant { rate } => format!("constant {rate}/s"),
+            Self::Poisson { rate } => format!("poisson {rate}/s"),
+            Self::Ramp { from_rate, to_rate, seconds } => format!("ramp {from_rate}/s to {to_rate}/s in {seconds} s"),
+        }
+    }
+}
+
+fn check_rate(rate: f64) -> Result<(), ShapeError> {
+    if rate.is_finite() && rate > 0.0 && rate <= RATE_MAX {
+        return Ok(());
+    }
+    Err(ShapeError(format!("the rate is {rate} requests/s; it must be above 0 and at most {RATE_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        assert!(Shape::Concurrent { concurrency: 0 }.validate().is_err());
+        assert!(Shape::Concurrent { concurrency: 1 }.validate().is_ok());
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 2e6] {
+            assert!(Shape::Constant { rate }.validate().is_err(), "{rate}");
+            assert!(Shape::Poisson { rate }.validate().is_err(), "{rate}");
+            assert!(Shape::Ramp { from_rate: 1.0, to_rate: rate, seconds: 1.0 }.validate().is_err(), "{rate}");
+        }
+        assert!(Shape::Ramp { from_rate: 1.0, to_rate: 2.0, seconds: 0.0 }.validate().is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! Lengths in tokens: all alike, or spread.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Longest prompt or answer, in tokens. More than any model's context, and
+/// small enough that a slip of the finger does not fill the memory.
+const LENGTH_MAX: u32 = 4_000_000;
+
+/// A number of tokens, drawn uniformly from a range; written `50` or `10-200`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Length {
+    min: u32,
+    max: u32,
+}
+
+/// A length that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a length in tokens: write a number such as 50, or a range such as 10-200, within 1 to {LENGTH_MAX}"
+)]
+pub struct LengthError(String);
+
+impl Length {
+    /// Every length is `tokens`.
+    ///
+    /// # Errors
+    /// When it is 0, or beyond all reason.
+    pub fn fixed(tokens: u32) -> Result<Self, LengthError> {
+        Self::between(tokens, tokens)
+    }
+
+    /// Uniformly from `min` to `max`, both included.
+    ///
+    /// # Errors
+    /// When `min` is 0 or above `max`, or `max` is beyond all reason.
+    pub fn between(min: u32, max: u32) -> Result<Self, LengthError> {
+        let length = Self { min, max };
+        if min == 0 || min > max || max > LENGTH_MAX {
+            return Err(LengthError(length.to_string()));
+        }
+        Ok(length)
+    }
+
+    /// The longest that can be drawn.
+    #[must_use]
+    pub fn max(self) -> u32 {
+        self.max
+    }
+
+    /// One length.
+    pub(crate) fn draw(self, random: &mut impl Rng) -> u32 {
+        random.random_range(self.min..=self.max)
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max { write!(f, "{}", self.min) } else { write!(f, "{}-{}", self.min, self.max) }
+    }
+}
+
+impl FromStr for Length {
+    type Err = LengthError;
+
+    fn from_str(text: &str) -> Result<Self, LengthError> {
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        let number = |part: &str| part.trim().parse::<u32>().map_err(|_| LengthError(text.to_owned()));
+        Self::between(number(min)?, number(max)?)
+    }
+}
+
+impl TryFrom<String> for Length {
+    type Error = LengthError;
+
+    fn try_from(text: String) -> Result<Self, LengthError> {
+        text.parse()
+    }
+}
+
+impl From<Length> for String {
+    fn from(length: Length) -> Self {
+        length.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_prints_and_refuses_the_rest() {
+        for text in ["1", "50", "10-200"] {
+            assert_eq!(text.parse::<Length>().map(|length| length.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["0", "", "-5", "200-10", "0-5", "ten", "4000001", "1-2-3"] {
+            assert!(text.parse::<Length>().is_err(), "{text}");
+        }
+    }
+}
