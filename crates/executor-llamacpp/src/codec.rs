@@ -1,0 +1,134 @@
+//! Text to tokens and back, by the GGUF file's own vocabulary. It shares the model
+//! with the engine, and never waits for it.
+
+use std::sync::Arc;
+
+use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
+use hostler_executor::{TextCodec, TextError};
+use hostler_protocol::{ChatMessage, TokenId};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+
+use crate::template::ChatTemplate;
+
+/// The model's tokenizer and chat template.
+pub(crate) struct LlamaCodec {
+    vocabulary: Vocabulary,
+    template: Option<ChatTemplate>,
+}
+
+/// The pieces that tokens stand for. A clone shares the model.
+#[derive(Clone)]
+struct Vocabulary {
+    model: Arc<LlamaModel>,
+    size: u32,
+}
+
+impl Vocabulary {
+    /// Appends a token's bytes; of a special token, none unless `special`.
+    fn append(&self, id: TokenId, special: bool, bytes: &mut Vec<u8>) -> Result<(), TextError> {
+        if id >= self.size {
+            return Err(TextError::UnknownToken { id, vocabulary_size: self.size });
+        }
+        self.model.vocab().token_to_piece_into(LlamaToken(id.cast_signed()), bytes, special, None);
+        Ok(())
+    }
+}
+
+impl LlamaCodec {
+    pub(crate) fn new(model: Arc<LlamaModel>) -> Self {
+        let size = model.n_vocab().unsigned_abs();
+        let template = chat_template(&model);
+        Self { vocabulary: Vocabulary { model, size }, template }
+    }
+
+    pub(crate) fn vocabulary_size(&self) -> u32 {
+        self.vocabulary.size
+    }
+
+    pub(crate) fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// A decoder for one answer.
+    pub(crate) fn incremental(&self) -> Box<dyn IncrementalDecoder> {
+        Box::new(PieceDecoder {
+            vocabulary: self.vocabulary.clone(),
+            piece: Vec::new(),
+            decoder: ByteDecoder::default(),
+        })
+    }
+
+    /// Every token that ends a generation: of a sequence, a turn, a message.
+    pub(crate) fn end_tokens(&self) -> Vec<TokenId> {
+        let vocab = self.vocabulary.model.vocab();
+        (0..self.vocabulary.size).filter(|id| vocab.is_eog(LlamaToken(id.cast_signed()))).collect()
+    }
+}
+
+impl TextCodec for LlamaCodec {
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TextError> {
+        if i32::try_from(text.len()).is_err() {
+            return Err(TextError::Tokenize("the text is longer than 2 GiB".into()));
+        }
+        let tokens = self.vocabulary.model.vocab().tokenize(text.as_bytes(), add_special, true);
+        Ok(tokens.into_iter().map(|token| token.0.cast_unsigned()).collect())
+    }
+
+    fn decode(&self, tokens: &[TokenId]) -> Result<String, TextError> {
+        let mut bytes = Vec::with_capacity(tokens.len() * 4);
+        for &id in tokens {
+            self.vocabulary.append(id, false, &mut bytes)?;
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn piece(&self, token: TokenId) -> Result<Vec<u8>, TextError> {
+        let mut bytes = Vec::new();
+        self.vocabulary.append(token, true, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
+        self.template.as_ref().ok_or(TextError::NoChatTemplate)?.render(messages)
+    }
+}
+
+struct PieceDecoder {
+    vocabulary: Vocabulary,
+    /// A buffer.
+    piece: Vec<u8>,
+    decoder: ByteDecoder,
+}
+
+impl IncrementalDecoder for PieceDecoder {
+    fn push(&mut self, token: TokenId) -> Result<String, TextError> {
+        self.piece.clear();
+        self.vocabulary.append(token, false, &mut self.piece)?;
+        Ok(self.decoder.push_bytes(&self.piece))
+    }
+
+    fn flush(&mut self) -> String {
+        self.decoder.flush()
+    }
+}
+
+/// The template that the model carries, if it carries one that can be run.
+fn chat_template(model: &LlamaModel) -> Option<ChatTemplate> {
+    let source = model.chat_template(None).ok()?.to_string().ok()?;
+    let vocab = model.vocab();
+    // A vocabulary without such a token says -1.
+    let text = |token: LlamaToken| {
+        if token.0 < 0 {
+            return String::new();
+        }
+        String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned()
+    };
+    match ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos())) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            tracing::warn!(error, "the model's chat template cannot be used; only completions are served");
+            None
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What to load, and how to run it.
+
+use std::path::PathBuf;
+
+use hostler_protocol::ModelId;
+
+use crate::Device;
+
+/// Most prompt tokens in one step, where the configuration says nothing.
+pub const PREFILL_CHUNK_TOKENS_DEFAULT: u32 = 64;
+
+/// A model, where it runs, and its budgets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LlamacppConfig {
+    /// The name under which it is served.
+    pub model: ModelId,
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Where it runs.
+    pub device: Device,
+    /// Most sequences at once, 1 to 256 (llama.cpp's own limit).
+    pub max_batch_size: u32,
+    /// Most tokens of one sequence, prompt and answer together. The KV cache has
+    /// room for `max_batch_size` sequences of this length.
+    pub max_context_length: u32,
+    /// Most prompt tokens in one step, at least 1: what bounds the gap between two
+    /// tokens of the sequences that run while a prompt is read.
+    pub prefill_chunk_tokens: u32,
+    /// Threads that compute; `None`: one for each core of the device.
+    pub threads: Option<u32>,
+}
+
+impl LlamacppConfig {
+    /// A model on the whole processor, with the budgets of the system that Hostler
+    /// succeeds: 8 sequences of 2,048 tokens.
+    #[must_use]
+    pub fn new(model: ModelId, path: impl Into<PathBuf>) -> Self {
+        Self {
+            model,
+            path: path.into(),
+            device: Device::Cpu(None),
+            max_batch_size: 8,
+            max_context_length: 2048,
+            prefill_chunk_tokens: PREFILL_CHUNK_TOKENS_DEFAULT,
+            threads: None,
+        }
+    }
+}

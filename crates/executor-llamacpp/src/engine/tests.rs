@@ -1,0 +1,270 @@
+//! The engine on a model that is a hash: its next token depends on every token
+//! before it, so one wrong key or value in a slot shows in the text.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use hostler_executor::text::IncrementalDecoder;
+use hostler_executor::{TextError, TokenStream, token_channel};
+use hostler_protocol::{Finish, SamplingParams, StopConditions, TokenEvent};
+use proptest::prelude::*;
+
+use super::*;
+
+const VOCABULARY: u32 = 24;
+const END: TokenId = 0;
+const SLOTS: usize = 3;
+const BUDGET: ChunkBudget = ChunkBudget { beside_decoding: 4, alone: 8 };
+const REUSE: ReusePolicy = ReusePolicy::SharedPrefix { copy_saves_min: 3 };
+
+fn next_logits(tokens: &[TokenId]) -> Vec<f32> {
+    (0..VOCABULARY)
+        .map(|id| {
+            let mut hasher = DefaultHasher::new();
+            (tokens, id).hash(&mut hasher);
+            (hasher.finish() >> 40) as f32
+        })
+        .collect()
+}
+
+/// What a sequence answers when it is alone.
+fn solo(prompt: &[TokenId], count: u32) -> Vec<TokenId> {
+    let mut tokens = prompt.to_vec();
+    for _ in 0..count {
+        let logits = next_logits(&tokens);
+        let next =
+            (0..VOCABULARY).max_by(|&a, &b| logits[a as usize].total_cmp(&logits[b as usize])).expect("not empty");
+        if next == END {
+            break;
+        }
+        tokens.push(next);
+    }
+    tokens.split_off(prompt.len())
+}
+
+/// A prompt whose answer does not end by itself before so many tokens.
+fn talkative(count: u32) -> Vec<TokenId> {
+    let prompts = (1..VOCABULARY).flat_map(|first| (1..VOCABULARY).map(move |second| vec![first, second]));
+    prompts.into_iter().find(|prompt| solo(prompt, count).len() == count as usize).expect("one of many goes on")
+}
+
+/// Holds the tokens themselves where llama.cpp holds keys and values.
+#[derive(Default)]
+struct HashModel {
+    held: Vec<Vec<TokenId>>,
+    logits: Vec<Vec<f32>>,
+    fails: bool,
+    cannot_cut: bool,
+}
+
+impl HashModel {
+    fn new() -> Self {
+        Self { held: vec![Vec::new(); SLOTS], ..Self::default() }
+    }
+}
+
+impl Forward for HashModel {
+    fn feed(&mut self, rows: &[FeedRow<'_>]) -> Result<(), String> {
+        if self.fails {
+            return Err("out of memory".into());
+        }
+        assert!(rows.is_sorted_by(|left, right| left.slot < right.slot), "one row a slot, in order");
+        self.logits.clear();
+        for row in rows {
+            let held = &mut self.held[row.slot];
+            assert_eq!(held.len(), row.position, "positions follow each other");
+            held.extend_from_slice(row.tokens);
+            self.logits.push(if row.wants_logits { next_logits(held) } else { Vec::new() });
+        }
+        Ok(())
+    }
+
+    fn logits(&self, row: usize) -> &[f32] {
+        &self.logits[row]
+    }
+
+    fn truncate(&mut self, slot: usize, length: usize) -> bool {
+        let can = length == 0 || !self.cannot_cut;
+        self.held[slot].truncate(if can { length } else { 0 });
+        can
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        self.held[to] = self.held[from].clone();
+    }
+}
+
+/// Tokens have no text here.
+struct NoText;
+
+impl IncrementalDecoder for NoText {
+    fn push(&mut self, _token: TokenId) -> Result<String, TextError> {
+        Ok(String::new())
+    }
+
+    fn flush(&mut self) -> String {
+        String::new()
+    }
+}
+
+fn job(prompt: &[TokenId], count: u32) -> (Job, TokenStream) {
+    let sequence = Sequence::greedy(prompt, count);
+    let (sink, stream) = token_channel(&sequence, None);
+    let answer = Answer::new(Box::new(NoText), &StopConditions::default(), &[END], &[]).expect("nothing is answered");
+    let chooser = Chooser::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
+    (Job { sequence, sink, answer, chooser }, stream)
+}
+
+fn engine(policy: ReusePolicy) -> Engine<HashModel> {
+    Engine::new(HashModel::new(), SLOTS, policy, BUDGET)
+}
+
+fn run_to_idle(engine: &mut Engine<HashModel>) {
+    for _ in 0..10_000 {
+        if engine.is_idle() {
+            return;
+        }
+        engine.step().expect("the model does not fail");
+    }
+    panic!("the engine does not come to an end");
+}
+
+/// The tokens and the end of a sequence that has ended.
+fn outcome(mut stream: TokenStream) -> (Vec<TokenId>, TokenEvent) {
+    let mut tokens = Vec::new();
+    while let Some(event) = stream.blocking_next_event() {
+        match event {
+            TokenEvent::Started(_) => {}
+            TokenEvent::Token(token) => tokens.push(token.id),
+            end => return (tokens, end),
+        }
+    }
+    panic!("a stream ended without an end");
+}
+
+fn finish(end: TokenEvent) -> Finish {
+    match end {
+        TokenEvent::Finished(finish) => finish,
+        other => panic!("it did not finish: {other:?}"),
+    }
+}
+
+#[test]
+fn a_shared_beginning_is_reused_and_reported() {
+    let mut engine = engine(REUSE);
+    let first: Vec<TokenId> = (1..20).collect();
+    let mut second = first.clone();
+    second.extend([3, 3, 3]);
+    for (prompt, cached) in [(&first, 0), (&second, 19), (&first, 18)] {
+        let (job, stream) = job(prompt, 6);
+        engine.submit(job);
+        run_to_idle(&mut engine);
+        let (tokens, end) = outcome(stream);
+        assert_eq!(tokens, solo(prompt, 6));
+        assert_eq!(finish(end).usage.cached_tokens, cached);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_cut_is_read_anew() {
+    let mut engine = engine(REUSE);
+    engine.forward.cannot_cut = true;
+    for _ in 0..2 {
+        let (job, stream) = job(&[1, 2, 3, 4], 5);
+        engine.submit(job);
+        run_to_idle(&mut engine);
+        let (tokens, end) = outcome(stream);
+        assert_eq!(tokens, solo(&[1, 2, 3, 4], 5));
+        assert_eq!(finish(end).usage.cached_tokens, 0);
+    }
+}
+
+#[test]
+fn a_sequence_that_is_not_wanted_stops_at_the_next_step() {
+    let mut engine = engine(REUSE);
+    let prompt = talkative(4);
+    let mut streams = Vec::new();
+    for _ in 0..=SLOTS {
+        let (job, stream) = job(&prompt, 10_000);
+        engine.submit(job);
+        streams.push(stream);
+    }
+    engine.step().expect("the model does not fail");
+    for stream in &streams {
+        stream.cancel_handle().cancel();
+    }
+    engine.step().expect("the model does not fail");
+    assert!(engine.is_idle());
+    for stream in streams {
+        let (_, end) = outcome(stream);
+        assert!(matches!(end, TokenEvent::Failed(error) if error.code == ErrorCode::Cancelled));
+    }
+}
+
+#[test]
+fn a_failed_pass_fails_all_of_them() {
+    let mut engine = engine(REUSE);
+    let (first, stream) = job(&talkative(4), 10);
+    engine.submit(first);
+    engine.step().expect("the model does not fail");
+    engine.forward.fails = true;
+    let reason = engine.step().expect_err("the model fails");
+    engine.fail_all(&reason);
+    let (_, end) = outcome(stream);
+    assert!(matches!(end, TokenEvent::Failed(error) if error.code == ErrorCode::EngineFailed));
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Submit(Vec<TokenId>, u32),
+    Step,
+    Cancel(usize),
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    // Few token values, so that beginnings are shared.
+    let prompt = proptest::collection::vec(1_u32..3, 1..16);
+    prop_oneof![
+        (prompt, 1_u32..12).prop_map(|(prompt, count)| Event::Submit(prompt, count)),
+        Just(Event::Step),
+        Just(Event::Step),
+        any::<usize>().prop_map(Event::Cancel),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn whatever_else_runs_a_sequence_answers_as_if_alone(events in proptest::collection::vec(any_event(), 0..50)) {
+        let mut engine = engine(REUSE);
+        let mut submitted = Vec::new();
+        for event in events {
+            match event {
+                Event::Submit(prompt, count) => {
+                    let (job, stream) = job(&prompt, count);
+                    engine.submit(job);
+                    submitted.push((prompt, count, stream));
+                }
+                Event::Step => engine.step().expect("the model does not fail"),
+                Event::Cancel(index) => {
+                    if let Some((_, _, stream)) = index.checked_rem(submitted.len()).map(|index| &submitted[index]) {
+                        stream.cancel_handle().cancel();
+                    }
+                }
+            }
+        }
+        run_to_idle(&mut engine);
+        for (prompt, count, stream) in submitted {
+            let expected = solo(&prompt, count);
+            let (tokens, end) = outcome(stream);
+            match end {
+                TokenEvent::Finished(finish) => {
+                    prop_assert_eq!(&tokens, &expected);
+                    let by_length = tokens.len() == count as usize;
+                    prop_assert_eq!(finish.reason == FinishReason::Length, by_length);
+                }
+                _ => prop_assert!(expected.starts_with(&tokens)),
+            }
+        }
+    }
+}
