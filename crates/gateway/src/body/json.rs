@@ -19,6 +19,9 @@ use crate::shared::Shared;
 /// Most bytes of what a parser says about a field; it quotes the field's value.
 const PARSER_MESSAGE_BYTES_MAX: usize = 300;
 
+/// Longest path of a field that is named: its keys may be the client's own.
+const PARAM_BYTES_MAX: usize = 128;
+
 /// A request's body, parsed.
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -139,7 +142,7 @@ fn explain(path: &str, error: &serde_json::Error) -> RequestError {
         _ => detail,
     };
     let detail = shortened(&detail, PARSER_MESSAGE_BYTES_MAX);
-    let param = field_of(path, &detail);
+    let param = shortened(&field_of(path, &detail), PARAM_BYTES_MAX).into_owned();
     let message = match (error.classify(), param.as_str()) {
         (Category::Data, "") => detail.into_owned(),
         (Category::Data, field) => format!("{field}: {detail}"),

@@ -1,0 +1,49 @@
+"""Reading `/metrics`."""
+
+import time
+
+import httpx
+
+GAUGES = (
+    "hostler_scheduler_requests_running",
+    "hostler_scheduler_requests_waiting",
+    "hostler_scheduler_kv_reserved_tokens",
+    "hostler_router_requests_in_flight",
+    "hostler_http_requests_in_flight",
+)
+
+
+def read(url: str) -> dict[str, float]:
+    """Every metric, summed over its labels."""
+    sums: dict[str, float] = {}
+    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+        if line and not line.startswith("#"):
+            series, _, value = line.rpartition(" ")
+            name = series.partition("{")[0]
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
+
+
+def gauges(url: str) -> dict[str, float]:
+    metrics = read(url)
+    return {name: metrics.get(name, 0.0) for name in GAUGES}
+
+
+def running(url: str) -> float:
+    return read(url).get("hostler_scheduler_requests_running", 0.0)
+
+
+def wait_until(condition, what: str, seconds: float = 30.0) -> float:
+    """Waits for a condition; the seconds that it took."""
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError(f"{what} did not come true in {seconds} s")
+        time.sleep(0.002)
+    return time.monotonic() - begin
+
+
+def wait_idle(url: str) -> None:
+    """Waits until nothing runs or waits."""
+    metrics = ("hostler_scheduler_requests_running", "hostler_scheduler_requests_waiting")
+    wait_until(lambda: not any(read(url).get(name, 0.0) for name in metrics), "an idle server")

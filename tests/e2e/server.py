@@ -1,0 +1,111 @@
+"""A served binary: started, observed, ended by its process id."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+# Loading a model takes a second; a machine that compiles beside it, many more.
+START_SECONDS = 180
+STOP_SECONDS = 60
+
+
+@dataclass
+class Server:
+    """`hostler serve` with a configuration of its own."""
+
+    binary: Path
+    engine: str
+    model: str
+    folder: Path
+    settings: str = ""
+    port: int = field(default_factory=lambda: free_port())
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def start(self) -> "Server":
+        config = self.folder / "hostler.toml"
+        config.write_text(
+            f'[server]\naddress = "127.0.0.1:{self.port}"\n\n'
+            f'[scheduler]\nengine = "{self.engine}"\ndevice = "cpu"\n'
+            f'model = "{self.model}"\nmax_context_length = 2048\n\n{self.settings}'
+        )
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "serve", "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log_end()}")
+            if self.status("/readyz") == 200:
+                return self
+            time.sleep(0.05)
+        self.kill()
+        raise RuntimeError(f"the server was not ready in {START_SECONDS} s:\n{self.log_end()}")
+
+    def status(self, path: str) -> int | None:
+        """The status of a path; `None` while nobody listens."""
+        try:
+            return httpx.get(self.url + path, timeout=10).status_code
+        except httpx.TransportError:
+            return None
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def stop(self) -> int:
+        """Ctrl-C, and the exit code; what does not end is killed."""
+        if self.process.poll() is None:
+            self.interrupt()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError(f"the server did not stop in {STOP_SECONDS} s:\n{self.log_end()}") from None
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def log_end(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the server and of its worker processes."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in self.family())
+
+    def family(self) -> list[int]:
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    # After the name, which is in parentheses: state, parent.
+                    stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                parents[int(entry.name)] = int(stat[1])
+        members = [self.process.pid]
+        for member in members:
+            members += [pid for pid, parent in parents.items() if parent == member]
+        return members
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

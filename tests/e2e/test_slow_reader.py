@@ -1,0 +1,75 @@
+"""A client that never reads costs the others no more than one that reads."""
+
+import json
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+import metrics
+from raw import RawStream
+from server import Server
+
+READERS = 3
+TOKENS = 96
+PHASES = 5
+
+# What three clients must keep of their rate when the fourth stops reading. Two
+# phases with the same clients differ by up to a tenth on a busy machine.
+KEPT = 0.85
+
+
+def reader(url: str) -> int:
+    """Reads a whole stream; how many tokens it had."""
+    body = {"prompt": "Once upon a time", "max_tokens": TOKENS, "ignore_eos": True, "temperature": 0}
+    with httpx.stream("POST", f"{url}/generate_stream", json=body, timeout=120) as response:
+        events = [line for line in response.iter_lines() if line.startswith("data: {")]
+    assert "finish_reason" in json.loads(events[-1].removeprefix("data: "))
+    return len(events) - 1
+
+
+def phase(url: str, fourth_reads: bool) -> float:
+    """Tokens a second of three readers beside a fourth client."""
+    metrics.wait_idle(url)
+    body = {
+        "messages": [{"role": "user", "content": "Tell me a long story."}],
+        "max_tokens": 1900,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    over = threading.Event()
+    with RawStream(url, "/v1/chat/completions", body, receive_buffer=4096) as fourth:
+
+        def read() -> None:
+            while not over.is_set():
+                fourth.socket.recv(65536)
+
+        thread = threading.Thread(target=read)
+        if fourth_reads:
+            thread.start()
+        metrics.wait_until(lambda: metrics.running(url) == 1, "the fourth client's request")
+        begin = time.monotonic()
+        with ThreadPoolExecutor(READERS) as pool:
+            tokens = sum(pool.map(reader, [url] * READERS))
+        rate = tokens / (time.monotonic() - begin)
+        assert metrics.running(url) == 1, "the fourth request must last for the whole phase"
+        over.set()
+        if fourth_reads:
+            thread.join()
+    return rate
+
+
+def test_a_client_that_never_reads_slows_nobody(server: Server, description: dict) -> None:
+    if description["driving"]["max_sequences"] <= READERS:
+        pytest.skip("this engine runs too few sequences at once for anyone to be beside another")
+    phase(server.url, fourth_reads=True)
+    reading, stalled = [], []
+    for _ in range(PHASES):
+        reading.append(phase(server.url, fourth_reads=True))
+        stalled.append(phase(server.url, fourth_reads=False))
+    ratio = statistics.median(stalled) / statistics.median(reading)
+    print(f"beside a reader: {reading} tokens/s; beside one that never reads: {stalled}; ratio {ratio:.3f}")
+    assert ratio >= KEPT, (reading, stalled)
