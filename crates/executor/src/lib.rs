@@ -3,7 +3,7 @@
 //! This crate knows no real engine. It defines what an engine must do
 //! ([`ModelExecutor`], [`TextCodec`]), how ids become text ([`text`]), how
 //! tokens leave it ([`output`]), and what
-//! every engine is tested against ([`contract`]). The `simulated` engine lives
+//! every engine is tested against ([`contract`]). The [`simulated`] engine lives
 //! here because tests and capacity planning need one everywhere.
 
 pub mod contract;
@@ -12,6 +12,7 @@ mod executor;
 mod load;
 pub mod output;
 mod sequence;
+pub mod simulated;
 pub mod text;
 
 pub use error::{LoadError, TextError};

@@ -1,6 +1,7 @@
 //! The engine under test, and what the checks do with it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -132,7 +133,8 @@ impl Subject {
         (0..PROMPTS.len()).map(|prompt| self.greedy(prompt)).collect()
     }
 
-    /// A greedy sequence that is still running when it is interrupted.
+    /// A greedy sequence that is still running when it is interrupted: the engine
+    /// must not be so fast that it has done 2,000 steps before.
     pub(super) fn long(&self, prompt: usize) -> Result<Sequence, Violation> {
         let mut sequence = self.greedy(prompt)?;
         let room = self.description().context_length.saturating_sub(sequence.tokens.len() as u32);
@@ -203,9 +205,10 @@ impl Subject {
     /// Starts a sequence that is watched from the engine's side.
     pub(super) fn start_watched(&self, sequence: &Sequence) -> (TokenStream, Watch) {
         let (ended, report) = mpsc::channel();
-        let (sink, stream) = token_channel(sequence, Some(Box::new(Watcher(ended))));
+        let tokens = Arc::<AtomicU32>::default();
+        let (sink, stream) = token_channel(sequence, Some(Box::new(Watcher { tokens: tokens.clone(), ended })));
         self.executor.start(sequence.clone(), sink);
-        (stream, Watch { report, patience: self.options.patience })
+        (stream, Watch { tokens, report, patience: self.options.patience })
     }
 
     /// That the engine refuses a sequence as one that can never succeed.
@@ -224,13 +227,19 @@ impl Subject {
     }
 }
 
-/// The end of a watched sequence, as the engine reported it.
+/// What the engine reports of a watched sequence.
 pub(super) struct Watch {
+    tokens: Arc<AtomicU32>,
     report: mpsc::Receiver<EndReport>,
     patience: Duration,
 }
 
 impl Watch {
+    /// Tokens generated so far, read or not.
+    pub(super) fn tokens(&self) -> u32 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
     /// Waits for the one report. (No runtime runs meanwhile, so nobody reads either.)
     pub(super) fn ended(&self) -> Result<EndReport, Violation> {
         let report = self.report.recv_timeout(self.patience);
@@ -238,17 +247,22 @@ impl Watch {
     }
 }
 
-/// Sends the report of the end to whoever waits for it.
-struct Watcher(mpsc::Sender<EndReport>);
+/// Counts tokens, and sends the report of the end to whoever waits for it.
+struct Watcher {
+    tokens: Arc<AtomicU32>,
+    ended: mpsc::Sender<EndReport>,
+}
 
 impl SequenceObserver for Watcher {
     fn started(&mut self, _queue: Duration) {}
 
-    fn token(&mut self, _index: u32, _gap: Duration) {}
+    fn token(&mut self, index: u32, _gap: Duration) {
+        self.tokens.store(index + 1, Ordering::Relaxed);
+    }
 
     fn ended(&mut self, report: &EndReport) {
         // A check that failed early no longer waits for it.
-        let _ = self.0.send(*report);
+        let _ = self.ended.send(*report);
     }
 }
 

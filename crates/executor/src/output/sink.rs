@@ -7,6 +7,9 @@ use tokio::sync::mpsc;
 
 use super::{CancelHandle, EndReport, EndState, SequenceObserver};
 
+/// Room in the channel that no token may take: that of the last event.
+const EVENTS_AFTER_TOKENS: usize = 1;
+
 /// Where an engine puts what a sequence produces.
 ///
 /// It counts tokens and takes times itself, so that every engine reports them in
@@ -92,8 +95,15 @@ impl TokenSink {
         self.usage.cached_tokens = cached_tokens;
     }
 
-    /// One generated token. At most `max_new_tokens` of them fit.
+    /// One generated token. One more than `max_new_tokens` is a fault of the
+    /// engine: where it would take the last event's place in the channel, it is
+    /// dropped, and the sequence asked to stop.
     pub fn token(&mut self, token: Token) {
+        if self.sender.capacity() <= EVENTS_AFTER_TOKENS && !self.sender.is_closed() {
+            tracing::error!(id = token.id, "an engine produced more tokens than the sequence may have");
+            self.cancel.cancel();
+            return;
+        }
         let now = Instant::now();
         let before = self.clock.last_token.or(self.clock.started).unwrap_or(self.clock.submitted);
         if let Some(observer) = &mut self.observer {

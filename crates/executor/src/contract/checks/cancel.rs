@@ -3,8 +3,9 @@
 use hostler_protocol::ErrorCode;
 
 use crate::contract::report::ensure;
+use crate::contract::subject::Watch;
 use crate::contract::{Subject, Violation};
-use crate::{EndState, token_channel};
+use crate::{EndState, TokenStream, token_channel};
 
 /// Tokens read before a sequence is interrupted.
 const READ: u32 = 3;
@@ -18,41 +19,25 @@ pub(super) fn dropped_stream(subject: &Subject) -> Result<(), Violation> {
     for prompt in 0..2 {
         let (mut stream, watch) = subject.start_watched(&subject.long(prompt)?);
         subject.read_tokens(&mut stream, READ)?;
-        let produced = READ + unread(&mut stream);
         drop(stream);
-        let report = watch.ended()?;
-        ensure!(report.state == EndState::Failed(ErrorCode::Cancelled), "it ended in {:?}", report.state);
-        let late = report.usage.completion_tokens.saturating_sub(produced);
-        ensure!(late <= LATE_TOKENS_MAX, "{late} tokens were generated after the stream was dropped");
+        ends_soon(&watch, ErrorCode::Cancelled)?;
     }
     subject.run(subject.greedy(0)?).map(drop)
-}
-
-/// Tokens that wait in a stream already.
-fn unread(stream: &mut crate::TokenStream) -> u32 {
-    use futures::FutureExt;
-    let mut count = 0;
-    while let Some(Some(_)) = stream.next_event().now_or_never() {
-        count += 1;
-    }
-    count
 }
 
 pub(super) fn handle(subject: &Subject) -> Result<(), Violation> {
     let (mut stream, watch) = subject.start_watched(&subject.long(0)?);
     subject.read_tokens(&mut stream, READ)?;
-    let produced = READ + unread(&mut stream);
     stream.cancel_handle().cancel();
-    let report = watch.ended()?;
-    let late = report.usage.completion_tokens.saturating_sub(produced);
-    ensure!(late <= LATE_TOKENS_MAX, "{late} tokens were generated after the sequence was cancelled");
+    ends_soon(&watch, ErrorCode::Cancelled)?;
     fails_with(subject, stream, ErrorCode::Cancelled)
 }
 
 pub(super) fn deadline(subject: &Subject) -> Result<(), Violation> {
-    let mut stream = subject.executor().generate(subject.long(0)?);
-    subject.read_tokens(&mut stream, 1)?;
+    let (mut stream, watch) = subject.start_watched(&subject.long(0)?);
+    subject.read_tokens(&mut stream, READ)?;
     stream.cancel_handle().time_out();
+    ends_soon(&watch, ErrorCode::DeadlineExceeded)?;
     fails_with(subject, stream, ErrorCode::DeadlineExceeded)
 }
 
@@ -61,28 +46,28 @@ pub(super) fn before_start(subject: &Subject) -> Result<(), Violation> {
     let (sink, stream) = token_channel(&sequence, None);
     stream.cancel_handle().cancel();
     subject.executor().start(sequence, sink);
-    fails_with(subject, stream, ErrorCode::Cancelled)
+    let ended = subject.collect(stream)?;
+    let tokens = ended.tokens.len();
+    ensure!(tokens <= LATE_TOKENS_MAX as usize, "{tokens} tokens were generated for nobody");
+    let code = ended.last.as_ref().map_err(|error| error.code);
+    ensure!(code == Err(ErrorCode::Cancelled), "it ended in {:?}", ended.last);
+    Ok(())
 }
 
-/// That the rest of a stream ends in this error, after few tokens.
-fn fails_with(subject: &Subject, mut stream: crate::TokenStream, code: ErrorCode) -> Result<(), Violation> {
-    let mut late = 0;
-    loop {
-        match subject.wait("the end of a cancelled sequence", stream.next_event())? {
-            Some(hostler_protocol::TokenEvent::Failed(error)) => {
-                ensure!(error.code == code, "it failed by {:?} instead of {code:?}", error.code);
-                break;
-            }
-            Some(hostler_protocol::TokenEvent::Token(_)) => late += 1,
-            Some(hostler_protocol::TokenEvent::Started(_)) => {}
-            other => return Err(Violation(format!("instead of failing by {code:?} it ended in {other:?}"))),
-        }
-    }
-    // What the handle asked for may have met tokens that were on their way.
-    let bound = LATE_TOKENS_MAX + READ;
-    ensure!(late <= bound, "{late} tokens came after it was asked to stop");
-    let after = subject.wait("the end of the stream", stream.next_event())?;
-    ensure!(after.is_none(), "an event came after the last one: {after:?}");
+/// That a sequence, interrupted just now, ends for that reason and not late.
+fn ends_soon(watch: &Watch, code: ErrorCode) -> Result<(), Violation> {
+    let produced = watch.tokens();
+    let report = watch.ended()?;
+    ensure!(report.state == EndState::Failed(code), "it ended in {:?} instead of {code:?}", report.state);
+    let late = report.usage.completion_tokens - produced;
+    ensure!(late <= LATE_TOKENS_MAX, "{late} tokens were generated after it was asked to stop");
+    Ok(())
+}
+
+/// That the rest of a stream ends in this error.
+fn fails_with(subject: &Subject, stream: TokenStream, code: ErrorCode) -> Result<(), Violation> {
+    let rest = subject.collect_rest(stream)?;
+    ensure!(rest.as_ref().is_err_and(|error| error.code == code), "its client was told {rest:?} instead of {code:?}");
     Ok(())
 }
 

@@ -1,0 +1,96 @@
+//! Which token comes next in one sequence.
+
+use std::sync::Arc;
+
+use hostler_protocol::TokenId;
+
+use super::candidates::{Choice, Position, Rules, mix};
+use crate::Sequence;
+use crate::text::Answer;
+
+/// Chooses the tokens of one sequence. What it chooses depends on the tokens
+/// before, on the seed where it samples, and on nothing else.
+pub(super) struct Chooser {
+    sequence: Arc<Sequence>,
+    position: Position,
+    /// The answer so far.
+    answer: Vec<TokenId>,
+    eos_after: Option<u32>,
+    seed: u64,
+}
+
+impl Chooser {
+    /// `seed` is for a sequence that samples without one of its own.
+    pub(super) fn new(sequence: Arc<Sequence>, eos_after: Option<u32>, seed: u64) -> Self {
+        let mut chooser = Self {
+            position: Position { text: 0, last: 0, ends: false },
+            answer: Vec::new(),
+            eos_after,
+            seed: sequence.sampling.seed.unwrap_or(seed),
+            sequence,
+        };
+        for &token in chooser.sequence.prompt() {
+            chooser.position.text = chain(chooser.position.text, token);
+            chooser.position.last = token;
+        }
+        let answered = chooser.sequence.answer().to_vec();
+        for token in answered {
+            chooser.push(token);
+        }
+        chooser
+    }
+
+    /// The next token; it does not count until it is pushed.
+    pub(super) fn choose(&self, answer: &Answer) -> Choice {
+        let length = self.answer.len() as u64;
+        let ends = self.eos_after.is_some_and(|after| length >= u64::from(after));
+        let position = Position { ends, ..self.position };
+        let banned: Vec<_> = answer.banned().collect();
+        if self.is_plain() && banned.is_empty() {
+            return Choice { token: position.likeliest(), logprob: None };
+        }
+        let rules = Rules {
+            sampling: &self.sequence.sampling,
+            banned: &banned,
+            prompt: self.sequence.prompt(),
+            answer: &self.answer,
+            top_logprobs: self.sequence.top_logprobs,
+            draw: unit(mix(self.seed ^ mix(length))),
+        };
+        rules.choose(position)
+    }
+
+    /// The token that was chosen belongs to the answer.
+    pub(super) fn push(&mut self, token: TokenId) {
+        self.position.text = chain(self.position.text, token);
+        self.position.last = token;
+        self.answer.push(token);
+    }
+
+    /// All tokens, prompt and answer.
+    pub(super) fn tokens(&self) -> Arc<[TokenId]> {
+        self.sequence.prompt().iter().chain(&self.answer).copied().collect()
+    }
+
+    /// Whether the likeliest token is simply taken: what an engine that costs no
+    /// time is measured with.
+    fn is_plain(&self) -> bool {
+        let sampling = &self.sequence.sampling;
+        sampling.is_greedy()
+            && sampling.logit_bias.is_empty()
+            && sampling.repetition_penalty == 1.0
+            && sampling.presence_penalty == 0.0
+            && sampling.frequency_penalty == 0.0
+            && self.sequence.top_logprobs.is_none()
+    }
+}
+
+/// The hash of a text and one token more.
+fn chain(text: u64, token: TokenId) -> u64 {
+    mix(text ^ u64::from(token))
+}
+
+/// The upper 24 bits as a number in 0..1: a 32-bit float holds no more.
+fn unit(bits: u64) -> f32 {
+    (bits >> 40) as f32 / (1_u64 << 24) as f32
+}

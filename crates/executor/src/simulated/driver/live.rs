@@ -1,0 +1,130 @@
+//! A sequence that the engine holds.
+
+use std::sync::Arc;
+
+use hostler_protocol::{ErrorCode, FinishReason, RequestError, Token, TokenId};
+
+use crate::simulated::chooser::Chooser;
+use crate::simulated::codec::{Decoder, END};
+use crate::simulated::probe::Held;
+use crate::simulated::{FaultKind, SequenceFault};
+use crate::text::{Answer, Verdict};
+use crate::{Sequence, TokenSink};
+
+pub(super) struct Live {
+    /// Counted as long as it is here: no longer than until its client is told of
+    /// its end, so it goes before the sink.
+    held: Held,
+    sink: TokenSink,
+    answer: Answer,
+    chooser: Chooser,
+    cached_tokens: u32,
+    max_new_tokens: u32,
+    fault: Option<SequenceFault>,
+}
+
+/// What its next token does to a sequence.
+pub(super) enum Next {
+    Goes,
+    Ends(Ending),
+    Stalls,
+    Panics,
+}
+
+/// How a sequence ends.
+pub(super) enum Ending {
+    Finished(FinishReason, String),
+    Length,
+    Failed(RequestError),
+}
+
+impl Live {
+    /// `None` where the sequence ends at once: its answer is complete already.
+    pub(super) fn new(
+        sequence: Sequence,
+        mut sink: TokenSink,
+        cached_tokens: u32,
+        eos_after: Option<u32>,
+        fault: Option<SequenceFault>,
+        held: Held,
+    ) -> Option<Self> {
+        let answer = match Answer::new(Box::new(Decoder::default()), &sequence.stop, &[END], sequence.answer()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                sink.fail(error.into());
+                return None;
+            }
+        };
+        if answer.is_over() {
+            sink.started();
+            sink.finish(FinishReason::Stop, String::new());
+            return None;
+        }
+        let max_new_tokens = sequence.max_new_tokens;
+        let chooser = Chooser::new(Arc::new(sequence), eos_after, rand::random());
+        Some(Self { held, sink, answer, chooser, cached_tokens, max_new_tokens, fault })
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.sink.started();
+        self.sink.reused(self.cached_tokens);
+    }
+
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.sink.stop_requested().is_some()
+    }
+
+    /// Ends a sequence that is unwanted.
+    pub(super) fn stop(self) {
+        let code = self.sink.stop_requested().unwrap_or(ErrorCode::Cancelled);
+        drop(self.held);
+        self.sink.stop(code);
+    }
+
+    /// All tokens so far.
+    pub(super) fn tokens(&self) -> Arc<[TokenId]> {
+        self.chooser.tokens()
+    }
+
+    /// Generates one token.
+    pub(super) fn next(&mut self) -> Next {
+        if let Some(fault) = self.fault.filter(|fault| self.sink.generated() >= fault.after_tokens) {
+            return match fault.kind {
+                FaultKind::Hang => Next::Stalls,
+                FaultKind::Panic => Next::Panics,
+                FaultKind::Fail => Next::Ends(Ending::Failed(RequestError::new(
+                    ErrorCode::EngineFailed,
+                    "a fault was asked for: the simulated engine failed this sequence",
+                ))),
+            };
+        }
+        let choice = self.chooser.choose(&self.answer);
+        let verdict = match self.answer.push(choice.token) {
+            Ok(verdict) => verdict,
+            Err(error) => return Next::Ends(Ending::Failed(error.into())),
+        };
+        let (text, stops) = match verdict {
+            Verdict::EndOfSequence(text) => return Next::Ends(Ending::Finished(FinishReason::Stop, text)),
+            Verdict::StopSequence(text) => (text, true),
+            Verdict::Show(text) => (text, false),
+        };
+        self.chooser.push(choice.token);
+        self.sink.token(Token { id: choice.token, text, logprob: choice.logprob });
+        if stops {
+            Next::Ends(Ending::Finished(FinishReason::Stop, String::new()))
+        } else if self.sink.generated() == self.max_new_tokens {
+            Next::Ends(Ending::Length)
+        } else {
+            Next::Goes
+        }
+    }
+
+    pub(super) fn end(self, ending: Ending) {
+        drop(self.held);
+        match ending {
+            Ending::Finished(reason, text) => self.sink.finish(reason, text),
+            Ending::Length => self.sink.finish(FinishReason::Length, self.answer.finish()),
+            Ending::Failed(error) => self.sink.fail(error),
+        }
+    }
+}
