@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A valid configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// The HTTP server.
     pub server: ServerSettings,

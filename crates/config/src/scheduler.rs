@@ -157,11 +157,12 @@ impl Default for SchedulerSettings {
 }
 
 /// A scheduler to start.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NamedScheduler {
     /// Its name, unique in this process.
     pub name: String,
     /// How it is set up.
+    #[serde(flatten)]
     pub settings: SchedulerSettings,
 }
 

@@ -1,2 +1,35 @@
-//! Entry point.
-fn main() {}
+//! The `hostler` command: reads the command line, and wires the crates together.
+//! Decisions are made elsewhere; this crate only knows who is connected to whom.
+
+mod cli;
+mod commands;
+mod engines;
+mod failure;
+mod models;
+mod progress;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let as_json = cli.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, as_json),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let as_json = cli.json;
+    match cli.into_command()? {
+        Command::Serve(options) => commands::serve::run(&options, as_json),
+        Command::Model { command, config } => commands::model::run(command, config, as_json),
+        Command::Config { command } => commands::config::run(&command, as_json),
+    }
+}

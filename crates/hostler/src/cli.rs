@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::failure::Usage;
+
+/// Serves language models over an OpenAI-compatible HTTP API.
+///
+/// With nothing else, serves a small demo model on 127.0.0.1:8080, which is fetched
+/// first if need be.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do; `serve` if left out.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
+
+    /// Write results as JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hostler                                          serve the demo model
+  hostler serve --model ./qwen2.gguf --engine llamacpp
+  hostler serve --model owner/name --device cuda:0 a model of the hub, on a GPU
+  hostler serve --config hostler.toml              several models; see config/hostler.toml
+  hostler model pull smollm2-135m-instruct         fetch a model, to serve it later
+
+Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.";
+
+impl Cli {
+    /// The command, `serve` where none is named.
+    ///
+    /// # Errors
+    /// Options of `serve` stand before another command, where they would be lost.
+    pub(crate) fn into_command(self) -> Result<Command, Usage> {
+        let Some(command) = self.command else { return Ok(Command::Serve(self.serve)) };
+        // The file may be named anywhere, and by the environment.
+        if (ServeOptions { file: ConfigFile::default(), ..self.serve }) != ServeOptions::default() {
+            return Err(Usage("options of a command stand after its name: hostler serve --model …".to_owned()));
+        }
+        Ok(command)
+    }
+}
+
+/// What the command can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models: HTTP, router and schedulers in one process
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeOptions),
+    /// List, fetch and find models
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Check a configuration, or show what is in effect
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  hostler serve                                       the demo model
+  hostler serve --model a.gguf --model b.gguf         two models, a scheduler each
+  hostler serve --engine llamacpp --device cpu:0-3    on four cores
+  hostler serve --engine simulated --model anything   no model: made-up text, for tests
+  HOSTLER_SCHEDULER__MAX_BATCH_SIZE=16 hostler serve  any key of the configuration
+
+Ctrl-C finishes the requests that run, and ends; a second one ends at once (exit code 130).";
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "HOSTLER_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What overrules the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct ServeOptions {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+
+    /// Model to serve: a catalogue name, a hub id (owner/name), a GGUF file or a folder.
+    /// Once for each model
+    #[arg(long, value_name = "ID|PATH")]
+    pub(crate) model: Vec<String>,
+
+    /// Engine that runs it
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<EngineName>,
+
+    /// Where it runs: auto, cpu, cpu:0-3, cuda:0, metal, vulkan:0, rocm:0
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) address: Option<SocketAddr>,
+
+    /// Most sequences in flight
+    #[arg(long, value_name = "N")]
+    pub(crate) max_batch_size: Option<u32>,
+
+    /// Most tokens of a sequence, prompt and output together
+    #[arg(long, value_name = "N")]
+    pub(crate) max_context_length: Option<u32>,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormatName>,
+
+    /// What is logged: error, warn, info, debug, trace, or target=level,…
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_filter: Option<String>,
+}
+
+/// The engines, as they are written.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum EngineName {
+    /// made for GPUs; the default
+    Mistralrs,
+    /// the fast one on CPUs
+    Llamacpp,
+    /// no model at all: makes up text at a stated cost
+    Simulated,
+}
+
+/// The formats of logs, as they are written.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum LogFormatName {
+    /// for people
+    Text,
+    /// one object a line
+    Json,
+}
+
+/// What can be done with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Show the catalogue and what has been pulled
+    List,
+    /// Fetch a model and check it; if it is here already, read it through
+    Pull {
+        /// A catalogue name, or a hub id: owner/name, owner/name@revision, owner/name:file.gguf
+        id: String,
+    },
+    /// Print where a pulled model is
+    Path {
+        /// As it was pulled
+        id: String,
+    },
+}
+
+/// What can be done with configurations.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether it is valid, and what is wrong with it
+    Check(ServeOptions),
+    /// Print what is in effect
+    Show(ServeOptions),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_happens_when_nothing_is_said() {
+        let command = Cli::parse_from(["hostler", "--engine", "llamacpp"]).into_command();
+        assert!(matches!(command, Ok(Command::Serve(options)) if options.engine == Some(EngineName::Llamacpp)));
+    }
+
+    #[test]
+    fn options_before_a_command_are_refused_rather_than_lost() {
+        assert!(Cli::parse_from(["hostler", "--engine", "llamacpp", "serve"]).into_command().is_err());
+        assert!(Cli::parse_from(["hostler", "--json", "--config", "f", "serve"]).into_command().is_ok());
+    }
+}

@@ -1,0 +1,133 @@
+//! Which engine runs a scheduler's model. What this binary was built without is
+//! refused by name.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use hostler_config::NamedScheduler;
+use hostler_executor::ExecutorFactory;
+use hostler_executor::simulated::{SimulatedConfig, SimulatedFactory};
+use hostler_protocol::Engine;
+
+use crate::failure::Usage;
+use crate::models::Prepared;
+
+/// A factory of engines for one scheduler. Nothing is loaded yet.
+pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    match scheduler.settings.engine {
+        Engine::Mistralrs => mistralrs(scheduler, model),
+        Engine::Llamacpp => llamacpp(scheduler, model),
+        Engine::Simulated => simulated(scheduler, model),
+    }
+}
+
+/// Whether this binary holds an engine.
+pub(crate) fn check(engine: Engine) -> anyhow::Result<()> {
+    let (held, feature) = match engine {
+        Engine::Mistralrs => (cfg!(feature = "mistralrs"), "mistralrs"),
+        Engine::Llamacpp => (cfg!(feature = "llamacpp"), "llamacpp"),
+        Engine::Simulated => (true, ""),
+    };
+    if held {
+        return Ok(());
+    }
+    let mut others = vec!["simulated"];
+    others.extend(cfg!(feature = "mistralrs").then_some("mistralrs"));
+    others.extend(cfg!(feature = "llamacpp").then_some("llamacpp"));
+    bail!(Usage(format!(
+        "engine {} is not in this binary, which has {}; build it with `cargo build --features {feature}`",
+        engine.as_str(),
+        others.join(", ")
+    )))
+}
+
+fn simulated(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    let wrong = |message: String| Usage(format!("schedulers.{}.simulated: {message}", scheduler.name));
+    let config: SimulatedConfig = scheduler.simulated().map_err(|problem| Usage(problem.to_string()))?;
+    let factory = SimulatedFactory::new(model.name.clone(), config).map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(factory))
+}
+
+#[cfg(feature = "mistralrs")]
+fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    use hostler_config::{Device, WeightFormat as Configured};
+    use hostler_executor_mistralrs::{MistralrsConfig, MistralrsFactory, ModelSource, WeightFormat};
+
+    let settings = &scheduler.settings;
+    if let Device::Cores(cores) = &settings.device {
+        bail!(Usage(format!(
+            "schedulers.{}.device: mistralrs shares its threads with the whole process and cannot be pinned alone; \
+             use device = \"cpu\" in a process that is pinned: `taskset --cpu-list {cores} hostler serve …`",
+            scheduler.name
+        )));
+    }
+    let source = if model.path.is_dir() {
+        ModelSource::Folder(model.path.clone())
+    } else {
+        ModelSource::Gguf(model.path.clone())
+    };
+    Ok(Arc::new(MistralrsFactory::new(MistralrsConfig {
+        device: resolve(&settings.device).parse()?,
+        weight_format: match settings.mistralrs.weight_format {
+            Configured::Native => WeightFormat::Native,
+            Configured::F32 => WeightFormat::F32,
+            Configured::F16 => WeightFormat::F16,
+            Configured::Bf16 => WeightFormat::Bf16,
+            Configured::Q8_0 => WeightFormat::Q8_0,
+        },
+        max_batch_size: settings.max_batch_size,
+        max_context_length: settings.max_context_length,
+        ..MistralrsConfig::new(model.name.clone(), source)
+    })))
+}
+
+#[cfg(feature = "llamacpp")]
+fn llamacpp(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    use hostler_executor_llamacpp::{LlamacppConfig, LlamacppFactory};
+
+    let settings = &scheduler.settings;
+    if model.path.is_dir() {
+        bail!(Usage(format!(
+            "schedulers.{}.model: llamacpp loads GGUF files, and {} is a folder",
+            scheduler.name,
+            model.path.display()
+        )));
+    }
+    Ok(Arc::new(LlamacppFactory::new(LlamacppConfig {
+        device: resolve(&settings.device).parse()?,
+        max_batch_size: settings.max_batch_size,
+        max_context_length: settings.max_context_length,
+        prefill_chunk_tokens: settings.llamacpp.prefill_chunk_tokens,
+        threads: settings.llamacpp.threads,
+        ..LlamacppConfig::new(model.name.clone(), model.path.clone())
+    })))
+}
+
+#[cfg(not(feature = "mistralrs"))]
+fn mistralrs(_: &NamedScheduler, _: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    check(Engine::Mistralrs)?;
+    unreachable!("this binary was built without mistralrs, so the check above has failed")
+}
+
+#[cfg(not(feature = "llamacpp"))]
+fn llamacpp(_: &NamedScheduler, _: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
+    check(Engine::Llamacpp)?;
+    unreachable!("this binary was built without llamacpp, so the check above has failed")
+}
+
+/// The device as engines spell it. `auto` is the GPU that this binary is built for:
+/// whether the machine has one, the engine finds out.
+#[cfg(any(feature = "mistralrs", feature = "llamacpp"))]
+fn resolve(device: &hostler_config::Device) -> String {
+    use hostler_config::Device;
+
+    let device = match device {
+        Device::Auto if cfg!(feature = "cuda") => &Device::Cuda(0),
+        Device::Auto if cfg!(feature = "metal") => &Device::Metal,
+        Device::Auto if cfg!(feature = "rocm") => &Device::Rocm(0),
+        Device::Auto if cfg!(feature = "vulkan") => &Device::Vulkan(0),
+        Device::Auto => &Device::Cpu,
+        named => named,
+    };
+    device.to_string()
+}

@@ -1,0 +1,122 @@
+//! Progress of long work: bars on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hostler_executor::{ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor};
+use hostler_models::{PullProgress, PullStage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+const ITEMS: &str = "{msg} {wide_bar} {pos}/{len} {eta}";
+const SPINNER: &str = "{spinner} {msg} {elapsed}";
+
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates above are well-formed")
+}
+
+/// Shows how a pull goes on, on standard error.
+pub(crate) struct PullBar {
+    /// `None` where nobody watches a terminal.
+    bar: Option<Mutex<ProgressBar>>,
+}
+
+impl PullBar {
+    pub(crate) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| Mutex::new(ProgressBar::hidden()));
+        Self { bar }
+    }
+}
+
+impl PullProgress for PullBar {
+    fn begin(&self, stage: PullStage, total: Option<u64>) {
+        let (message, template) = match &stage {
+            PullStage::Wait => ("waiting for another pull of this model".to_owned(), SPINNER),
+            PullStage::Download(name) => (format!("downloading {name}"), BYTES),
+            PullStage::Verify(name) => (format!("checking {name}"), BYTES),
+            PullStage::Convert(name) => (format!("converting to {name}"), ITEMS),
+        };
+        let Some(bar) = &self.bar else {
+            eprintln!("{message}");
+            return;
+        };
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.finish_and_clear();
+        *bar = ProgressBar::new(total.unwrap_or(0)).with_style(style(template)).with_message(message);
+        bar.enable_steady_tick(TICK);
+    }
+
+    fn advance(&self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.lock().unwrap_or_else(PoisonError::into_inner).set_position(done);
+        }
+    }
+}
+
+impl Drop for PullBar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.lock().unwrap_or_else(PoisonError::into_inner).finish_and_clear();
+        }
+    }
+}
+
+/// Shows that models are being loaded, until it is dropped.
+#[derive(Clone)]
+pub(crate) struct LoadSpinner(Option<ProgressBar>);
+
+impl LoadSpinner {
+    pub(crate) fn new() -> Self {
+        Self(std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner().with_style(style(SPINNER)).with_message("loading");
+            bar.enable_steady_tick(TICK);
+            bar
+        }))
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, message: String) {
+        match &self.0 {
+            Some(bar) if !bar.is_finished() => bar.set_message(message),
+            _ => tracing::info!("{message}"),
+        }
+    }
+}
+
+/// A factory whose stages are shown.
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    pub(crate) inner: Arc<dyn ExecutorFactory>,
+    pub(crate) spinner: LoadSpinner,
+}
+
+impl ExecutorFactory for Shown {
+    fn load(&self, progress: &dyn LoadProgress) -> Result<Arc<dyn ModelExecutor>, LoadError> {
+        self.inner.load(&Stages { shown: self, progress })
+    }
+}
+
+struct Stages<'a> {
+    shown: &'a Shown,
+    progress: &'a dyn LoadProgress,
+}
+
+impl LoadProgress for Stages<'_> {
+    fn stage(&self, stage: LoadStage) {
+        let what = match stage {
+            LoadStage::Weights => "reading weights",
+            LoadStage::WarmUp => "warming up",
+        };
+        self.shown.spinner.say(format!("loading {}: {what}", self.shown.name));
+        self.progress.stage(stage);
+    }
+}

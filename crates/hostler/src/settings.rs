@@ -1,0 +1,147 @@
+//! From the configuration to the settings of each part.
+
+use std::time::Duration;
+
+use hostler_config::{Config, Layer, LogFormat, NamedScheduler, RoutingPolicy};
+use hostler_gateway::{ApiKey, GatewayConfig};
+use hostler_protocol::ModelId;
+use hostler_router::{Policy, RouterConfig};
+use hostler_scheduler::SchedulerConfig;
+use hostler_scheduler::config::{BatchingConfig, PassedOverMax, QueueConfig, RecoveryConfig};
+
+use crate::cli::{EngineName, LogFormatName, ServeOptions};
+
+/// Loads the configuration: defaults, file, environment, command line.
+pub(crate) fn load(options: &ServeOptions) -> anyhow::Result<Config> {
+    let mut layers = Vec::new();
+    if let Some(path) = &options.file.config {
+        layers.push(Layer::file(path)?);
+    }
+    // A variable that is no text cannot be one of ours.
+    layers.extend(Layer::environment(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    ));
+    layers.extend(command_line(options));
+    Ok(hostler_config::load(&layers, &options.model)?)
+}
+
+fn command_line(options: &ServeOptions) -> impl Iterator<Item = Layer> {
+    let engine = options.engine.map(|engine| match engine {
+        EngineName::Mistralrs => "mistralrs",
+        EngineName::Llamacpp => "llamacpp",
+        EngineName::Simulated => "simulated",
+    });
+    let log_format = options.log_format.map(|format| match format {
+        LogFormatName::Text => "text",
+        LogFormatName::Json => "json",
+    });
+    let text = |option: &str, key: &str, value: Option<String>| value.map(|value| Layer::value(option, key, value));
+    let number = |option: &str, key: &str, value: Option<u32>| value.map(|value| Layer::value(option, key, value));
+    [
+        text("--engine", "scheduler.engine", engine.map(str::to_owned)),
+        text("--device", "scheduler.device", options.device.clone()),
+        text("--address", "server.address", options.address.map(|address| address.to_string())),
+        number("--max-batch-size", "scheduler.max_batch_size", options.max_batch_size),
+        number("--max-context-length", "scheduler.max_context_length", options.max_context_length),
+        text("--log-format", "log.format", log_format.map(str::to_owned)),
+        text("--log-filter", "log.filter", options.log_filter.clone()),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Sends logs where the configuration says.
+pub(crate) fn init_logs(config: &Config) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        LogFormat::Text => hostler_telemetry::LogFormat::Text,
+        LogFormat::Json => hostler_telemetry::LogFormat::Json,
+    };
+    let filter = format!("{CHATTY},{}", config.log.filter);
+    hostler_telemetry::init_logs(format, &filter).map_err(|message| anyhow::anyhow!(crate::failure::Usage(message)))
+}
+
+/// Libraries whose `info` is our `debug`. A directive of the user's for the same
+/// target comes later, and wins.
+const CHATTY: &str = "mistralrs=warn,mistralrs_core=warn,mistralrs_quant=warn,actix_server=warn,tokenizers=error";
+
+pub(crate) fn gateway(config: &Config) -> GatewayConfig {
+    let server = &config.server;
+    let api_keys = server.api_keys.iter().map(|(name, client)| ApiKey {
+        name: name.clone(),
+        key: client.key.reveal().to_owned(),
+        admin: client.admin,
+    });
+    GatewayConfig {
+        listen: server.address,
+        workers: server.http_threads as usize,
+        connections_max: server.connections_max as usize,
+        body_bytes_max: server.body_bytes_max as usize,
+        keep_alive: Duration::from_secs(server.keep_alive_seconds),
+        head_timeout: Duration::from_secs(server.head_timeout_seconds),
+        body_timeout: Duration::from_secs(server.body_timeout_seconds),
+        request_timeout: Duration::from_secs(server.request_timeout_seconds),
+        stalled_client_timeout: Duration::from_secs(server.stalled_client_timeout_seconds),
+        drain_timeout: Duration::from_secs(server.drain_timeout_seconds),
+        api_keys: api_keys.collect(),
+    }
+}
+
+pub(crate) fn router(config: &Config) -> RouterConfig {
+    RouterConfig {
+        policy: match config.router.policy {
+            RoutingPolicy::LeastLoaded => Policy::LeastLoaded,
+            RoutingPolicy::RoundRobin => Policy::RoundRobin,
+        },
+        requests_max: config.router.requests_max as usize,
+        attempts_max: config.router.attempts_max,
+    }
+}
+
+pub(crate) fn scheduler(scheduler: &NamedScheduler, model: ModelId) -> SchedulerConfig {
+    let settings = &scheduler.settings;
+    let (queue, batching, recovery) = (&settings.queue, &settings.batching, &settings.recovery);
+    SchedulerConfig {
+        id: scheduler.name.as_str().into(),
+        model,
+        max_batch_size: settings.max_batch_size,
+        queue: QueueConfig {
+            requests_max: queue.requests_max,
+            tokens_max: queue.tokens_max,
+            wait_max: Duration::from_secs(queue.wait_seconds_max),
+            passed_over_max: PassedOverMax {
+                default: queue.default_passed_over_max,
+                batch: queue.batch_passed_over_max,
+            },
+        },
+        batching: BatchingConfig {
+            cohort_spread_tokens: batching.cohort_spread_tokens,
+            cohort_wait: Duration::from_millis(batching.cohort_wait_ms_max),
+            long_prompt_tokens: batching.long_prompt_tokens,
+            long_prompt_wait: Duration::from_millis(batching.long_prompt_wait_ms_max),
+        },
+        recovery: RecoveryConfig {
+            watchdog: Duration::from_secs(recovery.watchdog_seconds),
+            restarts_max: recovery.restarts_max,
+            restart_window: Duration::from_secs(recovery.restart_window_seconds),
+            restart_backoff: Duration::from_millis(recovery.restart_backoff_ms),
+            restart_backoff_max: Duration::from_millis(recovery.restart_backoff_ms_max),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts' own defaults and the configuration's are stated twice; they must
+    /// not drift apart.
+    #[test]
+    fn defaults_are_those_of_the_parts() {
+        let config = hostler_config::load(&[], &[]).expect("the defaults are valid");
+        assert_eq!(router(&config), RouterConfig::default());
+        let model = ModelId::new("m");
+        let expected = SchedulerConfig::new(config.schedulers[0].name.as_str(), model.clone());
+        assert_eq!(scheduler(&config.schedulers[0], model), expected);
+        assert_eq!(format!("{:?}", gateway(&config)), format!("{:?}", GatewayConfig::default()));
+    }
+}
