@@ -15,9 +15,14 @@ use hostler_benchmark::cli::{self, BenchCommand};
 struct Arguments {
     #[command(subcommand)]
     command: BenchCommand,
+
+    /// Write results as JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cli::run(Arguments::parse().command).await.into()
+    let arguments = Arguments::parse();
+    cli::run(arguments.command, arguments.json).await.into()
 }

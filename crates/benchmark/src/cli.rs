@@ -1,6 +1,7 @@
 //! `hostler bench`: the command line of benchmarks.
 
 mod arguments;
+mod asked;
 mod progress;
 mod run;
 
@@ -47,21 +48,25 @@ impl Stop {
     }
 }
 
-/// Carries a command out, in a tokio runtime. Results go to standard output, the
-/// rest to standard error.
-pub async fn run(command: BenchCommand) -> Exit {
+/// Carries a command out, in a tokio runtime. Results go to standard output, as
+/// JSON if `as_json`; the rest goes to standard error.
+pub async fn run(command: BenchCommand, as_json: bool) -> Exit {
     let done = match command {
-        BenchCommand::Run(arguments) => run::run(*arguments).await,
-        BenchCommand::Compare(arguments) => compare(&arguments),
+        BenchCommand::Run(arguments) => run::run(*arguments, as_json).await,
+        BenchCommand::Compare(arguments) => compare(&arguments, as_json),
         BenchCommand::Report(arguments) => report(&arguments),
     };
     done.unwrap_or_else(|stop| {
-        eprintln!("error: {}", stop.reason);
+        if as_json {
+            eprintln!("{}", serde_json::json!({"error": stop.reason}));
+        } else {
+            eprintln!("error: {}", stop.reason);
+        }
         stop.exit
     })
 }
 
-fn compare(arguments: &CompareArgs) -> Result<Exit, Stop> {
+fn compare(arguments: &CompareArgs, as_json: bool) -> Result<Exit, Stop> {
     if !(0.0..=1000.0).contains(&arguments.threshold_percent) {
         return Err(Stop::usage(format!("the threshold is {} %; it must be 0 to 1000", arguments.threshold_percent)));
     }
@@ -71,7 +76,7 @@ fn compare(arguments: &CompareArgs) -> Result<Exit, Stop> {
     if comparison.changes.is_empty() {
         return Err(Stop::failed("the two results have nothing in common"));
     }
-    if arguments.json {
+    if as_json {
         println!("{}", json(&comparison)?);
     } else {
         print!("{}", report::comparison(&comparison));
@@ -84,6 +89,7 @@ fn report(arguments: &ReportArgs) -> Result<Exit, Stop> {
     let text = match arguments.format {
         ReportFormat::Markdown => report::markdown(&result),
         ReportFormat::Csv => report::csv(&result),
+        ReportFormat::Html => report::html(&result).map_err(Stop::failed)?,
     };
     match &arguments.output {
         Some(path) => write(path, &text)?,

@@ -1,6 +1,7 @@
 //! What is measured: anything that answers a request with tokens.
 
 pub mod http;
+pub mod layer;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

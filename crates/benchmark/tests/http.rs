@@ -173,7 +173,7 @@ async fn failures_are_told_apart() {
 
 #[tokio::test]
 async fn a_server_that_refuses_everything_gives_no_result() {
-    let url = scripted("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let url = scripted("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
     let target = HttpTarget::connect(HttpSettings { model: Some("m".to_owned()), ..settings(url, true) }).await;
     let contestant = Contestant {
         name: "a".to_owned(),
@@ -194,11 +194,12 @@ async fn ask(answer: &str) -> Result<Answer, Failure> {
     target.generate(&job, &mut stopwatch).await
 }
 
-/// A server that sends these bytes to whoever asks, and closes the connection.
+/// A server that sends this answer to whoever asks, and closes the connection.
 fn scripted(answer: &str) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let answer = answer.as_bytes().to_vec();
+    // Announced, so that the client does not use the connection again.
+    let answer = answer.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1).into_bytes();
     std::thread::spawn(move || {
         for mut connection in listener.incoming().flatten() {
             let mut reader = BufReader::new(connection.try_clone().expect("a socket can be cloned"));

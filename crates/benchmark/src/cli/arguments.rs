@@ -27,9 +27,6 @@ pub struct RunArgs {
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub json: bool,
     /// Write the result, as JSON, to this file.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -179,9 +176,6 @@ pub struct CompareArgs {
     /// Changes up to this do not count.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
     pub threshold_percent: f64,
-    /// Print the comparison as JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `hostler bench report`
@@ -204,4 +198,6 @@ pub enum ReportFormat {
     Markdown,
     /// One line for each value of each round.
     Csv,
+    /// One page with plots.
+    Html,
 }

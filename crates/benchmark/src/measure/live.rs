@@ -12,7 +12,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Tokens that have come so far.
+    /// Tokens that have come so far; those without text count when their answer ends.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)

@@ -40,8 +40,11 @@ impl Stopwatch {
     pub fn end(mut self, index: u64, outcome: Result<Answer, Failure>) -> RequestRecord {
         let ended = self.origin.elapsed();
         match &outcome {
-            Ok(answer) if self.token_times.is_empty() => self.live.token(u64::from(answer.output_tokens)),
-            Ok(_) => {}
+            // Tokens that came without text of their own are counted now.
+            Ok(answer) => {
+                let pieces = u32::try_from(self.token_times.len()).unwrap_or(u32::MAX);
+                self.live.token(u64::from(answer.output_tokens.saturating_sub(pieces)));
+            }
             Err(_) => self.live.failed_one(),
         }
         RequestRecord {

@@ -1,5 +1,7 @@
 //! Tables that read well both as Markdown and as plain text.
 
+use super::html::escaped;
+
 /// A table with a heading.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -17,7 +19,7 @@ impl Table {
     }
 
     /// In Markdown: the first column to the left, numbers to the right.
-    pub(super) fn render(&self) -> String {
+    pub(super) fn markdown(&self) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
         let cell =
             |row: &[String], column: usize| row.get(column).map_or(String::new(), |cell| cell.replace('|', "\\|"));
@@ -42,6 +44,17 @@ impl Table {
         }
         text
     }
+
+    /// In HTML.
+    pub(super) fn html(&self) -> String {
+        let row = |(nth, row): (usize, &Vec<String>)| {
+            let tag = if nth == 0 { "th" } else { "td" };
+            let cells: String = row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let rows: String = self.rows.iter().enumerate().map(row).collect();
+        format!("<table>\n{rows}</table>\n")
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +66,7 @@ mod tests {
         let mut table = Table::new(["name", "n"]);
         table.row(["a|b", "1"]);
         table.row(["c"]);
-        assert_eq!(table.render(), "| name |   n |\n|:-----|----:|\n| a\\|b |   1 |\n| c    |     |\n");
+        assert_eq!(table.markdown(), "| name |   n |\n|:-----|----:|\n| a\\|b |   1 |\n| c    |     |\n");
+        assert!(table.html().contains("<tr><td>a|b</td><td>1</td></tr>"));
     }
 }

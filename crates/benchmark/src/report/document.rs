@@ -1,0 +1,158 @@
+//! What a report says, before it is Markdown or HTML.
+
+use super::table::Table;
+use super::words::{named, number, shown};
+use crate::measure::Estimate;
+use crate::result::{BenchmarkResult, Latency, Metric, Percentile, Series};
+
+/// A piece of a report.
+pub(super) enum Part {
+    /// Sentences, one below the other.
+    List(Vec<String>),
+    /// A table.
+    Table(Table),
+}
+
+/// The quantities of the first table; times have one of their own.
+const OVERVIEW: [Metric; 7] = [
+    Metric::OutputTokensPerSecond,
+    Metric::TotalTokensPerSecond,
+    Metric::RequestsPerSecond,
+    Metric::GoodputPerSecond,
+    Metric::ServerCpuSecondsPer1000Tokens,
+    Metric::ClientCpuSecondsPer1000Tokens,
+    Metric::ServerResidentBytes,
+];
+
+const LATENCIES: [(Latency, &str); 4] =
+    [(Latency::Ttft, "TTFT"), (Latency::Itl, "ITL"), (Latency::Tpot, "TPOT"), (Latency::E2e, "E2E")];
+
+const PERCENTILES: [(Percentile, &str); 5] = [
+    (Percentile::P50, "p50"),
+    (Percentile::P90, "p90"),
+    (Percentile::P95, "p95"),
+    (Percentile::P99, "p99"),
+    (Percentile::Max, "max"),
+];
+
+/// All of a result's report.
+pub(super) fn document(result: &BenchmarkResult) -> Vec<Part> {
+    let mut parts = vec![Part::List(subject(result)), overview(&result.series), times(&result.series)];
+    if !result.ratios.is_empty() {
+        parts.push(ratios(result));
+    }
+    parts.push(Part::List(notes(result)));
+    parts
+}
+
+/// Who was measured, how, by whom and where.
+fn subject(result: &BenchmarkResult) -> Vec<String> {
+    let plan = &result.plan;
+    let mut lines: Vec<String> = result
+        .series
+        .iter()
+        .map(|series| {
+            let (target, shape) = (&series.target, series.shape.label());
+            format!("{}: {} by {} at {}, {shape}", series.name, target.model, target.layer, target.address)
+        })
+        .collect();
+    lines.push(format!(
+        "{} requests of {} output tokens, {} rounds; hostler {} on {} × {}",
+        plan.requests,
+        plan.workload.output_tokens,
+        plan.repeats,
+        result.version,
+        result.machine.cpus,
+        result.machine.processor.as_deref().unwrap_or(&result.machine.architecture),
+    ));
+    lines
+}
+
+/// Rates and costs: a row for each, a column for each series.
+fn overview(all: &[Series]) -> Part {
+    let mut table = Table::new(std::iter::once("median [interval]").chain(all.iter().map(|series| &*series.name)));
+    for metric in OVERVIEW {
+        if all.iter().any(|series| series.estimate(metric).is_some()) {
+            let cells =
+                all.iter().map(|series| series.estimate(metric).map_or(String::new(), |value| shown(metric, value)));
+            table.row(std::iter::once(named(metric)).chain(cells));
+        }
+    }
+    Part::Table(table)
+}
+
+/// Times: a row for each of each series, a column for each percentile.
+fn times(all: &[Series]) -> Part {
+    let mut table = Table::new(std::iter::once("ms").chain(PERCENTILES.map(|(_, name)| name)));
+    for (latency, name) in LATENCIES {
+        for series in all {
+            let cells = PERCENTILES.map(|(percentile, _)| {
+                let estimate = series.estimate(Metric::Time(latency, percentile));
+                estimate.map_or(String::new(), |estimate| number(estimate.median * 1e3))
+            });
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                table.row(std::iter::once(format!("{name} {}", series.name)).chain(cells));
+            }
+        }
+    }
+    Part::Table(table)
+}
+
+/// How contestants compare.
+fn ratios(result: &BenchmarkResult) -> Part {
+    let mut table = Table::new(["throughput", "median ratio", "interval", "rounds"]);
+    for ratio in &result.ratios {
+        let Estimate { median, low, high, values, .. } = &ratio.ratio;
+        table.row([
+            format!("{} / {}", ratio.of, ratio.to),
+            format!("{median:.3}"),
+            format!("{low:.3} – {high:.3}"),
+            values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" "),
+        ]);
+    }
+    Part::Table(table)
+}
+
+/// What a reader must know to read the numbers rightly.
+fn notes(result: &BenchmarkResult) -> Vec<String> {
+    let mut lines = Vec::new();
+    for series in &result.series {
+        lines.extend(caveats(series, result.plan.workload.exact_length));
+    }
+    if let Some(knee) = result.knee {
+        let (tokens, ms) = (number(knee.tokens_per_second), number(knee.e2e_seconds * 1e3));
+        lines.push(format!("the knee is at {} in flight: {tokens} tokens/s, {ms} ms a request", knee.concurrency));
+    }
+    let rate = result.series.first().and_then(|series| series.estimate(Metric::OutputTokensPerSecond));
+    if let Some(estimate) = rate.filter(|estimate| estimate.values.len() > 1) {
+        let confidence = estimate.confidence * 100.0;
+        lines.push(format!("intervals of the median by order statistics, {confidence:.1} % sure"));
+    }
+    let ceiling = number(result.generator.ceiling_tokens_per_second);
+    lines.push(format!("this generator takes {ceiling} tokens/s from an echo"));
+    lines.extend(result.generator.objections.iter().map(|objection| format!("DOES NOT COUNT: {objection}")));
+    lines
+}
+
+/// What is not as it was asked in one series.
+fn caveats(series: &Series, exact_length: bool) -> Vec<String> {
+    let name = &series.name;
+    let mut lines = Vec::new();
+    if series.failed() > 0 {
+        let kinds: std::collections::BTreeSet<&str> =
+            series.runs.iter().flat_map(|run| run.failures.keys().map(String::as_str)).collect();
+        let kinds: Vec<&str> = kinds.into_iter().collect();
+        lines.push(format!("{name}: {} requests FAILED ({})", series.failed(), kinds.join(", ")));
+    }
+    if series.short_answers() > 0 && exact_length {
+        let short = series.short_answers();
+        lines.push(format!("{name}: {short} answers are shorter than asked (ignore_eos is not honoured)"));
+    }
+    if series.runs.iter().any(|run| !run.tokens_counted_by_server) {
+        lines.push(format!("{name}: the server does not tell its tokens; each piece counts as one"));
+    }
+    if series.runs.iter().any(|run| run.over_saturated) {
+        lines.push(format!("{name}: over-saturated, the queue grew to the end"));
+    }
+    lines
+}

@@ -1,0 +1,155 @@
+//! Every layer of this process gives the same account of the same work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Arbiter;
+use hostler_benchmark::bench::{Contestant, Plan, Server, measure};
+use hostler_benchmark::ladder::{self, Rung};
+use hostler_benchmark::measure::{Live, RunSummary, Slo};
+use hostler_benchmark::result::{Kind, Series};
+use hostler_benchmark::shape::Shape;
+use hostler_benchmark::target::Target;
+use hostler_benchmark::target::layer::{Asking, EngineTarget, RouterTarget, SchedulerTarget};
+use hostler_benchmark::workload::{Length, Prompts, Workload};
+use hostler_executor::ExecutorFactory;
+use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
+use hostler_router::{Router, RouterConfig};
+use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
+
+const MODEL: &str = "simulated";
+const STEP: Duration = Duration::from_millis(5);
+
+fn plan() -> Plan {
+    Plan {
+        workload: Workload {
+            prompts: Prompts::Synthetic { tokens: Length::between(5, 20).expect("a range") },
+            output_tokens: Length::fixed(20).expect("a length"),
+            exact_length: true,
+            temperature: 0.0,
+            seed: 3,
+        },
+        requests: 8,
+        seconds_max: None,
+        request_seconds_max: 30.0,
+        warm_up_requests: Some(1),
+        head_seconds: 0.0,
+        tail_seconds: 0.0,
+        repeats: 3,
+        slo: Slo::default(),
+    }
+}
+
+fn factory() -> Arc<SimulatedFactory> {
+    let step_ms = STEP.as_secs_f64() * 1e3;
+    let cost = CostModel { decode_step_ms: step_ms, decode_ms_per_sequence: 0.0, ..CostModel::FREE };
+    let config = SimulatedConfig { cost, max_sequences: 2, ..SimulatedConfig::default() };
+    Arc::new(SimulatedFactory::new(MODEL, config).expect("the settings are allowed"))
+}
+
+fn asking() -> Asking {
+    Asking { model: MODEL.into(), chat: false }
+}
+
+fn rung(name: &str, target: impl Target) -> Rung {
+    Rung { name: name.to_owned(), target: Arc::new(target) }
+}
+
+async fn scheduler() -> Arc<LocalScheduler> {
+    let scheduler = LocalScheduler::start(SchedulerConfig::new("s", MODEL), factory());
+    let serving = scheduler.snapshot().wait_for(|snapshot| snapshot.state == SchedulerState::Serving).await.is_ok();
+    assert!(serving, "the scheduler lives");
+    scheduler
+}
+
+#[actix::test]
+async fn the_ladder_measures_the_same_engine_at_every_rung() {
+    let scheduler = scheduler().await;
+    let router = Router::start(RouterConfig::default(), &Arbiter::current());
+    router.add(Arc::clone(&scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
+    let engine = factory().load(&()).expect("it has no model to load");
+    let rungs = vec![
+        rung("engine", EngineTarget::new(engine, asking(), 8)),
+        rung("scheduler", SchedulerTarget::new(scheduler, asking())),
+        rung("router", RouterTarget::new(router, asking())),
+    ];
+    let shape = Shape::Concurrent { concurrency: 4 };
+    let generator = ladder::in_process_ceiling(&shape, &plan()).await.expect("the echo runs");
+    let result = ladder::climb(rungs, shape, plan(), generator, 0, &()).await.expect("every rung answers");
+
+    assert_eq!(result.kind, Kind::Ladder);
+    assert_eq!(result.generator.objections, [""; 0]);
+    for (series, layer) in result.series.iter().zip(["engine", "scheduler", "router"]) {
+        assert_eq!(series.target.layer, layer);
+        assert_eq!(series.target.facts["engine"], "simulated");
+        series.runs.iter().for_each(check);
+        let prompts = |series: &Series| series.runs.iter().map(|run| run.prompt_tokens).collect::<Vec<_>>();
+        assert_eq!(prompts(series), prompts(&result.series[0]), "each round asks all rungs the same");
+    }
+    // Each to the one below, and the third to the first.
+    let pairs: Vec<(&str, &str)> = result.ratios.iter().map(|ratio| (&*ratio.of, &*ratio.to)).collect();
+    assert_eq!(pairs, [("scheduler", "engine"), ("router", "scheduler"), ("router", "engine")]);
+}
+
+/// Two sequences at a time, a token each every 5 ms but the first of 20 at once: not
+/// faster than that, and on a busy machine not more than three times as slow.
+fn check(run: &RunSummary) {
+    assert_eq!((run.failed, run.short_answers, run.output_tokens), (0, 0, 160));
+    let rate = 2.0 * 20.0 / 19.0 / STEP.as_secs_f64();
+    let measured = run.output_tokens_per_second;
+    assert!(measured <= rate * 1.05 && measured >= rate / 3.0, "{measured} tokens/s");
+    let itl = run.latencies.itl.expect("tokens came one by one").p50;
+    assert!(itl >= STEP.as_secs_f64() * 0.8, "{itl} s between tokens");
+}
+
+#[actix::test]
+async fn a_refusal_is_counted_by_its_code() {
+    let router = Router::start(RouterConfig::default(), &Arbiter::current());
+    router.add(scheduler().await).await.expect("the router runs");
+    let target = Arc::new(RouterTarget::new(router, Asking { model: "another".into(), chat: false }));
+    let shape = Shape::Synchronous;
+    let contestant = Contestant { name: "r".to_owned(), target, shape, server: Server::ThisProcess };
+    let error = measure(&[contestant], &plan(), &()).await.expect_err("there is no such model");
+    assert!(error.to_string().contains("not_found"), "{error}");
+}
+
+#[actix::test]
+async fn dropping_a_run_cancels_what_is_under_way() {
+    let scheduler = scheduler().await;
+    let target: Arc<dyn Target> =
+        Arc::new(SchedulerTarget::new(Arc::clone(&scheduler) as Arc<dyn Scheduler>, asking()));
+    let shape = Shape::Concurrent { concurrency: 2 };
+    let contestants = [Contestant { name: "s".to_owned(), target, shape, server: Server::ThisProcess }];
+    let mut long = plan();
+    long.workload.output_tokens = Length::fixed(1000).expect("a length");
+    let mut snapshot = scheduler.snapshot();
+    tokio::select! {
+        _ = measure(&contestants, &long, &()) => panic!("5 s of work cannot be over"),
+        running = snapshot.wait_for(|snapshot| snapshot.running > 0) => assert!(running.is_ok()),
+    }
+    let idle = snapshot.wait_for(|snapshot| snapshot.running == 0 && snapshot.waiting_total() == 0);
+    let idle = tokio::time::timeout(Duration::from_secs(10), idle).await;
+    assert!(idle.is_ok_and(|idle| idle.is_ok()), "the sequences were cancelled");
+}
+
+/// What a benchmark actor builds on: progress can be read while a run goes on.
+#[actix::test]
+async fn live_counters_follow_the_run() {
+    struct Heard(std::sync::Mutex<Vec<Arc<Live>>>);
+    impl hostler_benchmark::bench::Observer for Heard {
+        fn run_started(&self, _: &str, _: u32, _: u32, _: u64, live: &Arc<Live>) {
+            self.0.lock().expect("nobody panicked").push(Arc::clone(live));
+        }
+        fn run_ended(&self, _: &str, _: &RunSummary) {}
+    }
+    let engine = factory().load(&()).expect("it has no model to load");
+    let target = Arc::new(EngineTarget::new(engine, asking(), 2));
+    let shape = Shape::Concurrent { concurrency: 2 };
+    let contestants = [Contestant { name: "e".to_owned(), target, shape, server: Server::ThisProcess }];
+    let heard = Heard(std::sync::Mutex::default());
+    let series: Vec<Series> = measure(&contestants, &plan(), &heard).await.expect("it answers");
+    let tokens: Vec<u64> = series[0].runs.iter().map(|run| run.output_tokens).collect();
+    let counted: Vec<u64> = heard.0.lock().expect("nobody panicked").iter().map(|live| live.tokens()).collect();
+    assert_eq!(counted, tokens);
+    assert!(heard.0.lock().expect("nobody panicked").iter().all(|live| live.in_flight() == 0 && live.ended() == 8));
+}
