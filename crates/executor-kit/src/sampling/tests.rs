@@ -1,0 +1,116 @@
+//! The order in which everything that changes a choice comes, and that choices go on
+//! as they would have when an answer is continued elsewhere.
+
+use hostler_executor::TextError;
+use hostler_executor::text::IncrementalDecoder;
+use hostler_protocol::StopConditions;
+use proptest::prelude::*;
+
+use super::*;
+
+const VOCABULARY: usize = 50;
+
+/// Tokens without text: only which of them may come matters here.
+struct Silent;
+
+impl IncrementalDecoder for Silent {
+    fn push(&mut self, _token: TokenId) -> Result<String, TextError> {
+        Ok(String::new())
+    }
+
+    fn flush(&mut self) -> String {
+        String::new()
+    }
+}
+
+fn answer(stop: &StopConditions, answered: &[TokenId]) -> Answer {
+    Answer::new(Box::new(Silent), stop, &[0], answered).expect("a silent token is always known")
+}
+
+/// A model whose logits depend on the token before, in a way that looks like chance.
+fn logits(before: TokenId) -> Vec<f32> {
+    (0..VOCABULARY).map(|id| ((id * 37 + before as usize * 101) % 97) as f32 / 20.0).collect()
+}
+
+/// `count` tokens after `prompt` and `answered`.
+fn generate(params: &SamplingParams, stop: &StopConditions, answered: &[TokenId], count: usize) -> Vec<TokenId> {
+    let prompt = [7, 8, 9];
+    let mut chooser = Chooser::new(params.clone(), 1234, &prompt, answered, None, None);
+    let mut answer = answer(stop, answered);
+    let mut scratch = Scratch::default();
+    let mut tokens: Vec<TokenId> = prompt.iter().chain(answered).copied().collect();
+    for _ in 0..count {
+        let before = *tokens.last().expect("the prompt is not empty");
+        let choice = chooser.choose(&logits(before), &answer, &mut scratch).expect("there is no constraint");
+        let Choice::Token { id, .. } = choice else { panic!("there are tokens to choose from") };
+        answer.push(id).expect("a silent token is always known");
+        tokens.push(id);
+    }
+    tokens.split_off(prompt.len() + answered.len())
+}
+
+/// The end token may not come, so that every answer is as long as it is asked for.
+fn endless() -> StopConditions {
+    StopConditions { ignore_eos: true, ..StopConditions::default() }
+}
+
+#[test]
+fn greedy_takes_the_likeliest_that_is_not_forbidden() {
+    let mut scratch = Scratch::default();
+    let mut chooser = Chooser::new(SamplingParams::greedy(), 0, &[1], &[], None, None);
+    let mut first = |stop: &StopConditions| chooser.choose(&[9.0, 1.0, 5.0], &answer(stop, &[]), &mut scratch);
+    assert_eq!(first(&StopConditions::default()), Ok(Choice::Token { id: 0, logprob: None }));
+    assert_eq!(first(&endless()), Ok(Choice::Token { id: 2, logprob: None }));
+}
+
+#[test]
+fn a_bias_decides_and_penalties_forbid_repetition() {
+    let biased = SamplingParams { logit_bias: vec![(41, 100.0)], ..SamplingParams::default() };
+    assert_eq!(generate(&biased, &endless(), &[], 5), [41; 5]);
+    let penalised = SamplingParams { presence_penalty: 2.0, frequency_penalty: 2.0, ..biased };
+    // Each time costs it 2, and all others together are within 5: they take over.
+    let tokens = generate(&SamplingParams { logit_bias: vec![(41, 4.0)], ..penalised }, &endless(), &[], 30);
+    assert!(tokens.iter().filter(|&&id| id == 41).count() < 5, "{tokens:?}");
+}
+
+#[test]
+fn log_probabilities_are_the_models_own() {
+    let params = SamplingParams { logit_bias: vec![(1, 100.0)], ..SamplingParams::greedy() };
+    let mut chooser = Chooser::new(params, 0, &[1], &[], None, Some(1));
+    let choice = chooser.choose(&[0.0, 0.0], &answer(&endless(), &[]), &mut Scratch::default());
+    let Ok(Choice::Token { id: 1, logprob: Some(logprob) }) = choice else { panic!("{choice:?}") };
+    assert!((logprob.logprob - 0.5_f32.ln()).abs() < 1e-6);
+    assert_eq!(logprob.top.len(), 1);
+}
+
+#[test]
+fn logits_that_are_no_numbers_give_no_token() {
+    for params in [SamplingParams::greedy(), SamplingParams::default()] {
+        let mut chooser = Chooser::new(params, 0, &[1], &[], None, None);
+        let choice = chooser.choose(&[f32::NAN; 4], &answer(&endless(), &[]), &mut Scratch::default());
+        assert_eq!(choice, Ok(Choice::Nothing));
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_answer_goes_on_elsewhere_as_it_would_have_here(
+        seed in any::<u64>(),
+        cut in 0_usize..20,
+        temperature in prop_oneof![Just(0.0_f32), 0.1_f32..2.0],
+        top_p in 0.1_f32..=1.0,
+        penalty in -1.0_f32..1.0,
+    ) {
+        let params = SamplingParams {
+            temperature,
+            top_p,
+            seed: Some(seed),
+            frequency_penalty: penalty,
+            repetition_penalty: 1.1,
+            ..SamplingParams::default()
+        };
+        let whole = generate(&params, &endless(), &[], 20);
+        let rest = generate(&params, &endless(), &whole[..cut], 20 - cut);
+        prop_assert_eq!(&whole[cut..], &rest[..]);
+    }
+}

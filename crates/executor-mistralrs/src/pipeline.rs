@@ -1,0 +1,167 @@
+//! mistral.rs's loaders: from files to a model in memory, and what it says of itself.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use candle_core::Device;
+use hostler_executor::LoadError;
+use hostler_executor_kit::ChatTemplate;
+use hostler_protocol::TokenId;
+use mistralrs_core::llguidance::ParserFactory;
+use mistralrs_core::{
+    ChatTemplate as EngineTemplate, DefaultSchedulerMethod, DeviceMapSetting, IsqType, MemoryGpuConfig, ModelDType,
+    PagedAttentionConfig, PagedCacheType, Pipeline, SchedulerConfig, paged_attn_supported,
+};
+use tokenizers::Tokenizer;
+use tokio::sync::Mutex;
+
+use crate::weights::{gguf_weight_format, weight_bytes};
+use crate::{MistralrsConfig, WeightFormat};
+
+/// Tokens in one block of PagedAttention's cache: the largest that its kernels take.
+const PAGED_BLOCK_TOKENS: usize = 32;
+
+/// A model in memory, as mistral.rs holds it.
+pub(crate) type SharedPipeline = Arc<Mutex<dyn Pipeline>>;
+
+/// A loaded model and what the rest of this crate must know of it.
+pub(crate) struct Loaded {
+    pub(crate) pipeline: SharedPipeline,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) template: Option<ChatTemplate>,
+    pub(crate) grammars: Arc<ParserFactory>,
+    pub(crate) end_tokens: Vec<TokenId>,
+    pub(crate) context_length: u32,
+    pub(crate) weight_format: String,
+    pub(crate) weight_bytes: u64,
+    /// mistral.rs's own scheduler, with the cache that it has.
+    pub(crate) scheduler: SchedulerConfig,
+    /// Most tokens of all sequences together, where a cache was set aside for them.
+    pub(crate) kv_capacity_tokens: Option<u64>,
+}
+
+/// Loads the model. Blocks.
+///
+/// # Errors
+/// [`LoadError`], but for panics: those pass through.
+pub(crate) fn load(config: &MistralrsConfig, max_sequences: NonZeroUsize) -> Result<Loaded, LoadError> {
+    let device = config.device.open()?;
+    load_on(config, max_sequences, &device)
+        .map_err(|reason| LoadError::Model { path: config.source.to_string(), reason })
+}
+
+fn load_on(config: &MistralrsConfig, max_sequences: NonZeroUsize, device: &Device) -> Result<Loaded, String> {
+    let files = config.source.locate()?;
+    let requantised = config.weight_format == WeightFormat::Q8_0 && !files.is_gguf();
+    let loader = files.loader()?;
+    let pipeline: SharedPipeline = loader
+        .load_model_from_hf(
+            files.revision.clone(),
+            files.token_source(),
+            &dtype(config),
+            device,
+            true,
+            // Without this, every graphics processor of the machine is opened.
+            DeviceMapSetting::dummy(),
+            requantised.then_some(IsqType::Q8_0),
+            paged_attention(config, max_sequences)?,
+        )
+        .map_err(|error| format!("{error:#}"))?;
+    let mut loaded = describe(pipeline, max_sequences)?;
+    if let Some(weights) = files.weights() {
+        loaded.weight_bytes = weight_bytes(&weights);
+        if files.is_gguf() {
+            loaded.weight_format = gguf_weight_format(&weights).map_err(|error| error.to_string())?;
+        }
+    }
+    if requantised {
+        "Q8_0".clone_into(&mut loaded.weight_format);
+    }
+    Ok(loaded)
+}
+
+/// Asks the pipeline for all that must be known of it. Nobody else has it yet.
+fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loaded, String> {
+    let guard = pipeline.try_lock().map_err(|error| error.to_string())?;
+    let metadata = guard.get_metadata();
+    let tokenizer = guard.tokenizer().ok_or("it has no tokenizer")?;
+    let grammars = metadata.llg_factory.clone().ok_or("it generates no text")?;
+    if metadata.eos_tok.is_empty() {
+        return Err("it names no end-of-sequence token".to_owned());
+    }
+    let (scheduler, kv_capacity_tokens) = match &metadata.cache_config {
+        Some(cache) => {
+            let capacity = cache.num_gpu_blocks as u64 * cache.block_size as u64;
+            let scheduler =
+                SchedulerConfig::PagedAttentionMeta { max_num_seqs: max_sequences.get(), config: cache.clone() };
+            (scheduler, Some(capacity))
+        }
+        None => (SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(max_sequences) }, None),
+    };
+    let template = guard.get_chat_template().and_then(|template| chat_template(&template));
+    let end_tokens = metadata.eos_tok.clone();
+    let context_length = u32::try_from(metadata.max_seq_len).unwrap_or(u32::MAX);
+    // What safetensors are held in; a GGUF file tells for itself.
+    let weight_format = format!("{:?}", metadata.activation_dtype);
+    drop(guard);
+    Ok(Loaded {
+        pipeline,
+        tokenizer,
+        template,
+        grammars,
+        end_tokens,
+        context_length,
+        weight_format,
+        weight_bytes: 0,
+        scheduler,
+        kv_capacity_tokens,
+    })
+}
+
+/// The template that the model carries, if it carries one that can be run.
+fn chat_template(template: &EngineTemplate) -> Option<ChatTemplate> {
+    let source = match template.chat_template.as_ref()?.0.as_ref().left() {
+        Some(source) => source.clone(),
+        // Several by name: the one for plain conversations.
+        None => {
+            let named = template.chat_template.as_ref()?.0.as_ref().right()?;
+            let default = named.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"));
+            default.or_else(|| named.first())?.get("template")?.clone()
+        }
+    };
+    let token = |token: Option<String>| token.unwrap_or_default();
+    match ChatTemplate::compile(source, token(template.bos_tok()), token(template.eos_tok())) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            tracing::warn!(error, "the model's chat template cannot be used; only completions are served");
+            None
+        }
+    }
+}
+
+/// What activations, and weights from safetensors, are computed in.
+fn dtype(config: &MistralrsConfig) -> ModelDType {
+    match config.weight_format {
+        // candle multiplies no bfloat16 on a CPU, and mistral.rs would not notice
+        // before the first request.
+        WeightFormat::Native | WeightFormat::Q8_0 if config.device.is_cpu() => ModelDType::F32,
+        WeightFormat::Native | WeightFormat::Q8_0 => ModelDType::Auto,
+        WeightFormat::F32 => ModelDType::F32,
+        WeightFormat::F16 => ModelDType::F16,
+        WeightFormat::Bf16 => ModelDType::BF16,
+    }
+}
+
+fn paged_attention(
+    config: &MistralrsConfig,
+    max_sequences: NonZeroUsize,
+) -> Result<Option<PagedAttentionConfig>, String> {
+    if config.device.is_cpu() || !paged_attn_supported() {
+        return Ok(None);
+    }
+    let tokens = config.max_context_length as usize * max_sequences.get();
+    let memory = MemoryGpuConfig::ContextSize(tokens);
+    PagedAttentionConfig::new(Some(PAGED_BLOCK_TOKENS), memory, PagedCacheType::Auto)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
