@@ -44,7 +44,10 @@ impl Board {
     }
 
     fn change(&self, change: impl FnOnce(&mut SchedulerSnapshot)) {
-        self.snapshot.send_modify(change);
-        self.metrics.show(&self.snapshot.borrow());
+        self.snapshot.send_modify(|snapshot| {
+            change(snapshot);
+            // Before anyone is told: who waits for a snapshot finds the same gauges.
+            self.metrics.show(snapshot);
+        });
     }
 }

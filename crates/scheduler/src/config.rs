@@ -86,8 +86,10 @@ pub struct BatchingConfig {
     /// Most tokens by which the lengths in a cohort differ.
     pub cohort_spread_tokens: u32,
     /// Longest time for which a free slot stays free, while somebody waits, for
-    /// the cohort to drain. 0 is continuous refill. The default is about the time
-    /// in which a cohort of eight with answers of up to 112 tokens drains on a CPU.
+    /// the cohort to drain; 0 is continuous refill. A longer wait gives more
+    /// tokens/s, a shorter one an earlier first token. 10 s is about the time in
+    /// which eight answers of up to 112 tokens drain on a CPU; with 5 s a quarter of
+    /// the gain is lost (see `examples/cohorts.rs`).
     pub cohort_wait: Duration,
     /// From this length on a prompt counts as long: reading it stalls the others
     /// for longer than a person overlooks (512 tokens: 1.2 s at 427 tokens/s).

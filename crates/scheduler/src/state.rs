@@ -163,10 +163,10 @@ impl State {
     pub fn next_wake(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|&(due, _)| due);
         let claim = self.lifecycle.claim().map(|claim| claim.expires);
-        // Nothing is started before things have settled, and on a dead engine never.
-        let start = match self.settled.filter(|_| !self.queue.is_empty()) {
+        let start = match self.settled {
+            // On a dead engine nothing is started, and of nothing neither.
+            _ if self.lifecycle == Lifecycle::Failed || self.queue.is_empty() => None,
             Some(settled) => Some(settled),
-            None if self.lifecycle == Lifecycle::Failed || self.queue.is_empty() => None,
             None => self.refill.wakes().filter(|_| self.batch.free_slots() > 0),
         };
         [timer, claim, start].into_iter().flatten().min()

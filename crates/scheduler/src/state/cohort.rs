@@ -2,12 +2,17 @@
 //! only sequences of equal length in one step.
 //!
 //! On such an engine a sequence that joins a running batch shares no step with
-//! it, so it costs the others as much as it gains. A cohort shares every step.
-//! Measured on mistral.rs (`engine-facts.md`): 62 tokens/s with slots refilled as
-//! they fall free, 98 in cohorts sorted by length. So a free slot stays free until
-//! the cohort has drained, but at most `cohort_wait` while somebody waits, and not
-//! at all where nothing is gained: with few requests, or with lengths so unlike
-//! that no cohort comes together. Then slots are refilled at once.
+//! it, so it costs the others as much as it gains, and more: what was passed over
+//! is read again. A cohort shares every step. Measured on mistral.rs
+//! (`engine-facts.md`): 62 tokens/s with slots refilled as they fall free, 98 in
+//! cohorts sorted by length. So a free slot stays free until the cohort has
+//! drained, but at most `cohort_wait` while somebody waits. That holds for lengths
+//! so unlike that every cohort is a single sequence, too: on such an engine one
+//! after the other is faster than all at once (`examples/cohorts.rs`). With fewer
+//! requests than half of the slots nothing is gained, and slots are refilled at once.
+//!
+//! Bound: whoever is next in the queue's order starts at most `cohort_wait` after
+//! a slot and enough of the KV cache are free for them.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +56,7 @@ impl Cohorts {
             self.hold = None;
             return Vec::new();
         };
-        let wait = self.wait(next, queue, batch);
+        let wait = self.wait(queue, batch);
         let same_hold = self.hold.filter(|hold| hold.engine_empty == batch.is_empty());
         let since = same_hold.map_or(now, |hold| hold.since);
         if now < since + wait {
@@ -68,18 +73,14 @@ impl Cohorts {
         self.hold.map(|hold| hold.until)
     }
 
-    /// How long the free slot is worth keeping free.
-    fn wait(&self, next: &Waiting, queue: &Queue, batch: &Batch) -> Duration {
+    /// How long a free slot is kept free.
+    fn wait(&self, queue: &Queue, batch: &Batch) -> Duration {
+        let (here, slots) = (queue.len() + batch.len(), batch.slots() as usize);
         if batch.is_empty() {
-            return if queue.len() >= batch.slots() as usize { Duration::ZERO } else { GATHER };
+            return if here >= slots { Duration::ZERO } else { GATHER.min(self.drain_wait) };
         }
-        let slots = batch.slots() as usize;
-        let total = queue.len() + batch.len();
-        let lengths = queue.iter().map(|waiting| &waiting.demand).chain(batch.iter());
-        let alike = lengths.filter(|demand| self.is_like(next, demand.prompt_tokens)).count();
-        let busy = total * 2 >= slots;
-        let worthwhile = busy && alike * 2 >= total.min(slots);
-        if worthwhile { self.drain_wait } else { Duration::ZERO }
+        // With few requests tokens/s are the same either way, and the first comes earlier.
+        if here * 2 < slots { Duration::ZERO } else { self.drain_wait }
     }
 
     fn is_like(&self, next: &Waiting, prompt_tokens: u32) -> bool {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hostler_protocol::{Capabilities, Driving, Engine, ErrorCode, ModelDescription, Priority, RequestId, TenantId};
+use hostler_protocol::{
+    Batching, Capabilities, Driving, Engine, ErrorCode, ModelDescription, Prefill, Priority, RequestId, TenantId,
+};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::PassedOverMax;
 use hostler_scheduler::state::{Claim, ClaimDrain, Demand, Effect, FencingToken, Lifecycle, State, Ticket, work};
@@ -51,6 +53,10 @@ pub(crate) struct Model {
     passed_over: [(u32, u32); Priority::ALL.len()],
     served: BTreeMap<TenantId, u64>,
     served_at_join: Option<[u64; 2]>,
+    /// Whether nobody may wait while a slot and enough of the KV cache are free.
+    greedy: bool,
+    /// Until then nothing is started, because the engine failed a sequence.
+    settled: Instant,
 }
 
 impl Model {
@@ -83,6 +89,8 @@ impl Model {
             passed_over: [(0, 0); Priority::ALL.len()],
             served: BTreeMap::new(),
             served_at_join: None,
+            greedy: matches!(driving.prefill, Prefill::Chunked { .. }) && driving.batching == Batching::Ragged,
+            settled: Instant::now(),
         }
     }
 
@@ -138,6 +146,9 @@ impl Model {
         let tokens = (f64::from(demand.answer_tokens_max) * share) as u32;
         *self.served.entry(demand.tenant.clone()).or_default() += work(demand.prompt_tokens, tokens);
         self.place(ticket, Place::Running, Place::Ended);
+        if failed {
+            self.settled = self.now + Duration::from_millis(20);
+        }
         let effects = self.state.ended(self.now, ticket, tokens, failed);
         self.perform(effects);
     }
@@ -288,6 +299,12 @@ impl Model {
         assert_eq!(self.state.reserved_tokens(), tokens(&running));
         assert_eq!(self.state.outstanding_tokens(), tokens(&running) + tokens(&queued));
         assert!(self.state.reserved_tokens() <= KV_CAPACITY);
+        let starts = self.greedy && self.now >= self.settled && *self.state.lifecycle() != Lifecycle::Failed;
+        if starts && running.len() < self.slots as usize {
+            let room = KV_CAPACITY - self.state.reserved_tokens();
+            let all_fit = queued.iter().all(|ticket| self.requests[ticket].demand.reserved_tokens() <= room);
+            assert!(queued.is_empty() || !all_fit, "somebody waits for nothing");
+        }
     }
 
     fn place(&mut self, ticket: Ticket, from: Place, to: Place) {
