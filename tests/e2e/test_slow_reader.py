@@ -1,7 +1,6 @@
 """A client that never reads costs the others no more than one that reads."""
 
 import json
-import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,16 @@ from raw import RawStream
 from server import Server
 
 READERS = 3
-TOKENS = 96
-PHASES = 5
+TOKENS = 64
 
-# What three clients must keep of their rate when the fourth stops reading. Two
-# phases with the same clients differ by up to a tenth on a busy machine.
-KEPT = 0.85
+# What three clients must keep of their rate when the fourth does not read.
+KEPT = 0.9
+
+# Other work on the machine only ever makes a phase slower, by half at times: so the
+# best phases are compared, and there are more of them until both kinds have had a
+# quiet moment. A loss that is real stays, however many there are.
+PHASES_MIN = 3
+PHASES_MAX = 20
 
 
 def reader(url: str) -> int:
@@ -67,9 +70,10 @@ def test_a_client_that_never_reads_slows_nobody(server: Server, description: dic
         pytest.skip("this engine runs too few sequences at once for anyone to be beside another")
     phase(server.url, fourth_reads=True)
     reading, stalled = [], []
-    for _ in range(PHASES):
+    ratio = 0.0
+    while len(stalled) < PHASES_MIN or (ratio < KEPT and len(stalled) < PHASES_MAX):
         reading.append(phase(server.url, fourth_reads=True))
         stalled.append(phase(server.url, fourth_reads=False))
-    ratio = statistics.median(stalled) / statistics.median(reading)
+        ratio = max(stalled) / max(reading)
     print(f"beside a reader: {reading} tokens/s; beside one that never reads: {stalled}; ratio {ratio:.3f}")
     assert ratio >= KEPT, (reading, stalled)

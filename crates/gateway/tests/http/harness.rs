@@ -1,6 +1,7 @@
 //! A gateway with a fake scheduler behind it.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
@@ -20,7 +21,31 @@ pub(crate) struct Harness {
     pub(crate) gateway: Gateway,
     pub(crate) router: Router,
     pub(crate) scheduler: Arc<FakeScheduler>,
+    pub(crate) site: Site,
+}
+
+/// A gateway's address, and what one may ask there.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
     pub(crate) address: SocketAddr,
+}
+
+impl Deref for Harness {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+/// Serves a router on a free port.
+pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) -> (Gateway, Site) {
+    let mut config =
+        GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
+    change(&mut config);
+    let gateway = Gateway::start(config, router.clone(), exporter()).expect("port 0 is free");
+    let site = Site { address: gateway.address() };
+    (gateway, site)
 }
 
 fn exporter() -> Exporter {
@@ -35,15 +60,11 @@ impl Harness {
 
     /// With a configuration of its own.
     pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let mut config =
-            GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
-        change(&mut config);
         let router = Router::start(RouterConfig::default(), &Arbiter::current());
         let scheduler = Arc::new(FakeScheduler::new(MODEL, Engine::Simulated));
         router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
-        let gateway = Gateway::start(config, router.clone(), exporter()).expect("port 0 is free");
-        let address = gateway.address();
-        Self { gateway, router, scheduler, address }
+        let (gateway, site) = serve(&router, change);
+        Self { gateway, router, scheduler, site }
     }
 
     /// Serves one more model.
@@ -52,6 +73,14 @@ impl Harness {
         self.router.add(scheduler).await.expect("the router runs");
     }
 
+    /// Waits until so many generations exist.
+    pub(crate) async fn alive(&self, count: i32) {
+        let mut alive = self.scheduler.alive.subscribe();
+        within("the count of generations", alive.wait_for(|&alive| alive == count)).await.expect("the sender lives");
+    }
+}
+
+impl Site {
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(self.address).await
     }
@@ -68,12 +97,6 @@ impl Harness {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes()).await
-    }
-
-    /// Waits until so many generations exist.
-    pub(crate) async fn alive(&self, count: i32) {
-        let mut alive = self.scheduler.alive.subscribe();
-        within("the count of generations", alive.wait_for(|&alive| alive == count)).await.expect("the sender lives");
     }
 
     /// The value of a series in `/metrics`; 0 while it is not there.

@@ -10,14 +10,14 @@ use crate::harness::{Harness, chat, with};
 
 #[actix_web::test]
 async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
-    let Harness { gateway, scheduler, address, router } = Harness::start().await;
-    let mut streaming = crate::client::Connection::open(address).await;
+    let Harness { gateway, scheduler, site, router } = Harness::start().await;
+    let mut streaming = site.connect().await;
     let body = json!({"prompt": "gated", "max_tokens": 4, "stream": true}).to_string();
     streaming.send("POST", "/generate", &[], body.as_bytes()).await;
     scheduler.gate.add_permits(1);
     let head = streaming.head().await;
     streaming.chunk().await.expect("the first token");
-    let mut probe = crate::client::Connection::open(address).await;
+    let mut probe = site.connect().await;
 
     let stopping = actix_web::rt::spawn(gateway.stop());
     within("the drain", async {
@@ -36,15 +36,15 @@ async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
     let rest = streaming.body(&head).await;
     assert!(rest.ends_with("data: [DONE]\n\n") && rest.contains("four"), "{rest}");
     assert!(within("the stop", stopping).await.expect("no panic"), "everything ended in time");
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(tokio::net::TcpStream::connect(site.address).await.is_err(), "nobody listens any more");
     drop(router);
 }
 
 #[actix_web::test]
 async fn a_shutdown_does_not_wait_for_ever() {
     let impatient = |config: &mut GatewayConfig| config.drain_timeout = Duration::from_millis(50);
-    let Harness { gateway, scheduler, address, router } = Harness::start_with(impatient).await;
-    let mut hanging = crate::client::Connection::open(address).await;
+    let Harness { gateway, scheduler, site, router } = Harness::start_with(impatient).await;
+    let mut hanging = site.connect().await;
     hanging.send("POST", "/generate", &[], json!({"prompt": "gated"}).to_string().as_bytes()).await;
     let mut alive = scheduler.alive.subscribe();
     within("the generation", alive.wait_for(|&alive| alive == 1)).await.expect("the sender lives");

@@ -9,5 +9,6 @@ mod honesty;
 mod life;
 mod malformed;
 mod operations;
+mod stack;
 mod streaming;
 mod wire;

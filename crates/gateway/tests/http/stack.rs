@@ -1,0 +1,109 @@
+//! The gateway over the real router, a real scheduler and the simulated engine.
+
+use std::sync::Arc;
+
+use actix_rt::Arbiter;
+use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
+use hostler_router::{Router, RouterConfig};
+use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
+use serde_json::json;
+
+use crate::client::within;
+use crate::harness::{MODEL, Site, chat, serve, with};
+
+struct Stack {
+    site: Site,
+    scheduler: Arc<LocalScheduler>,
+    _router: Router,
+}
+
+impl Stack {
+    async fn start(engine: SimulatedConfig, change: impl FnOnce(&mut SchedulerConfig)) -> Self {
+        let mut config = SchedulerConfig::new("stack-0", MODEL);
+        change(&mut config);
+        let factory = SimulatedFactory::new(MODEL, engine).expect("a valid engine");
+        let scheduler = LocalScheduler::start(config, Arc::new(factory));
+        let router = Router::start(RouterConfig::default(), &Arbiter::current());
+        router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
+        let (_, site) = serve(&router, |_| {});
+        let stack = Self { site, scheduler, _router: router };
+        stack.wait_for(|now| now.state == SchedulerState::Serving).await;
+        stack
+    }
+
+    async fn wait_for(&self, condition: impl FnMut(&SchedulerSnapshot) -> bool) {
+        let mut snapshot = self.scheduler.snapshot();
+        within("the scheduler's state", snapshot.wait_for(condition)).await.expect("the scheduler lives");
+    }
+}
+
+/// An engine whose answers last until somebody stops them.
+fn slow() -> SimulatedConfig {
+    SimulatedConfig { cost: CostModel { decode_step_ms: 20.0, ..CostModel::default() }, ..SimulatedConfig::default() }
+}
+
+#[actix_web::test]
+async fn every_entrance_gives_the_same_text() {
+    let Stack { site, .. } = &Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    let body = with(chat("hello"), json!({"max_tokens": 16, "temperature": 0}));
+    let answer = site.post("/v1/chat/completions", &body).await.json();
+    let text = answer["choices"][0]["message"]["content"].as_str().expect("text").to_owned();
+    let tokens = site.post("/tokenize", &chat("hello")).await.json()["tokens"].clone();
+    assert_eq!(answer["usage"]["prompt_tokens"], json!(tokens.as_array().map(Vec::len)));
+    let native = json!({"prompt": tokens, "max_tokens": 16, "temperature": 0});
+    assert_eq!(site.post("/generate", &native).await.json()["data"]["text"], json!(text));
+    let streamed = site.post("/generate_stream", &native).await.chunks();
+    let joined: String = streamed.iter().filter_map(|event| event["text"].as_str()).collect();
+    assert_eq!(joined, text);
+}
+
+#[actix_web::test]
+async fn a_client_that_leaves_frees_its_slot() {
+    let stack = Stack::start(slow(), |_| {}).await;
+    let mut connection = stack.site.connect().await;
+    let body = json!({"prompt": "hello", "max_tokens": 2000, "stream": true}).to_string();
+    connection.send("POST", "/generate", &[], body.as_bytes()).await;
+    stack.wait_for(|now| now.running == 1).await;
+    drop(connection);
+    stack.wait_for(|now| now.running == 0 && now.kv_reserved_tokens == 0).await;
+}
+
+#[actix_web::test]
+async fn a_full_queue_says_when_to_come_back() {
+    let stack = Stack::start(slow(), |config| {
+        config.max_batch_size = 1;
+        config.queue.requests_max = 1;
+    })
+    .await;
+    let body = json!({"prompt": "hello", "max_tokens": 2000}).to_string();
+    let mut running = stack.site.connect().await;
+    running.send("POST", "/generate", &[], body.as_bytes()).await;
+    stack.wait_for(|now| now.running == 1).await;
+    let mut waiting = stack.site.connect().await;
+    waiting.send("POST", "/generate", &[], body.as_bytes()).await;
+    stack.wait_for(|now| now.waiting_total() == 1).await;
+    let refused = stack.site.post("/v1/chat/completions", &chat("hello")).await;
+    assert_eq!((refused.head.status, refused.error("code")), (429, json!("overloaded")));
+    let seconds = refused.head.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds >= 1), "{:?}", refused.head.header("retry-after"));
+}
+
+#[actix_web::test]
+async fn a_prompt_beyond_the_context_is_refused_whether_streamed_or_not() {
+    let stack = Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    let body = chat(&"word ".repeat(5000));
+    for body in [with(body.clone(), json!({"stream": true})), body] {
+        let refused = stack.site.post("/v1/chat/completions", &body).await;
+        assert_eq!((refused.head.status, refused.error("code")), (400, json!("invalid_request")));
+        assert!(refused.error("message").to_string().contains("2048"), "{}", refused.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_deadline_ends_a_request() {
+    let stack = Stack::start(slow(), |_| {}).await;
+    let body = json!({"prompt": "hello", "max_tokens": 2000, "timeout": 0.2});
+    let late = stack.site.post("/generate", &body).await;
+    assert_eq!((late.head.status, late.error("code")), (504, json!("deadline_exceeded")));
+    stack.wait_for(|now| now.running == 0).await;
+}
