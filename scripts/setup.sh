@@ -16,7 +16,7 @@ need cmake cmake
 need g++ g++
 need pkg-config pkg-config
 need python3 python3
-python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
 if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then
     missing+=(libclang-dev)
 fi
@@ -35,11 +35,15 @@ fi
 # --- Python packages, in a folder of their own: no root, no virtual environment, and
 # nothing of the system's is touched, so that Debian's pip allows it too.
 install() { # FOLDER REQUIREMENTS
-    if ! cmp -s "$2" "$1/.installed"; then
+    # Wheels with compiled parts are for one Python.
+    local wanted
+    wanted="$(python3 --version; cat "$2")"
+    if [ "$wanted" != "$(cat "$1/.installed" 2>/dev/null)" ]; then
         say "installing $(grep -v '^#' "$2" | tr '\n' ' ')"
         rm -rf "$1"
-        PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --target "$1" --requirement "$2"
-        cp "$2" "$1/.installed"
+        PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
+            --no-warn-conflicts --target "$1" --requirement "$2"
+        printf '%s\n' "$wanted" >"$1/.installed"
     fi
 }
 case "${1:-build}" in
