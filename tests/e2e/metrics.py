@@ -33,6 +33,10 @@ def running(url: str) -> float:
     return read(url).get("hostler_scheduler_requests_running", 0.0)
 
 
+def waiting(url: str) -> float:
+    return read(url).get("hostler_scheduler_requests_waiting", 0.0)
+
+
 def wait_until(condition, what: str, seconds: float = 30.0) -> float:
     """Waits for a condition; the seconds that it took."""
     begin = time.monotonic()
@@ -45,5 +49,4 @@ def wait_until(condition, what: str, seconds: float = 30.0) -> float:
 
 def wait_idle(url: str) -> None:
     """Waits until nothing runs or waits."""
-    metrics = ("hostler_scheduler_requests_running", "hostler_scheduler_requests_waiting")
-    wait_until(lambda: not any(read(url).get(name, 0.0) for name in metrics), "an idle server")
+    wait_until(lambda: running(url) == 0 and waiting(url) == 0, "an idle server")

@@ -44,10 +44,15 @@ def test_an_answer_that_nobody_waits_for_is_not_finished(server: Server) -> None
 
 def test_requests_that_wait_are_left_too(server: Server, http: httpx.Client, description: dict) -> None:
     slots = min(description["driving"]["max_sequences"], 8)
-    streams = [RawStream(server.url, "/generate_stream", LONG) for _ in range(slots + 4)]
-    waiting = "hostler_scheduler_requests_waiting"
-    metrics.wait_until(lambda: metrics.read(server.url).get(waiting, 0.0) == 4, "four waiting requests")
-    for stream in streams:
+    # Short enough that nobody is refused because of the wait.
+    running = [RawStream(server.url, "/generate_stream", {**LONG, "max_tokens": 400}) for _ in range(slots)]
+    metrics.wait_until(lambda: metrics.running(server.url) == slots, "full slots")
+    waiting = [RawStream(server.url, "/generate_stream", {**LONG, "max_tokens": 8}) for _ in range(4)]
+    metrics.wait_until(lambda: metrics.waiting(server.url) == 4, "four waiting requests")
+    for stream in waiting:
+        stream.leave()
+    metrics.wait_until(lambda: metrics.waiting(server.url) == 0, "an empty queue", 5)
+    for stream in running:
         stream.leave()
     metrics.wait_idle(server.url)
     response = http.post("/generate", json={"prompt": "One, two,", "max_tokens": 2})

@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::limits;
-
 /// The gateway's configuration. The binary fills it from the configuration
 /// file; every value is taken as valid here.
 #[derive(Clone, Debug)]
@@ -53,14 +51,6 @@ impl Default for GatewayConfig {
             drain_timeout: Duration::from_secs(30),
             api_keys: Vec::new(),
         }
-    }
-}
-
-impl GatewayConfig {
-    /// The longest that [`crate::Gateway::stop`] takes.
-    #[must_use]
-    pub fn stop_takes_at_most(&self) -> Duration {
-        self.drain_timeout + Duration::from_secs(limits::LAST_BYTES_SECONDS)
     }
 }
 
