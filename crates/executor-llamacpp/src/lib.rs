@@ -25,7 +25,7 @@ mod model;
 mod sampling;
 mod template;
 
-pub use config::{LlamacppConfig, PREFILL_CHUNK_TOKENS_DEFAULT};
+pub use config::{LlamacppConfig, PREFILL_CHUNK_TOKENS_DEFAULT, PROCESS_ENVIRONMENT};
 pub use cores::CoreSet;
 pub use device::{Device, GpuBackend};
 pub use factory::LlamacppFactory;

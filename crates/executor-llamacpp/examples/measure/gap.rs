@@ -9,7 +9,7 @@ use hostler_protocol::TokenEvent;
 
 use crate::workload;
 
-const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
+const CHUNKS: [u32; 6] = [16, 32, 64, 65, 128, 256];
 const STREAMS: usize = 7;
 const LONG_PROMPT: usize = 1500;
 

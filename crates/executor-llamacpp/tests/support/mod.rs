@@ -8,7 +8,7 @@ use hostler_protocol::{Finish, ModelId, Token, TokenEvent, TokenId};
 
 /// A factory for the model that `HOSTLER_TEST_MODEL` names. Without it, `test` is
 /// skipped, aloud.
-pub fn factory(test: &str) -> Option<LlamacppFactory> {
+pub(crate) fn factory(test: &str) -> Option<LlamacppFactory> {
     let Some(path) = std::env::var_os("HOSTLER_TEST_MODEL") else {
         eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL names no GGUF file");
         return None;
@@ -17,7 +17,7 @@ pub fn factory(test: &str) -> Option<LlamacppFactory> {
 }
 
 /// The tokens and the end of a sequence that must finish.
-pub fn finished(mut stream: TokenStream) -> (Vec<Token>, Finish) {
+pub(crate) fn finished(mut stream: TokenStream) -> (Vec<Token>, Finish) {
     let mut tokens = Vec::new();
     while let Some(event) = stream.blocking_next_event() {
         match event {
@@ -31,11 +31,11 @@ pub fn finished(mut stream: TokenStream) -> (Vec<Token>, Finish) {
 }
 
 /// Runs one sequence with nothing beside it.
-pub fn run(executor: &dyn ModelExecutor, sequence: Sequence) -> (Vec<Token>, Finish) {
+pub(crate) fn run(executor: &dyn ModelExecutor, sequence: Sequence) -> (Vec<Token>, Finish) {
     finished(executor.generate(sequence))
 }
 
 /// Tokens of a text.
-pub fn encode(executor: &dyn ModelExecutor, text: &str) -> Vec<TokenId> {
+pub(crate) fn encode(executor: &dyn ModelExecutor, text: &str) -> Vec<TokenId> {
     executor.text().encode(text, true).expect("it can be tokenized")
 }

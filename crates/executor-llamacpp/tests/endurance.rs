@@ -1,0 +1,63 @@
+//! Nothing is left behind: by many requests, and by many loads.
+
+mod support;
+
+use hostler_executor::{ExecutorFactory, ModelExecutor, Sequence, TokenStream};
+use hostler_protocol::TokenId;
+
+const TOGETHER: usize = 8;
+
+/// What the allocator may keep, in MiB; a leak of 1 KiB a request would be 10.
+const MEMORY_GROWTH_MIB_MAX: f64 = 6.0;
+
+/// Half a minute on two cores, so it runs only when it is asked for:
+/// `cargo test -p hostler-executor-llamacpp --test endurance -- --ignored`.
+#[test]
+#[ignore = "half a minute; run it with --ignored"]
+fn ten_thousand_requests_leave_nothing_behind() {
+    let Some(factory) = support::factory("ten thousand requests") else { return };
+    let executor = factory.load(&()).expect("the model loads");
+    requests(&*executor, 1_000);
+    let before = resident_mib();
+    requests(&*executor, 10_000);
+    let grown = resident_mib() - before;
+    eprintln!("10,000 requests: {before:.1} MiB before, {grown:+.1} MiB after");
+    assert!(grown < MEMORY_GROWTH_MIB_MAX, "{grown:.1} MiB were left behind");
+}
+
+#[test]
+fn a_model_is_loaded_again_and_again() {
+    let Some(factory) = support::factory("loading again") else { return };
+    let mut answers = Vec::new();
+    let mut resident = Vec::new();
+    for _ in 0..5 {
+        let executor = factory.load(&()).expect("the model loads");
+        let tokens = support::encode(&*executor, "The capital of France is");
+        let (tokens, _) = support::run(&*executor, Sequence::greedy(tokens, 8));
+        answers.push(tokens.into_iter().map(|token| token.id).collect::<Vec<TokenId>>());
+        drop(executor);
+        resident.push(resident_mib());
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let grown = resident[4] - resident[1];
+    assert!(grown < 4.0 * MEMORY_GROWTH_MIB_MAX, "three loads left {grown:.1} MiB behind: {resident:?}");
+}
+
+/// One token in, one token out.
+fn requests(executor: &dyn ModelExecutor, count: u32) {
+    let mut running: Vec<TokenStream> = Vec::new();
+    for index in 0..count {
+        if running.len() == TOGETHER {
+            support::finished(running.remove(0));
+        }
+        running.push(executor.generate(Sequence::greedy(vec![100 + index % 1_000], 1)));
+    }
+    running.into_iter().for_each(|stream| drop(support::finished(stream)));
+}
+
+/// Memory of this process that is in use, in MiB; 0 where the system does not say.
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).map_or(0.0, |kib| kib / 1024.0)
+}
