@@ -115,11 +115,17 @@ async fn client(scheduler: Arc<LocalScheduler>, request: GenerationRequest, tall
         }
         match answer {
             Ok(generation) => {
-                read(generation).await.expect("who was admitted is served");
-                tally.finished.fetch_add(u64::from(Instant::now() < end), Ordering::Relaxed);
+                let end_of_it = read(generation).await;
+                if Instant::now() < end {
+                    end_of_it.expect("who was admitted is served");
+                    tally.finished.fetch_add(1, Ordering::Relaxed);
+                }
                 return;
             }
             Err(error) => {
+                if Instant::now() > end {
+                    return;
+                }
                 assert_eq!(error.code, ErrorCode::Overloaded);
                 let took = sent.elapsed();
                 tally.refused.fetch_add(1, Ordering::Relaxed);
@@ -128,9 +134,6 @@ async fn client(scheduler: Arc<LocalScheduler>, request: GenerationRequest, tall
                 // In whole seconds, as an HTTP header says it.
                 let away = error.retry_after.expect("it says when to come back").as_secs_f64().ceil();
                 tokio::time::sleep(Duration::from_secs_f64(away)).await;
-                if Instant::now() > end {
-                    return;
-                }
                 returns = true;
             }
         }

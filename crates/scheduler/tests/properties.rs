@@ -109,7 +109,6 @@ proptest! {
         }
         model.finish_all();
     }
-
 }
 
 proptest! {

@@ -125,7 +125,7 @@ impl Model {
                 match error.code {
                     ErrorCode::InvalidRequest => assert!(!fits, "refused for ever what would run: {error}"),
                     ErrorCode::Overloaded => {
-                        assert!(error.retry_after.is_some_and(|time| !time.is_zero()), "{error:?}")
+                        assert!(error.retry_after.is_some_and(|time| !time.is_zero()), "{error:?}");
                     }
                     ErrorCode::DeadlineExceeded => assert!(demand.deadline.is_some_and(|due| due <= self.now)),
                     ErrorCode::Unavailable => {}

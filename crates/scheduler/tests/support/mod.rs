@@ -31,8 +31,6 @@ pub(crate) struct Levers {
     pub(crate) loads: AtomicU32,
     /// Engine threads alive.
     pub(crate) threads: AtomicU32,
-    /// Decode steps spent on sequences whose reader was gone before the step.
-    pub(crate) wasted: AtomicU64,
     /// Sequences that the engine was given.
     pub(crate) given: AtomicU64,
     /// The most sequences that it had at once.
@@ -49,7 +47,6 @@ impl Default for Levers {
             unloadable: AtomicBool::new(false),
             loads: AtomicU32::new(0),
             threads: AtomicU32::new(0),
-            wasted: AtomicU64::new(0),
             given: AtomicU64::new(0),
             most_at_once: AtomicU32::new(0),
             step_us: AtomicU64::new(1000),
@@ -148,13 +145,13 @@ fn run(receiver: &mpsc::Receiver<(Sequence, TokenSink)>, steps: &AtomicU64, leve
         while levers.hang.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(1));
         }
-        running = running.into_iter().filter_map(|(sequence, sink)| step(sequence, sink, levers)).collect();
+        running = running.into_iter().filter_map(|(sequence, sink)| step(sequence, sink)).collect();
         steps.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// One token for one sequence.
-fn step(sequence: Sequence, mut sink: TokenSink, levers: &Levers) -> Option<(Sequence, TokenSink)> {
+fn step(sequence: Sequence, mut sink: TokenSink) -> Option<(Sequence, TokenSink)> {
     if let Some(code) = sink.stop_requested() {
         sink.stop(code);
         return None;
@@ -167,7 +164,6 @@ fn step(sequence: Sequence, mut sink: TokenSink, levers: &Levers) -> Option<(Seq
         sink.finish(FinishReason::Length, String::new());
         return None;
     }
-    let _ = levers;
     Some((sequence, sink))
 }
 
