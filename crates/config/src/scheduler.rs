@@ -138,7 +138,7 @@ impl Default for SchedulerSettings {
             },
             batching: BatchingSettings {
                 cohort_spread_tokens: 4,
-                cohort_wait_ms_max: 5_000,
+                cohort_wait_ms_max: 10_000,
                 long_prompt_tokens: 512,
                 long_prompt_wait_ms_max: 2_000,
             },
