@@ -4,11 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
+# All steps run, so that one look shows all that is wrong.
+failed=()
 step() {
-    local begun=$SECONDS
-    say "check: $1"
+    local begun=$SECONDS name=$1
     shift
-    "$@"
+    say "check: $name"
+    "$@" || failed+=("$name")
     say "       $((SECONDS - begun)) s"
 }
 
@@ -21,12 +23,17 @@ lint() {
     CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
         RUSTC_WORKSPACE_WRAPPER="$(rustc --print sysroot)/bin/clippy-driver" \
         CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
-        cargo build $build --all-targets
+        cargo build $build --all-targets --keep-going
 }
 
 step "format" cargo fmt --all --check
 step "spelling" typos
-step "dependencies: licences, bans, sources" cargo deny --log-level error --offline check licenses bans sources
+step "dependencies: licences, bans, sources" cargo deny --log-level error check licenses bans sources
 step "layout" cargo run --quiet --locked --package xtask -- check-layout
 step "one build of each dependency" cargo run --quiet --locked --package xtask -- check-features
 step "lints" lint
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi

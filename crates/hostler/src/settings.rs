@@ -60,9 +60,10 @@ pub(crate) fn init_logs(config: &Config) -> anyhow::Result<()> {
     hostler_telemetry::init_logs(format, &filter).map_err(|message| anyhow::anyhow!(crate::failure::Usage(message)))
 }
 
-/// Libraries whose `info` is our `debug`. A directive of the user's for the same
-/// target comes later, and wins.
-const CHATTY: &str = "mistralrs=warn,mistralrs_core=warn,mistralrs_quant=warn,actix_server=warn,tokenizers=error";
+/// Libraries that tell at length, or warn of, what is meant to be so. A directive of the
+/// user's for the same target comes later, and wins.
+const CHATTY: &str =
+    "mistralrs_core=error,mistralrs_quant=error,llama_cpp_2=error,llama-cpp-2=error,tokenizers=error,actix_server=warn";
 
 pub(crate) fn gateway(config: &Config) -> GatewayConfig {
     let server = &config.server;
