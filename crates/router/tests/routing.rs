@@ -36,14 +36,14 @@ mod parking {
 
     /// The sending ends of the generations that a scheduler has admitted.
     #[derive(Default)]
-    pub struct Parking(Mutex<Vec<UnboundedSender<TokenEvent>>>);
+    pub(crate) struct Parking(Mutex<Vec<UnboundedSender<TokenEvent>>>);
 
     impl Parking {
-        pub fn park(&self, sender: UnboundedSender<TokenEvent>) {
+        pub(crate) fn park(&self, sender: UnboundedSender<TokenEvent>) {
             self.0.lock().expect("no test panics with the lock").push(sender);
         }
 
-        pub fn take_all(&self) -> Vec<UnboundedSender<TokenEvent>> {
+        pub(crate) fn take_all(&self) -> Vec<UnboundedSender<TokenEvent>> {
             std::mem::take(&mut *self.0.lock().expect("no test panics with the lock"))
         }
     }
