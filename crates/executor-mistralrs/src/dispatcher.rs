@@ -110,12 +110,12 @@ impl Drop for Dispatcher {
 
 /// Runs until nobody can send a job any more, and every sequence has ended.
 async fn run(engine: Engine, mut inbox: Receiver<Job>, rules: Rules, life: Arc<Life>) {
-    // Dropped last of all: whoever hears that a sequence failed finds the engine dead,
-    // because whatever fails them has said so before.
-    let _end = EndOnDrop(Arc::clone(&life));
     let engine_ended = engine.ended();
     tokio::pin!(engine_ended);
-    let mut dispatch = Dispatch::new(engine, rules, life);
+    let mut dispatch = Dispatch::new(engine, rules, Arc::clone(&life));
+    // Dropped before the sequences, in a panic too: whoever hears that one of them
+    // failed finds the engine dead.
+    let _end = EndOnDrop(life);
     let mut sweep = tokio::time::interval(WAITING_SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -122,3 +122,75 @@ fn partial_path(target: &Path) -> PathBuf {
     name.push(format!(".partial-{}", std::process::id()));
     target.with_file_name(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use candle_core::Tensor;
+
+    use super::*;
+
+    /// A file with one matrix that divides into blocks, one that does not, and a vector.
+    fn write_source(path: &Path) {
+        let tensor = |shape: &[usize]| Tensor::randn(0.0_f32, 1.0, shape, &Device::Cpu).expect("random numbers");
+        let quantised = |shape: &[usize], dtype| QTensor::quantize(&tensor(shape), dtype).expect("it divides");
+        let tensors = [
+            ("matrix", quantised(&[4, 64], GgmlDType::Q4_1)),
+            ("narrow", quantised(&[4, 12], GgmlDType::F32)),
+            ("vector", quantised(&[64], GgmlDType::F32)),
+        ];
+        let metadata = [
+            ("general.architecture", Value::String("llama".into())),
+            ("general.file_type", Value::U32(3)),
+            ("llama.block_count", Value::U32(1)),
+        ];
+        write(path, &metadata, &tensors).expect("the source is written");
+    }
+
+    #[test]
+    fn matrices_change_and_everything_else_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (source, target) = (folder.path().join("source.gguf"), folder.path().join("target.gguf"));
+        write_source(&source);
+        let told = Cell::new((0, 0));
+        requantise_gguf(&source, &target, &|done, total| told.set((done, total))).expect("it can be rewritten");
+        assert_eq!(told.get(), (3, 3));
+
+        let mut reader = File::open(&target).expect("the target is there");
+        let content = Content::read(&mut reader).expect("the target is GGUF");
+        let dtype = |name: &str| content.tensor_infos[name].ggml_dtype;
+        assert_eq!(
+            [dtype("matrix"), dtype("narrow"), dtype("vector")],
+            [GgmlDType::Q8_0, GgmlDType::F32, GgmlDType::F32]
+        );
+        assert_eq!(content.metadata["general.file_type"].to_u32().ok(), Some(FILE_TYPE_MOSTLY_Q8_0));
+        assert_eq!(content.metadata["llama.block_count"].to_u32().ok(), Some(1));
+
+        let mut original = File::open(&source).expect("the source is there");
+        let before = Content::read(&mut original).expect("the source is GGUF");
+        let values = |content: &Content, reader: &mut File, name: &str| {
+            let tensor = content.tensor(reader, name, &Device::Cpu).and_then(|tensor| tensor.dequantize(&Device::Cpu));
+            tensor.and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>()).expect("it can be read")
+        };
+        for name in ["matrix", "narrow", "vector"] {
+            let (old, new) = (values(&before, &mut original, name), values(&content, &mut reader, name));
+            let worst = old.iter().zip(&new).map(|(old, new)| (old - new).abs()).fold(0.0, f32::max);
+            // Half a step of 8 bits over the largest value of a block, about 4.
+            assert!(worst < 4.0 / 127.0, "{name} is off by {worst}");
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = folder.path().join("source.gguf");
+        fs::write(&source, b"no model").expect("a file");
+        let target = folder.path().join("target.gguf");
+        assert!(matches!(requantise_gguf(&source, &target, &|_, _| {}), Err(RequantiseError::Source { .. })));
+        write_source(&source);
+        let nowhere = folder.path().join("no such folder").join("target.gguf");
+        assert!(matches!(requantise_gguf(&source, &nowhere, &|_, _| {}), Err(RequantiseError::Target { .. })));
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder is there").count(), 1);
+    }
+}
