@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn every_range_refuses_nan_and_names_its_field() {
-        let cases: [(&str, fn(&mut SamplingParams)); 6] = [
+        type Spoil = fn(&mut SamplingParams);
+        let cases: [(&str, Spoil); 6] = [
             ("temperature", |p| p.temperature = f32::NAN),
             ("top_p", |p| p.top_p = f32::NAN),
             ("min_p", |p| p.min_p = f32::NAN),
