@@ -32,6 +32,7 @@ impl Refill {
                 from_tokens: config.long_prompt_tokens,
                 wait: config.long_prompt_wait,
                 wake: None,
+                opened: None,
             }),
             (_, Batching::EqualLength, _) => Self::Cohorts(Cohorts::new(config)),
         }
@@ -44,7 +45,9 @@ impl Refill {
             Self::SparingStalls(long) => {
                 let first_due = long.first_due(queue);
                 long.wake = first_due.filter(|&due| due > now);
-                let may_start = batch.is_empty() || first_due.is_some_and(|due| due <= now);
+                let opens = batch.is_empty() || first_due.is_some_and(|due| due <= now);
+                long.opened = if opens { Some(now) } else { long.opened };
+                let may_start = long.opened == Some(now);
                 next_if_fits(queue, batch, |waiting| may_start || !long.is_long(waiting))
             }
             Self::Cohorts(cohorts) => cohorts.pick(now, queue, batch),
@@ -71,6 +74,8 @@ pub(super) struct LongPrompts {
     wait: Duration,
     /// When the first of them will have waited for long enough.
     wake: Option<Instant>,
+    /// When they were last let in: all that wait at that moment may start.
+    opened: Option<Instant>,
 }
 
 impl LongPrompts {
