@@ -34,7 +34,7 @@ Examples:
   hostler serve --config hostler.toml              several models; see config/hostler.toml
   hostler model pull smollm2-135m-instruct         fetch a model, to serve it later
 
-Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.";
+Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 worse than before (bench compare).";
 
 impl Cli {
     /// The command, `serve` where none is named.
@@ -57,6 +57,12 @@ pub(crate) enum Command {
     /// Serve models: HTTP, router and schedulers in one process
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeOptions),
+    /// Measure servers, and compare what was measured
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench {
+        #[command(subcommand)]
+        command: hostler_benchmark::cli::BenchCommand,
+    },
     /// List, fetch and find models
     Model {
         #[command(subcommand)]
@@ -80,6 +86,15 @@ Examples:
   HOSTLER_SCHEDULER__MAX_BATCH_SIZE=16 hostler serve  any key of the configuration
 
 Ctrl-C finishes the requests that run, and ends; a second one ends at once (exit code 130).";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  hostler bench run --url http://127.0.0.1:8080            40 requests, 8 at a time, 50 tokens each
+  hostler bench run --url A --versus B --repeats 5         two servers in turn, and their ratio
+  hostler bench run --url A --shape sweep --concurrency 64 where more brings nothing
+  hostler bench run --url A --shape poisson --rate 4 --prompt-tokens 10-200 --max-tokens 10-100
+  hostler bench compare old.json new.json                  exit code 3 if the new one is worse
+  hostler bench report new.json --format html -o new.html  one page with plots";
 
 /// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

@@ -20,16 +20,18 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let as_json = cli.json;
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failure::report(&error, as_json),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let as_json = cli.json;
     match cli.into_command()? {
-        Command::Serve(options) => commands::serve::run(&options, as_json),
-        Command::Model { command, config } => commands::model::run(command, config, as_json),
-        Command::Config { command } => commands::config::run(&command, as_json),
+        Command::Serve(options) => commands::serve::run(&options, as_json)?,
+        Command::Bench { command } => return commands::bench::run(command, as_json),
+        Command::Model { command, config } => commands::model::run(command, config, as_json)?,
+        Command::Config { command } => commands::config::run(&command, as_json)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
