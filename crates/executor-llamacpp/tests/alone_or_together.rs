@@ -1,11 +1,7 @@
 //! Fifty prompts answer alike alone and eight at a time.
 //!
-//! Alone, llama.cpp multiplies by a vector; in a batch, by a matrix, in another
-//! order of additions. So the logits differ in their last digits, and a greedy
-//! choice between two tokens that are as good as equal may differ too. A fault
-//! looks different: the text turns into another one although the model was sure.
-//! Where two answers part, the test therefore asks by how much the model preferred
-//! the token that it chose alone, and which came second.
+//! A batch of another size may be computed by other kernels, so an answer may part
+//! from its twin at a tie, and nowhere else.
 
 mod support;
 
@@ -15,10 +11,6 @@ use hostler_protocol::Token;
 const PROMPTS: usize = 50;
 const ANSWER_TOKENS: u32 = 40;
 const TOGETHER: usize = 8;
-
-/// Natural logarithms of two probabilities that are as good as equal differ by less.
-/// Rounding moves them by about a hundredth.
-const TIE: f32 = 0.05;
 
 #[test]
 fn fifty_answers_are_the_same_alone_and_together() {
@@ -32,10 +24,7 @@ fn fifty_answers_are_the_same_alone_and_together() {
         for (stream, alone) in streams.into_iter().zip(alone) {
             let (together, _) = support::finished(stream);
             assert_eq!(together.len(), alone.len());
-            if let Some(place) = alone.iter().zip(&together).position(|(alone, together)| alone.id != together.id) {
-                parted += 1;
-                assert_was_a_tie(&alone[place], &together[place]);
-            }
+            parted += usize::from(support::part_at_a_tie(alone, &together));
         }
     }
     eprintln!("{} of {PROMPTS} answers are the same to the last token, {parted} part at a tie", PROMPTS - parted);
@@ -55,14 +44,6 @@ fn prompt(executor: &dyn ModelExecutor, index: usize) -> Sequence {
     let text = format!("{} {}", ASKS[index / THINGS.len()], THINGS[index % THINGS.len()]);
     let mut sequence = Sequence::greedy(support::encode(executor, &text), ANSWER_TOKENS);
     sequence.stop.ignore_eos = true;
-    sequence.top_logprobs = Some(2);
+    sequence.top_logprobs = Some(support::ALTERNATIVES);
     sequence
-}
-
-fn assert_was_a_tie(alone: &Token, together: &Token) {
-    let top = &alone.logprob.as_ref().expect("log probabilities were asked for").top;
-    let [(first, likeliest), (second, next)] = top[..] else { panic!("two alternatives were asked for") };
-    let ids = [alone.id, together.id];
-    assert!(ids == [first, second] || ids == [second, first], "{ids:?} are not the two likeliest, {top:?}");
-    assert!(likeliest - next < TIE, "the model was sure, and still chose otherwise together: {top:?}");
 }

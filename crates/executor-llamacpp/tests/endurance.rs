@@ -10,10 +10,10 @@ const TOGETHER: usize = 8;
 /// What the allocator may keep, in MiB; a leak of 1 KiB a request would be 10.
 const MEMORY_GROWTH_MIB_MAX: f64 = 6.0;
 
-/// Half a minute on two cores, so it runs only when it is asked for:
+/// A minute on two cores, so it runs only when it is asked for:
 /// `cargo test -p hostler-executor-llamacpp --test endurance -- --ignored`.
 #[test]
-#[ignore = "half a minute; run it with --ignored"]
+#[ignore = "a minute; run it with --ignored"]
 fn ten_thousand_requests_leave_nothing_behind() {
     let Some(factory) = support::factory("ten thousand requests") else { return };
     let executor = factory.load(&()).expect("the model loads");
@@ -27,7 +27,7 @@ fn ten_thousand_requests_leave_nothing_behind() {
 
 #[test]
 fn a_model_is_loaded_again_and_again() {
-    let Some(factory) = support::factory("loading again") else { return };
+    let Some(factory) = support::one_thread_factory("loading again") else { return };
     let mut answers = Vec::new();
     let mut resident = Vec::new();
     for _ in 0..5 {
