@@ -1,0 +1,147 @@
+//! Any OpenAI-compatible server, over HTTP/1.1.
+
+mod answer;
+mod chunk;
+mod error;
+mod request;
+mod settings;
+mod sse;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Method, Request, Response, Uri, body::Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+pub use error::HttpError;
+pub use settings::{Endpoint, HttpSettings};
+pub use sse::{SseEvent, SseParser};
+
+use super::{Target, TargetDescription};
+use crate::measure::{Answer, Failure, Stopwatch};
+use crate::workload::Job;
+
+/// Longest description of a model that is kept, in bytes.
+const FACTS_BYTES_MAX: usize = 64 * 1024;
+
+/// A server, and how it is asked.
+#[derive(Debug)]
+pub struct HttpTarget {
+    client: Client<HttpConnector, Full<Bytes>>,
+    generate_url: Uri,
+    settings: HttpSettings,
+    model: String,
+    facts: Value,
+}
+
+impl HttpTarget {
+    /// Asks the server for its models, and keeps what it says of the one that
+    /// will be asked: the one in the settings, or its first.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, or nobody answers there, or no model is named
+    /// by either side.
+    pub async fn connect(settings: HttpSettings) -> Result<Self, HttpError> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(usize::MAX).build(connector);
+        let generate_url = settings.url(settings.endpoint.path())?;
+        let mut target = Self { client, generate_url, settings, model: String::new(), facts: Value::Null };
+        let models = target.models().await;
+        let entries =
+            models.as_ref().ok().and_then(|models| models.get("data")?.as_array()).cloned().unwrap_or_default();
+        let id = |entry: &Value| entry.get("id").and_then(Value::as_str).map(str::to_owned);
+        target.model = match (&target.settings.model, models) {
+            (Some(model), _) => model.clone(),
+            (None, Err(error)) => return Err(error),
+            (None, Ok(_)) => {
+                let base = target.settings.base_url.clone();
+                entries.first().and_then(id).ok_or(HttpError::NoModel { url: base })?
+            }
+        };
+        target.facts = entries.into_iter().find(|entry| id(entry).as_ref() == Some(&target.model)).unwrap_or_default();
+        Ok(target)
+    }
+
+    /// What `/v1/models` says.
+    async fn models(&self) -> Result<Value, HttpError> {
+        let url = self.settings.url("/v1/models")?;
+        let unreachable = |reason: String| HttpError::Unreachable { url: url.to_string(), reason };
+        let request =
+            self.builder(Method::GET, &url).body(Full::default()).map_err(|error| unreachable(error.to_string()))?;
+        let response = self.client.request(request).await.map_err(|error| unreachable(with_causes(&error)))?;
+        let status = response.status();
+        let body = http_body_util::Limited::new(response.into_body(), FACTS_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| unreachable(error.to_string()))?
+            .to_bytes();
+        if !status.is_success() {
+            return Err(unreachable(format!("it answers {status}: {}", answer::beginning(&body))));
+        }
+        serde_json::from_slice(&body).map_err(|error| unreachable(format!("it does not answer in JSON: {error}")))
+    }
+
+    fn builder(&self, method: Method, url: &Uri) -> hyper::http::request::Builder {
+        let builder = Request::builder().method(method).uri(url.clone());
+        match &self.settings.api_key {
+            Some(key) => builder.header(AUTHORIZATION, format!("Bearer {key}")),
+            None => builder,
+        }
+    }
+
+    async fn send(&self, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let request = self
+            .builder(Method::POST, &self.generate_url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| Failure::Protocol(error.to_string()))?;
+        self.client.request(request).await.map_err(|error| Failure::Connection(with_causes(&error)))
+    }
+}
+
+#[async_trait]
+impl Target for HttpTarget {
+    fn describe(&self) -> TargetDescription {
+        TargetDescription {
+            layer: if self.settings.stream { "http-stream" } else { "http" }.to_owned(),
+            address: self.settings.base_url.clone(),
+            model: self.model.clone(),
+            settings: json!({
+                "endpoint": self.settings.endpoint.path(),
+                "stream": self.settings.stream,
+                "extra_body": self.settings.extra_body,
+            }),
+            facts: self.facts.clone(),
+        }
+    }
+
+    async fn generate(&self, job: &Job, stopwatch: &mut Stopwatch) -> Result<Answer, Failure> {
+        let response = self.send(request::body(&self.settings, &self.model, job)).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(answer::refusal(status, response.into_body()).await);
+        }
+        if self.settings.stream {
+            answer::streamed(response.into_body(), stopwatch).await
+        } else {
+            answer::whole(response.into_body()).await
+        }
+    }
+}
+
+/// An error and what caused it: the outermost alone says only "client error".
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
