@@ -34,7 +34,7 @@ fn what_cannot_be_loaded_says_why() {
     assert!(missing.to_string().contains("no such file"), "{missing}");
     let garbage = folder.path().join("garbage.gguf");
     fs::write(&garbage, b"this is no model at all").expect("a file");
-    let error = refused(config(ModelSource::Gguf(garbage.clone())));
+    let error = refused(config(ModelSource::Gguf(garbage)));
     assert!(error.to_string().contains("garbage.gguf"), "{error}");
     let error = refused(config(ModelSource::Folder(folder.path().to_owned())));
     assert!(error.to_string().contains("config.json"), "{error}");
