@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod engines;
+mod environment;
 mod failure;
 mod models;
 mod progress;
@@ -17,6 +18,7 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    environment::complete();
     let cli = Cli::parse();
     let as_json = cli.json;
     match run(cli) {

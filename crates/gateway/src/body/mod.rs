@@ -8,9 +8,11 @@ mod json;
 mod message;
 mod parameters;
 mod unsupported;
+mod wishes;
 
 pub(crate) use fields::PromptField;
 pub(crate) use generation::GenerationBody;
 pub(crate) use json::Json;
 pub(crate) use message::{Message, conversation};
 pub(crate) use parameters::{Endpoint, Parameters};
+pub(crate) use wishes::Wishes;

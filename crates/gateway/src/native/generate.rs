@@ -6,7 +6,7 @@ use hostler_protocol::{Prompt, RequestError};
 use super::Success;
 use super::format::{GeneratedBody, NativeFormat};
 use crate::auth::Caller;
-use crate::body::{Endpoint, GenerationBody, Json, Parameters, PromptField};
+use crate::body::{Endpoint, GenerationBody, Json, Parameters, PromptField, Wishes};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::generation::{Asked, collect, respond, start};
@@ -17,8 +17,10 @@ pub(crate) async fn generate(
     shared: web::Data<Shared>,
     exchange: Exchange,
     caller: Caller,
-    Json(body): Json<GenerationBody>,
+    wishes: Wishes,
+    Json(mut body): Json<GenerationBody>,
 ) -> Result<HttpResponse, ApiError> {
+    wishes.fill(&mut body);
     run(shared, exchange, caller, body).await
 }
 
@@ -27,8 +29,10 @@ pub(crate) async fn generate_stream(
     shared: web::Data<Shared>,
     exchange: Exchange,
     caller: Caller,
+    wishes: Wishes,
     Json(mut body): Json<GenerationBody>,
 ) -> Result<HttpResponse, ApiError> {
+    wishes.fill(&mut body);
     if body.stream == Some(false) {
         return Err(RequestError::invalid("stream", "stream is false; this endpoint always streams").into());
     }

@@ -5,7 +5,7 @@ use hostler_protocol::{Prompt, RequestError};
 
 use super::chat_format::{ChatFormat, ChatResponse};
 use crate::auth::Caller;
-use crate::body::{Endpoint, GenerationBody, Json, Parameters, conversation};
+use crate::body::{Endpoint, GenerationBody, Json, Parameters, Wishes, conversation};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::generation::{Asked, collect, respond, start};
@@ -16,8 +16,10 @@ pub(crate) async fn create(
     shared: web::Data<Shared>,
     exchange: Exchange,
     caller: Caller,
-    Json(body): Json<GenerationBody>,
+    wishes: Wishes,
+    Json(mut body): Json<GenerationBody>,
 ) -> Result<HttpResponse, ApiError> {
+    wishes.fill(&mut body);
     let parameters = Parameters::read(&body, Endpoint::Chat, shared.config.request_timeout, &exchange)?;
     let messages = body.messages.ok_or_else(|| RequestError::invalid("messages", "messages is missing"))?;
     let prompts = vec![Prompt::Chat(conversation(messages, &exchange)?)];

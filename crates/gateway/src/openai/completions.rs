@@ -5,7 +5,7 @@ use hostler_protocol::{Prompt, RequestError};
 
 use super::completions_format::{CompletionFormat, CompletionResponse};
 use crate::auth::Caller;
-use crate::body::{Endpoint, GenerationBody, Json, Parameters, PromptField};
+use crate::body::{Endpoint, GenerationBody, Json, Parameters, PromptField, Wishes};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::generation::{Asked, collect, respond, start};
@@ -17,8 +17,10 @@ pub(crate) async fn create(
     shared: web::Data<Shared>,
     exchange: Exchange,
     caller: Caller,
-    Json(body): Json<GenerationBody>,
+    wishes: Wishes,
+    Json(mut body): Json<GenerationBody>,
 ) -> Result<HttpResponse, ApiError> {
+    wishes.fill(&mut body);
     let parameters = Parameters::read(&body, Endpoint::Completions, shared.config.request_timeout, &exchange)?;
     let prompts = prompts(body.prompt, parameters.n)?;
     let model = shared.model_id(body.model.as_deref())?;

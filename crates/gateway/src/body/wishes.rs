@@ -1,0 +1,90 @@
+//! What clients say in headers because they cannot set fields.
+
+use std::future::{Ready, ready};
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use hostler_protocol::{Priority, RequestError};
+
+use super::generation::GenerationBody;
+use crate::error::ApiError;
+
+const PRIORITY: &str = "x-hostler-priority";
+const TIMEOUT: &str = "x-hostler-timeout";
+
+/// The headers that stand in for fields of the body. A field that is there wins.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Wishes {
+    priority: Option<Priority>,
+    /// Seconds; checked with the field that it stands in for.
+    timeout: Option<f64>,
+}
+
+impl Wishes {
+    /// Fills in the fields that the body leaves out.
+    pub(crate) fn fill(self, body: &mut GenerationBody) {
+        body.priority = body.priority.or(self.priority);
+        body.timeout = body.timeout.or(self.timeout);
+    }
+
+    fn read(request: &HttpRequest) -> Result<Self, RequestError> {
+        let priority = text(request, PRIORITY)?.map(priority).transpose()?;
+        let timeout = text(request, TIMEOUT)?.map(seconds).transpose()?;
+        Ok(Self { priority, timeout })
+    }
+}
+
+fn text<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Option<&'a str>, RequestError> {
+    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| RequestError::invalid(name, format!("{name} is not plain text")))?;
+    Ok(Some(text.trim()))
+}
+
+fn priority(text: &str) -> Result<Priority, RequestError> {
+    Priority::ALL.into_iter().find(|priority| priority.as_str() == text).ok_or_else(|| {
+        let allowed = Priority::ALL.map(Priority::as_str).join(", ");
+        RequestError::invalid(PRIORITY, format!("{PRIORITY} must be one of {allowed}"))
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, RequestError> {
+    f64::from_str(text).map_err(|_| RequestError::invalid(TIMEOUT, format!("{TIMEOUT} must be a number of seconds")))
+}
+
+impl FromRequest for Wishes {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::read(request).map_err(ApiError::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn read(name: &'static str, value: &str) -> Result<Wishes, RequestError> {
+        Wishes::read(&TestRequest::default().insert_header((name, value)).to_http_request())
+    }
+
+    #[test]
+    fn headers_fill_what_the_body_leaves_out() {
+        let mut body: GenerationBody = serde_json::from_str(r#"{"priority": "batch"}"#).expect("a valid body");
+        read(PRIORITY, "interactive").expect("a class").fill(&mut body);
+        assert_eq!(body.priority, Some(Priority::Batch), "the field wins");
+        read(TIMEOUT, "2.5").expect("a number").fill(&mut body);
+        assert_eq!(body.timeout, Some(2.5));
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_refused_by_name() {
+        for (name, value) in [(PRIORITY, "urgent"), (TIMEOUT, "soon")] {
+            let error = read(name, value).expect_err("it is refused");
+            assert_eq!(error.param.as_deref(), Some(name));
+        }
+    }
+}
