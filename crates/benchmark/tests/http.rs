@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostler_benchmark::bench::{BenchError, Contestant, Plan, Server, measure};
 use hostler_benchmark::ceiling::{EchoServer, EchoTimings, measure_ceiling};
@@ -53,11 +53,11 @@ async fn contestant(name: &str, url: String, stream: bool, shape: Shape) -> Cont
     Contestant { name: name.to_owned(), target: Arc::new(target), shape, server: Server::Processes(Vec::new()) }
 }
 
-/// At least `least`, and at most three times that and 50 ms: a busy machine is
-/// late, but a time that was measured from the wrong end is off by more.
-fn about(what: &str, seconds: f64, least: Duration) {
-    let least = least.as_secs_f64();
-    assert!(seconds >= least * 0.98 && seconds <= least * 3.0 + 0.05, "{what}: {seconds} s instead of {least} s");
+/// At least what the server takes. How much more is the machine's affair: these
+/// tests hold on a busy one too, so what bounds a time from above is another time.
+fn at_least(what: &str, seconds: f64, least: Duration) {
+    let least = least.as_secs_f64() * 0.98;
+    assert!(seconds >= least, "{what}: {seconds} s, where the server takes {least} s");
 }
 
 #[tokio::test]
@@ -65,7 +65,9 @@ async fn known_timings_are_measured() {
     let echo = EchoServer::start(EchoTimings { first_token: FIRST_TOKEN, gap: GAP }).expect("a port is free");
     let shape = Shape::Concurrent { concurrency: 2 };
     let contestants = [contestant("a", echo.url(), true, shape).await, contestant("b", echo.url(), true, shape).await];
+    let began = Instant::now();
     let series = measure(&contestants, &plan(6, 11), &()).await.expect("it answers");
+    let elapsed = began.elapsed().as_secs_f64();
     for series in &series {
         assert_eq!(series.runs.len(), 2);
         assert_eq!((series.failed(), series.short_answers()), (0, 0));
@@ -75,11 +77,15 @@ async fn known_timings_are_measured() {
             assert_eq!(run.goodput_per_second, Some(run.requests_per_second));
             let (ttft, itl) = (run.latencies.ttft.expect("tokens"), run.latencies.itl.expect("tokens"));
             assert_eq!((ttft.count, itl.count), (6, 60));
-            about("TTFT", ttft.p50, FIRST_TOKEN);
-            about("ITL", itl.p50, GAP);
-            about("TPOT", run.latencies.tpot.expect("tokens").p50, GAP);
-            about("E2E", run.latencies.e2e.expect("answers").p50, FIRST_TOKEN + GAP * 10);
-            about("the run", run.seconds, (FIRST_TOKEN + GAP * 10) * 3);
+            let (tpot, e2e) = (run.latencies.tpot.expect("tokens"), run.latencies.e2e.expect("answers"));
+            at_least("TTFT", ttft.p50, FIRST_TOKEN);
+            at_least("E2E", e2e.p50, FIRST_TOKEN + GAP * 10);
+            at_least("first token and gaps", ttft.mean + 10.0 * itl.mean, FIRST_TOKEN + GAP * 10);
+            at_least("the run", run.seconds, (FIRST_TOKEN + GAP * 10) * 3);
+            assert!(ttft.mean + 10.0 * itl.mean <= e2e.mean * 1.01, "gaps end before the answer does: {run:?}");
+            assert!((ttft.mean + 10.0 * tpot.mean - e2e.mean).abs() <= e2e.mean * 0.01, "by definition: {run:?}");
+            // Little's law: two in flight, never more.
+            assert!(6.0 * e2e.mean <= 2.0 * run.seconds * 1.01 && run.seconds < elapsed, "{run:?}");
         }
     }
 }
@@ -91,9 +97,12 @@ async fn an_open_loop_sends_when_requests_are_due() {
     let series = measure(&[contestant], &Plan { repeats: 1, ..plan(20, 5) }, &()).await.expect("it answers");
     let run = &series[0].runs[0];
     assert_eq!((run.requests, run.failed), (20, 0));
-    assert!(run.lateness.is_some_and(|lateness| lateness.p50 < 0.05), "{:?}", run.lateness);
+    assert!(run.lateness.is_some_and(|lateness| lateness.count == 20), "{:?}", run.lateness);
     // Twenty at 40/s: the last is sent after 475 ms, while each takes 100 ms.
-    about("the run", run.seconds, Duration::from_millis(475) + FIRST_TOKEN + GAP * 4);
+    at_least("the run", run.seconds, Duration::from_millis(475) + FIRST_TOKEN + GAP * 4);
+    // One after the other they would take as long as all of them together.
+    let together = 20.0 * run.latencies.e2e.expect("answers").mean;
+    assert!(together > 1.5 * run.seconds, "{together} s of work in {} s", run.seconds);
 }
 
 #[tokio::test]
@@ -104,7 +113,7 @@ async fn an_answer_in_one_piece_has_no_time_to_first_token() {
     let run = &series[0].runs[0];
     assert_eq!(run.output_tokens, 10);
     assert_eq!((run.latencies.ttft, run.latencies.itl), (None, None));
-    about("E2E", run.latencies.e2e.expect("answers").p50, FIRST_TOKEN + GAP * 4);
+    at_least("E2E", run.latencies.e2e.expect("answers").p50, FIRST_TOKEN + GAP * 4);
 }
 
 #[tokio::test]
@@ -190,7 +199,7 @@ async fn ask(answer: &str) -> Result<Answer, Failure> {
     let settings = HttpSettings { model: Some("m".to_owned()), ..settings(scripted(answer), true) };
     let target = HttpTarget::connect(settings).await.expect("the model is named");
     let job = plan(1, 5).workload.job(0);
-    let mut stopwatch = Stopwatch::start(std::time::Instant::now(), None, 5, Arc::new(Live::default()));
+    let mut stopwatch = Stopwatch::start(Instant::now(), None, 5, Arc::new(Live::default()));
     target.generate(&job, &mut stopwatch).await
 }
 

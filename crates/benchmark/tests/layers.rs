@@ -91,15 +91,15 @@ async fn the_ladder_measures_the_same_engine_at_every_rung() {
     assert_eq!(pairs, [("scheduler", "engine"), ("router", "scheduler"), ("router", "engine")]);
 }
 
-/// Two sequences at a time, a token each every 5 ms but the first of 20 at once: not
-/// faster than that, and on a busy machine not more than three times as slow.
+/// Two sequences at a time, a token each every 5 ms but the first of 20 at once:
+/// nothing that is measured may be faster.
 fn check(run: &RunSummary) {
     assert_eq!((run.failed, run.short_answers, run.output_tokens), (0, 0, 160));
-    let rate = 2.0 * 20.0 / 19.0 / STEP.as_secs_f64();
+    let decode = 19.0 * STEP.as_secs_f64();
     let measured = run.output_tokens_per_second;
-    assert!(measured <= rate * 1.05 && measured >= rate / 3.0, "{measured} tokens/s");
-    let itl = run.latencies.itl.expect("tokens came one by one").p50;
-    assert!(itl >= STEP.as_secs_f64() * 0.8, "{itl} s between tokens");
+    assert!(measured > 0.0 && measured <= 2.0 * 20.0 / decode * 1.02, "{measured} tokens/s");
+    let e2e = run.latencies.e2e.expect("there are answers").p50;
+    assert!(e2e >= decode * 0.98 && e2e < run.seconds, "{e2e} s a request in {} s", run.seconds);
 }
 
 #[actix::test]

@@ -78,7 +78,7 @@ pub(super) fn lines(axes: &Axes<'_>, all: &[Line]) -> Result<String, PlotError> 
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE.mix(0.8))
             .draw()?;
         Ok(())
