@@ -1,9 +1,9 @@
 //! How the next token is chosen from the logits: pure, but for the constraint's own state.
 //!
 //! The order is vLLM's: logit bias, penalties, forbidden tokens and the constraint
-//! change the logits; then come temperature, min-p, top-k and top-p; then one
-//! random number, which depends on nothing but the seed and the token's position in
-//! the answer. So an answer that is continued elsewhere goes on as it would have here.
+//! change the logits; then come temperature, min-p, top-k and top-p; then chance,
+//! which depends on nothing but the seed and the token's position in the answer. So an
+//! answer that is continued elsewhere goes on as it would have here.
 
 mod argmax;
 mod draw;
@@ -14,6 +14,7 @@ use hostler_executor::text::Answer;
 use hostler_protocol::{Logprob, SamplingParams, TokenId};
 
 use self::argmax::argmax;
+use self::draw::{Candidate, Chance, draw};
 use self::history::History;
 use crate::constraint::ConstraintState;
 
@@ -47,7 +48,7 @@ pub enum Choice {
 #[derive(Debug, Default)]
 pub struct Scratch {
     logits: Vec<f32>,
-    candidates: Vec<draw::Candidate>,
+    candidates: Vec<Candidate>,
 }
 
 impl Chooser {
@@ -112,8 +113,8 @@ impl Chooser {
         if self.params.is_greedy() {
             return Ok(argmax(&scratch.logits));
         }
-        let uniform = draw::uniform(self.seed, self.position);
-        Ok(draw::draw(&scratch.logits, &self.params, uniform, &mut scratch.candidates))
+        let chance = Chance::new(self.seed, self.position);
+        Ok(draw(&scratch.logits, &self.params, chance, &mut scratch.candidates))
     }
 
     /// The logits with everything that is asked of them; forbidden tokens get minus infinity.

@@ -1,16 +1,24 @@
-//! A token at random: temperature, min-p, top-k, top-p, and one random number.
+//! A token at random: temperature, min-p, top-k, top-p, and a race between what is left.
+//!
+//! Each candidate gets a random number of its own, which depends on nothing but the
+//! seed, the position and its id; the first to arrive wins. It is the Gumbel-max
+//! method without its logarithms: each token comes as often as it is likely. Unlike
+//! one random number that points into all candidates side by side, it hardly notices
+//! rounding: the same answer comes from logits that another engine, or a prompt that
+//! was read at once instead of step by step, computed a little differently.
 
 use hostler_protocol::{SamplingParams, TokenId};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
 use super::argmax::largest;
 
-/// So many candidates are sorted first when a nucleus is sought; it is rarely larger.
-const NUCLEUS_GUESS: usize = 64;
+/// So few candidates are sorted rather than parted any further.
+const SORTED_AT_ONCE: usize = 64;
 
-/// Spreads neighbouring positions over all seeds (2^64 divided by the golden ratio).
-const POSITION_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Nuclei are mostly small: a quarter of what is unsure is tried first.
+const NUCLEUS_SHARE: usize = 4;
+
+/// 2^64 divided by the golden ratio: spreads neighbours over all numbers.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A token that may be drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,20 +28,37 @@ pub(crate) struct Candidate {
     weight: f32,
 }
 
-/// The random number, from 0 to below 1, of one position of one answer.
-pub(crate) fn uniform(seed: u64, position: u64) -> f64 {
-    StdRng::seed_from_u64(seed ^ position.wrapping_mul(POSITION_STRIDE)).random()
+/// What decides a draw: the random numbers of one position of one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn new(seed: u64, position: u64) -> Self {
+        Self(mix(mix(seed).wrapping_add(position)))
+    }
+
+    /// A candidate's number, above 0 and at most 1.
+    fn of(self, id: TokenId) -> f64 {
+        const BITS: u32 = f64::MANTISSA_DIGITS;
+        let bits = mix(self.0 ^ u64::from(id)) >> (u64::BITS - BITS);
+        (bits + 1) as f64 / (1_u64 << BITS) as f64
+    }
 }
 
-/// The token that `uniform` draws; `None` if all logits are minus infinity.
+/// The finaliser of SplitMix64: every bit of the result depends on every bit of the number.
+fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(STRIDE);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The token that `chance` draws; `None` if all logits are minus infinity.
 /// `candidates` is a buffer.
-///
-/// Candidates are taken in the order of their ids, so that logits that differ by
-/// rounding draw the same token but where `uniform` falls on a border.
 pub(crate) fn draw(
     logits: &[f32],
     params: &SamplingParams,
-    uniform: f64,
+    chance: Chance,
     candidates: &mut Vec<Candidate>,
 ) -> Option<TokenId> {
     collect(logits, params.temperature, params.min_p, candidates);
@@ -43,16 +68,26 @@ pub(crate) fn draw(
     if params.top_p < 1.0 {
         keep_nucleus(candidates, f64::from(params.top_p));
     }
-    candidates.sort_unstable_by_key(|candidate| candidate.id);
-    let mut left = uniform * total(candidates);
-    for candidate in &*candidates {
-        left -= f64::from(candidate.weight);
-        if left < 0.0 {
-            return Some(candidate.id);
+    race(candidates, chance)
+}
+
+/// Who arrives first, each after a time that is exponentially distributed, with its
+/// weight for a rate.
+fn race(candidates: &[Candidate], chance: Chance) -> Option<TokenId> {
+    let (mut winner, mut best) = (None, f64::INFINITY);
+    for candidate in candidates {
+        let number = chance.of(candidate.id);
+        let weight = f64::from(candidate.weight);
+        // -ln(x) is at least 1 - x: most cannot win, and need no logarithm.
+        if 1.0 - number >= weight * best {
+            continue;
+        }
+        let time = -number.ln() / weight;
+        if time < best {
+            (winner, best) = (Some(candidate.id), time);
         }
     }
-    // Rounding left a crumb over: it belongs to the last one that has any weight.
-    candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map(|candidate| candidate.id)
+    winner
 }
 
 /// All tokens that min-p admits, with their weights at this temperature.
@@ -75,28 +110,34 @@ fn keep_likeliest(candidates: &mut Vec<Candidate>, count: usize) {
 }
 
 /// The smallest set of likeliest candidates whose probabilities reach `top_p`.
+///
+/// It closes in on the border by parting the candidates, the likelier ones first, and
+/// sorts only what is left around it: a nucleus may be most of the vocabulary.
 fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f64) {
     let enough = top_p * total(candidates);
-    let mut guess = NUCLEUS_GUESS;
-    loop {
-        let sorted = guess.min(candidates.len());
-        if sorted < candidates.len() {
-            candidates.select_nth_unstable_by(sorted, likelier);
+    // Those before `inside` are in the nucleus, those from `outside` on are not.
+    let (mut inside, mut outside, mut sum) = (0, candidates.len(), 0.0);
+    while outside - inside > SORTED_AT_ONCE {
+        let part = (outside - inside) / NUCLEUS_SHARE;
+        let unsure = &mut candidates[inside..outside];
+        unsure.select_nth_unstable_by(part, likelier);
+        let likelier_ones = total(&unsure[..part]);
+        if sum + likelier_ones >= enough {
+            outside = inside + part;
+        } else {
+            inside += part;
+            sum += likelier_ones;
         }
-        candidates[..sorted].sort_unstable_by(likelier);
-        let mut sum = 0.0;
-        for (index, candidate) in candidates[..sorted].iter().enumerate() {
-            sum += f64::from(candidate.weight);
-            if sum >= enough {
-                candidates.truncate(index + 1);
-                return;
-            }
-        }
-        if sorted == candidates.len() {
+    }
+    candidates[inside..outside].sort_unstable_by(likelier);
+    for index in inside..outside {
+        sum += f64::from(candidates[index].weight);
+        if sum >= enough {
+            candidates.truncate(index + 1);
             return;
         }
-        guess *= 8;
     }
+    candidates.truncate(outside);
 }
 
 /// The likelier first, of equals the one with the smaller id.
@@ -125,7 +166,7 @@ mod tests {
         let mut counts = vec![0_u32; logits.len()];
         let mut candidates = Vec::new();
         for position in 0..draws {
-            let id = draw(logits, params, uniform(7, position), &mut candidates).expect("there are candidates");
+            let id = draw(logits, params, Chance::new(7, position), &mut candidates).expect("there are candidates");
             counts[id as usize] += 1;
         }
         counts.into_iter().map(|count| f64::from(count) / draws as f64).collect()
@@ -159,18 +200,43 @@ mod tests {
     }
 
     #[test]
-    fn the_random_number_depends_on_seed_and_position_only() {
-        assert_eq!(uniform(3, 5).to_bits(), uniform(3, 5).to_bits());
-        assert_ne!(uniform(3, 5).to_bits(), uniform(3, 6).to_bits());
-        assert_ne!(uniform(3, 5).to_bits(), uniform(4, 5).to_bits());
+    fn chance_depends_on_seed_position_and_token_only() {
+        let number = |seed, position, id| Chance::new(seed, position).of(id).to_bits();
+        assert_eq!(number(3, 5, 1), number(3, 5, 1));
+        assert_ne!(number(3, 5, 1), number(3, 6, 1));
+        assert_ne!(number(3, 5, 1), number(4, 5, 1));
+        assert_ne!(number(3, 5, 1), number(3, 5, 2));
+    }
+
+    #[test]
+    fn numbers_are_spread_evenly() {
+        let numbers: Vec<f64> = (0..100_u32).flat_map(|id| (0..100).map(move |at| Chance::new(1, at).of(id))).collect();
+        for tenth in 0..10 {
+            let range = f64::from(tenth) / 10.0..f64::from(tenth + 1) / 10.0;
+            let inside = numbers.iter().filter(|number| range.contains(number)).count();
+            assert!((900..1_100).contains(&inside), "{inside} of 10,000 in {range:?}");
+        }
+    }
+
+    /// What makes an answer go on elsewhere: logits that differ by rounding rarely
+    /// draw another token, however many unlikely tokens there are.
+    #[test]
+    fn a_little_noise_hardly_ever_changes_the_draw() {
+        let logits: Vec<f32> = (0..5_000).map(|id| ((id * 7_919) % 1_009) as f32 / 100.0).collect();
+        let noisy: Vec<f32> = logits.iter().zip(0..).map(|(l, id)| l + ((id % 7) as f32 - 3.0) / 3_000.0).collect();
+        let params = SamplingParams::default();
+        let mut candidates = Vec::new();
+        let mut draw = |logits: &[f32], at| draw(logits, &params, Chance::new(1, at), &mut candidates);
+        let changed = (0..2_000).filter(|&at| draw(&logits, at) != draw(&noisy, at)).count();
+        assert!(changed < 10, "{changed} of 2,000 draws changed");
     }
 
     #[test]
     fn nothing_is_drawn_from_nothing() {
         let mut candidates = Vec::new();
         let params = SamplingParams { top_p: 0.5, top_k: Some(3), ..SamplingParams::default() };
-        assert_eq!(draw(&[f32::NEG_INFINITY; 4], &params, 0.5, &mut candidates), None);
-        assert_eq!(draw(&[], &params, 0.5, &mut candidates), None);
+        assert_eq!(draw(&[f32::NEG_INFINITY; 4], &params, Chance::new(1, 1), &mut candidates), None);
+        assert_eq!(draw(&[], &params, Chance::new(1, 1), &mut candidates), None);
     }
 
     proptest! {
