@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hostler_executor::{ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor};
 use hostler_models::{PullProgress, PullStage};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
 const ITEMS: &str = "{msg} {wide_bar} {pos}/{len} {eta}";
@@ -65,29 +65,34 @@ impl Drop for PullBar {
     }
 }
 
-/// Shows that models are being loaded, until it is dropped.
+/// Shows that models are being loaded, from [`LoadSpinner::start`] to
+/// [`LoadSpinner::finish`].
 #[derive(Clone)]
-pub(crate) struct LoadSpinner(Option<ProgressBar>);
+pub(crate) struct LoadSpinner(ProgressBar);
 
 impl LoadSpinner {
     pub(crate) fn new() -> Self {
-        Self(std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner().with_style(style(SPINNER)).with_message("loading");
-            bar.enable_steady_tick(TICK);
-            bar
-        }))
+        Self(ProgressBar::hidden().with_style(style(SPINNER)).with_message("loading"))
     }
 
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+    pub(crate) fn start(&self) {
+        if std::io::stderr().is_terminal() {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+            self.0.reset_elapsed();
+            self.0.enable_steady_tick(TICK);
         }
     }
 
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+
     fn say(&self, message: String) {
-        match &self.0 {
-            Some(bar) if !bar.is_finished() => bar.set_message(message),
-            _ => tracing::info!("{message}"),
+        // An engine that is replaced later loads too, and nobody watches then.
+        if self.0.is_hidden() || self.0.is_finished() {
+            tracing::info!("{message}");
+        } else {
+            self.0.set_message(message);
         }
     }
 }

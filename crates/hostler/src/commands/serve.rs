@@ -68,6 +68,7 @@ async fn serve(
     let listen = config.server.address;
     let gateway = Gateway::start(settings::gateway(&config), router.clone(), exporter)
         .with_context(|| format!("cannot listen on {listen}"))?;
+    spinner.start();
     let mut schedulers = Vec::with_capacity(planned.len());
     for (config, factory) in planned {
         let scheduler = LocalScheduler::start(config, factory);
