@@ -26,11 +26,21 @@ say "test: the demo model"
 HOSTLER_TEST_MODEL="$("$hostler" model path smollm2-135m-instruct)"
 export HOSTLER_TEST_MODEL
 
-say "test: Rust"
-cargo nextest run $build --profile "$profile"
+# The rest runs to its end, so that one run shows all that is wrong.
+failed=()
+step() {
+    local name=$1
+    shift
+    say "test: $name"
+    "$@" || failed+=("$name")
+}
 
-say "test: examples in the documentation"
-cargo test $build --doc --quiet
+step "Rust" cargo nextest run $build --profile "$profile"
+step "examples in the documentation" cargo test $build --doc --quiet
+step "end to end, over HTTP" env PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
+    python3 -m pytest -p no:cacheprovider tests/e2e
 
-say "test: end to end, over HTTP"
-PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 python3 -m pytest -p no:cacheprovider tests/e2e
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
