@@ -44,7 +44,10 @@ class Server:
         )
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [self.binary, "serve", "--config", config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
