@@ -28,13 +28,24 @@ pub enum Ending {
 }
 
 impl Generation {
-    pub(crate) fn new(sink: TokenSink, answer: Answer, chooser: Chooser, max_new_tokens: u32) -> Self {
+    /// A generation of at most `max_new_tokens`. [`Reception::admit`] is the usual way
+    /// to one; engines' own tests need no reception.
+    ///
+    /// [`Reception::admit`]: crate::Reception::admit
+    #[must_use]
+    pub fn new(sink: TokenSink, answer: Answer, chooser: Chooser, max_new_tokens: u32) -> Self {
         Self { sink, answer, chooser, max_new_tokens }
     }
 
     /// Where its events go: for [`TokenSink::started`] and the like.
     pub fn sink(&mut self) -> &mut TokenSink {
         &mut self.sink
+    }
+
+    /// Why it shall stop now, if it shall; then [`end`](Self::end) it.
+    #[must_use]
+    pub fn stop_requested(&self) -> Option<ErrorCode> {
+        self.sink.stop_requested()
     }
 
     /// Chooses the next token from `logits`, one for each token of the vocabulary,

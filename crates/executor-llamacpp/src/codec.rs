@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
+use hostler_executor_kit::ChatTemplate;
 use hostler_protocol::{ChatMessage, TokenId};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
-
-use crate::template::ChatTemplate;
 
 /// The model's tokenizer and chat template.
 pub(crate) struct LlamaCodec {

@@ -11,23 +11,21 @@ mod slots;
 
 use std::collections::VecDeque;
 
-use hostler_executor::text::{Answer, Verdict};
-use hostler_executor::{Sequence, TokenSink};
-use hostler_protocol::{ErrorCode, FinishReason, RequestError, Token, TokenId};
+use hostler_executor::Sequence;
+use hostler_executor_kit::sampling::Scratch;
+use hostler_executor_kit::{Ending, Generation};
+use hostler_protocol::{ErrorCode, RequestError, TokenId};
 
 pub(crate) use self::forward::{FeedRow, Forward, LlamaForward};
 pub(crate) use self::plan::ChunkBudget;
 use self::plan::{Demand, plan_step};
 pub(crate) use self::slots::ReusePolicy;
 use self::slots::Slots;
-use crate::sampling::{Choice, Chooser, Scratch};
 
 /// A sequence that has been checked, with all that it needs.
 pub(crate) struct Job {
     pub(crate) sequence: Sequence,
-    pub(crate) sink: TokenSink,
-    pub(crate) answer: Answer,
-    pub(crate) chooser: Chooser,
+    pub(crate) generation: Generation,
 }
 
 /// All sequences of one model.
@@ -51,16 +49,6 @@ struct Running {
     tokens: Vec<TokenId>,
     /// So many of them are in the cache.
     fed: usize,
-}
-
-/// How a sequence ends.
-enum Ending {
-    /// By itself; this text was held back and belongs to it.
-    Stopped(String),
-    /// Without an ending of its own: all that was held back belongs to it.
-    CutOff(FinishReason),
-    /// In an error.
-    Failed(RequestError),
 }
 
 impl<F: Forward> Engine<F> {
@@ -109,8 +97,9 @@ impl<F: Forward> Engine<F> {
             if running.fed < running.tokens.len() {
                 continue;
             }
-            if let Some(ending) = running.take_next(self.forward.logits(row), &mut self.scratch) {
-                ended.push((planned.demand, ending));
+            match running.job.generation.next(self.forward.logits(row), &mut self.scratch) {
+                Ok(id) => running.tokens.push(id),
+                Err(ending) => ended.push((planned.demand, ending)),
             }
         }
         // From the back, so that the indices of those before stay true.
@@ -118,20 +107,20 @@ impl<F: Forward> Engine<F> {
         for (index, ending) in ended {
             let running = self.running.swap_remove(index);
             self.slots.release(running.slot);
-            running.end(ending);
+            running.job.generation.end(ending);
         }
         Ok(())
     }
 
     fn stop_where_asked(&mut self) {
         let slots = &mut self.slots;
-        for ended in self.running.extract_if(.., |running| running.job.sink.stop_requested().is_some()) {
+        for ended in self.running.extract_if(.., |running| running.job.stop_requested().is_some()) {
             slots.release(ended.slot);
-            stop(ended.job.sink);
+            ended.job.stop();
         }
         for job in std::mem::take(&mut self.waiting) {
-            if job.sink.stop_requested().is_some() {
-                stop(job.sink);
+            if job.stop_requested().is_some() {
+                job.stop();
             } else {
                 self.waiting.push_back(job);
             }
@@ -153,11 +142,11 @@ impl<F: Forward> Engine<F> {
                 self.slots.emptied(slot);
                 fed = 0;
             }
-            job.sink.started();
+            job.generation.sink().started();
             // As with a prompt that is read for the first time, its last token does
             // not count as reused, not even where an answer that is continued follows it.
             let reused = fed.min(job.sequence.prompt().len() - 1);
-            job.sink.reused(u32::try_from(reused).expect("the context length is a u32"));
+            job.generation.sink().reused(u32::try_from(reused).expect("the context length is a u32"));
             self.running.push(Running { job, slot, arrival: self.arrivals, tokens, fed });
             self.arrivals += 1;
         }
@@ -168,15 +157,21 @@ impl<F: Forward> Engine<F> {
         let message = format!("the engine failed: {reason}");
         let jobs = self.running.drain(..).map(|running| running.job).chain(self.waiting.drain(..));
         for job in jobs {
-            job.sink.fail(RequestError::new(ErrorCode::EngineFailed, message.clone()));
+            job.generation.fail(RequestError::new(ErrorCode::EngineFailed, message.clone()));
         }
     }
 }
 
-fn stop(sink: TokenSink) {
-    // Asked again, it gives the same reason: the first one stands.
-    let code = sink.stop_requested().unwrap_or(ErrorCode::Cancelled);
-    sink.stop(code);
+impl Job {
+    fn stop_requested(&self) -> Option<ErrorCode> {
+        self.generation.stop_requested()
+    }
+
+    fn stop(self) {
+        // Asked again, it gives the same reason: the first one stands.
+        let code = self.stop_requested().unwrap_or(ErrorCode::Cancelled);
+        self.generation.end(Ending::Asked(code));
+    }
 }
 
 impl Running {
@@ -191,40 +186,6 @@ impl Running {
             position: self.fed,
             tokens: &self.tokens[self.fed..end],
             wants_logits: end == self.tokens.len(),
-        }
-    }
-
-    /// Chooses the next token and hands it out; how the sequence ends, if it does.
-    fn take_next(&mut self, logits: &[f32], scratch: &mut Scratch) -> Option<Ending> {
-        let Job { sequence, sink, answer, chooser } = &mut self.job;
-        let (id, logprob) = match chooser.choose(logits, answer, scratch) {
-            Ok(Choice::Token { id, logprob }) => (id, logprob),
-            Ok(Choice::Nothing) => return Some(Ending::CutOff(FinishReason::Stop)),
-            Err(reason) => {
-                let message = format!("the constraint cannot be followed any further: {reason}");
-                return Some(Ending::Failed(RequestError::invalid("constraint", message)));
-            }
-        };
-        let (text, stopped) = match answer.push(id) {
-            Ok(Verdict::Show(text)) => (text, false),
-            Ok(Verdict::StopSequence(text)) => (text, true),
-            Ok(Verdict::EndOfSequence(text)) => return Some(Ending::Stopped(text)),
-            Err(error) => return Some(Ending::Failed(RequestError::new(ErrorCode::EngineFailed, error.to_string()))),
-        };
-        sink.token(Token { id, text, logprob });
-        self.tokens.push(id);
-        if stopped {
-            return Some(Ending::Stopped(String::new()));
-        }
-        (sink.generated() >= sequence.max_new_tokens).then_some(Ending::CutOff(FinishReason::Length))
-    }
-
-    fn end(self, ending: Ending) {
-        let Job { sink, answer, .. } = self.job;
-        match ending {
-            Ending::Stopped(text) => sink.finish(FinishReason::Stop, text),
-            Ending::CutOff(reason) => sink.finish(reason, answer.finish()),
-            Ending::Failed(error) => sink.fail(error),
         }
     }
 }

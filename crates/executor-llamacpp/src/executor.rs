@@ -4,24 +4,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
-use hostler_executor::text::Answer;
 use hostler_executor::{ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
-use hostler_protocol::{ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_executor_kit::Reception;
+use hostler_protocol::{ErrorCode, ModelDescription, RequestError};
 
-use crate::check::Limits;
 use crate::codec::LlamaCodec;
-use crate::constraint::ConstraintCompiler;
 use crate::engine::Job;
 use crate::life::Life;
-use crate::sampling::Chooser;
 
 /// A model on llama.cpp: the handle to the thread that runs it.
 pub(crate) struct LlamacppExecutor {
     pub(crate) description: ModelDescription,
     pub(crate) codec: LlamaCodec,
-    pub(crate) limits: Limits,
-    pub(crate) end_tokens: Vec<TokenId>,
-    pub(crate) constraints: ConstraintCompiler,
+    pub(crate) reception: Reception,
     pub(crate) life: Arc<Life>,
     pub(crate) thread: EngineThread,
 }
@@ -47,7 +42,7 @@ impl EngineThread {
             Err(TrySendError::Full(job)) => (job, ErrorCode::Overloaded, "the engine's own queue is full"),
             Err(TrySendError::Disconnected(job)) => (job, ErrorCode::EngineFailed, "the engine has stopped"),
         };
-        job.sink.fail(RequestError::new(code, message));
+        job.generation.fail(RequestError::new(code, message));
     }
 }
 
@@ -58,28 +53,6 @@ impl Drop for EngineThread {
             // A panic of the thread has been told to every sequence already.
             let _ = handle.join();
         }
-    }
-}
-
-impl LlamacppExecutor {
-    /// What the sequence needs besides itself.
-    fn prepare(&self, sequence: &Sequence) -> Result<(Answer, Chooser), RequestError> {
-        self.limits.check(sequence)?;
-        let answered = sequence.answer();
-        let constraint = match &sequence.constraint {
-            Some(constraint) => Some(self.constraints.compile(constraint, answered)?),
-            None => None,
-        };
-        let answer = Answer::new(self.codec.incremental(), &sequence.stop, &self.end_tokens, answered)?;
-        let chooser = Chooser::new(
-            sequence.sampling.clone(),
-            rand::random(),
-            sequence.prompt(),
-            answered,
-            constraint,
-            sequence.top_logprobs,
-        );
-        Ok((answer, chooser))
     }
 }
 
@@ -94,14 +67,9 @@ impl ModelExecutor for LlamacppExecutor {
 
     /// A constraint is compiled here, on the caller's thread: the engine's has
     /// other sequences to serve.
-    fn start(&self, sequence: Sequence, mut sink: TokenSink) {
-        match self.prepare(&sequence) {
-            Err(error) => sink.fail(error),
-            Ok((answer, _)) if answer.is_over() => {
-                sink.started();
-                sink.finish(hostler_protocol::FinishReason::Stop, String::new());
-            }
-            Ok((answer, chooser)) => self.thread.submit(Job { sequence, sink, answer, chooser }),
+    fn start(&self, sequence: Sequence, sink: TokenSink) {
+        if let Some(generation) = self.reception.admit(&sequence, sink, self.codec.incremental()) {
+            self.thread.submit(Job { sequence, generation });
         }
     }
 

@@ -5,13 +5,15 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 use hostler_executor::{ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor};
+use hostler_executor_kit::constraint::ConstraintCompiler;
+use hostler_executor_kit::{Limits, Reception, TOP_LOGPROBS_MAX};
 use hostler_protocol::{Batching, Capabilities, Driving, Engine as EngineKind, ModelDescription, Prefill};
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::sampling::LlamaSampler;
+use llguidance::ParserFactory;
 
-use crate::check::{Limits, TOP_LOGPROBS_MAX};
 use crate::codec::LlamaCodec;
 use crate::config::LlamacppConfig;
-use crate::constraint::ConstraintCompiler;
 use crate::engine::Job;
 use crate::executor::{EngineThread, LlamacppExecutor};
 use crate::gguf;
@@ -47,7 +49,7 @@ impl LlamacppFactory {
         life: Arc<Life>,
         thread: EngineThread,
     ) -> Result<LlamacppExecutor, LoadError> {
-        let constraints = ConstraintCompiler::new(&model).map_err(LoadError::Engine)?;
+        let grammars = grammars(&model).map_err(LoadError::Engine)?;
         let weight_bytes = model.size();
         let codec = LlamaCodec::new(model);
         let limits = Limits { context_length, vocabulary_size: codec.vocabulary_size() };
@@ -73,7 +75,9 @@ impl LlamacppFactory {
             },
         };
         let end_tokens = codec.end_tokens();
-        Ok(LlamacppExecutor { description, codec, limits, end_tokens, constraints, life, thread })
+        let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens);
+        let reception = Reception { limits, end_tokens, constraints };
+        Ok(LlamacppExecutor { description, codec, reception, life, thread })
     }
 }
 
@@ -103,6 +107,14 @@ impl ExecutorFactory for LlamacppFactory {
         }
         Err(LoadError::Engine("its thread panicked".into()))
     }
+}
+
+/// The model's vocabulary, as llguidance compiles grammars against it.
+fn grammars(model: &LlamaModel) -> Result<ParserFactory, String> {
+    let vocabulary = LlamaSampler::llguidance_tok_env(model);
+    let mut grammars = ParserFactory::new_simple(&vocabulary).map_err(|error| error.to_string())?;
+    grammars.quiet();
+    Ok(grammars)
 }
 
 /// The engine's thread, from its first breath to its last.

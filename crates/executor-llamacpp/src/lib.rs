@@ -10,10 +10,8 @@
 //! assertion inside llama.cpp ends the process. Where that matters, a scheduler
 //! runs in a process of its own.
 
-mod check;
 mod codec;
 mod config;
-mod constraint;
 mod cores;
 mod device;
 mod engine;
@@ -22,8 +20,6 @@ mod factory;
 mod gguf;
 mod life;
 mod model;
-mod sampling;
-mod template;
 
 pub use config::{LlamacppConfig, PREFILL_CHUNK_TOKENS_DEFAULT, PROCESS_ENVIRONMENT};
 pub use cores::CoreSet;

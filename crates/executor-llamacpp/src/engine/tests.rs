@@ -3,9 +3,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use hostler_executor::text::IncrementalDecoder;
+use hostler_executor::text::{Answer, IncrementalDecoder};
 use hostler_executor::{TextError, TokenStream, token_channel};
-use hostler_protocol::{Finish, SamplingParams, StopConditions, TokenEvent};
+use hostler_executor_kit::sampling::Chooser;
+use hostler_protocol::{Finish, FinishReason, SamplingParams, StopConditions, TokenEvent};
 use proptest::prelude::*;
 
 use super::*;
@@ -111,7 +112,8 @@ fn job(prompt: &[TokenId], count: u32) -> (Job, TokenStream) {
     let (sink, stream) = token_channel(&sequence, None);
     let answer = Answer::new(Box::new(NoText), &StopConditions::default(), &[END], &[]).expect("nothing is answered");
     let chooser = Chooser::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
-    (Job { sequence, sink, answer, chooser }, stream)
+    let generation = Generation::new(sink, answer, chooser, count);
+    (Job { sequence, generation }, stream)
 }
 
 fn engine(policy: ReusePolicy) -> Engine<HashModel> {
