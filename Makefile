@@ -4,7 +4,7 @@ ENGINE ?= mistralrs
 MODEL  ?= smollm2-135m-instruct
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build check test test-quick audit fmt docs clean
+.PHONY: help run build check test test-quick bench audit fmt docs clean
 .DEFAULT_GOAL := help
 
 help: ## shows this
@@ -28,6 +28,9 @@ test: ## every test, with all that they need
 test-quick: ## the tests that need neither engine nor model
 	@scripts/setup.sh check
 	@scripts/test.sh quick
+
+bench: build ## speed of both engines, and beside llama.cpp's own server; minutes, on a quiet machine
+	@scripts/bench.sh
 
 audit: ## known vulnerabilities of dependencies; needs the internet
 	@scripts/setup.sh check

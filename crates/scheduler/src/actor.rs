@@ -192,9 +192,10 @@ impl Handler<SubmitGeneration> for SchedulerActor {
                 (Err(refusal), Vec::new())
             }
         };
+        // Before the answer: whoever is admitted finds itself in the snapshot.
+        self.perform(now, effects, ctx);
         // A caller that left has dropped its stream as well, which cancels.
         let _ = reply.send(answer);
-        self.perform(now, effects, ctx);
     }
 }
 

@@ -1,0 +1,20 @@
+"""llama.cpp's own server, until it is ended: MODEL PORT THREADS."""
+
+import signal
+import sys
+
+import xllamacpp
+
+model, port, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+params = xllamacpp.CommonParams()
+params.model.path = model
+# As Hostler's defaults: 8 sequences of up to 2,048 tokens.
+params.n_parallel = 8
+params.n_ctx = 8 * 2048
+params.kv_unified = False
+params.cpuparams.n_threads = threads
+params.cpuparams_batch.n_threads = threads
+params.port = port
+params.verbosity = 0
+server = xllamacpp.Server(params)
+signal.pause()
