@@ -41,7 +41,10 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A sequence that has been checked.
 pub(crate) struct Job {
-    pub(crate) tokens: Arc<[TokenId]>,
+    /// What the engine reads as a prompt.
+    pub(crate) tokens: Vec<TokenId>,
+    /// What it takes after that, step by step, before it goes on by itself.
+    pub(crate) replay: Vec<TokenId>,
     pub(crate) max_new_tokens: u32,
     pub(crate) generation: Generation,
 }

@@ -40,24 +40,24 @@ impl Engine {
         Ok(Self { _owner: owner, requests, next_id: 0 })
     }
 
-    /// Hands a sequence over without waiting. Its responses must be received to
+    /// Hands a sequence of at most `max_steps` steps over, without waiting. Its responses must be received to
     /// their end.
     ///
     /// # Errors
     /// The engine is gone, or takes no more.
     pub(crate) fn submit(
         &mut self,
-        tokens: &[TokenId],
-        max_new_tokens: u32,
+        tokens: Vec<TokenId>,
+        max_steps: usize,
         processor: Arc<dyn CustomLogitsProcessor>,
     ) -> Result<Receiver<Response>, String> {
         // The processor ends the sequence with its last token, so this is never
         // reached; and mistral.rs goes wrong with 1.
-        let max_len = max_new_tokens as usize + 1;
+        let max_len = max_steps + 1;
         let (response, responses) = mpsc::channel(max_len + RESPONSES_BESIDE_TOKENS);
         self.next_id += 1;
         let request = NormalRequest {
-            messages: RequestMessage::CompletionTokens(tokens.to_vec()),
+            messages: RequestMessage::CompletionTokens(tokens),
             sampling_params: SamplingParams {
                 temperature: Some(0.0),
                 max_len: Some(max_len),

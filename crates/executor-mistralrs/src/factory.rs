@@ -102,7 +102,7 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
         constraints: ConstraintCompiler::new(loaded.grammars, &loaded.end_tokens),
         end_tokens: loaded.end_tokens,
     };
-    Ok(MistralrsExecutor { description, codec, reception, life, dispatcher })
+    Ok(MistralrsExecutor { description, codec, reception, life, dispatcher, on_cpu })
 }
 
 /// A few tokens, so that what fails at the first request fails now.

@@ -24,78 +24,102 @@ thread_local! {
 
 /// A sequence in the engine's hands. The engine and the dispatcher share it.
 pub(crate) struct Running {
-    /// `None` once it has ended.
-    generation: Mutex<Option<Generation>>,
+    state: Mutex<State>,
     life: Arc<Life>,
     end_token: TokenId,
     /// Logits beyond it belong to no token: models pad their output.
     vocabulary_size: usize,
 }
 
+struct State {
+    /// `None` once it has ended.
+    generation: Option<Generation>,
+    /// Tokens of the answer that are known already, and that the engine takes step by
+    /// step before it is asked for another (see [`crate::executor`]).
+    replay: std::vec::IntoIter<TokenId>,
+}
+
 impl Running {
-    pub(crate) fn new(generation: Generation, life: Arc<Life>, end_token: TokenId, vocabulary_size: u32) -> Self {
-        Self { generation: Mutex::new(Some(generation)), life, end_token, vocabulary_size: vocabulary_size as usize }
+    pub(crate) fn new(
+        generation: Generation,
+        replay: Vec<TokenId>,
+        life: Arc<Life>,
+        end_token: TokenId,
+        vocabulary_size: u32,
+    ) -> Self {
+        let state = Mutex::new(State { generation: Some(generation), replay: replay.into_iter() });
+        Self { state, life, end_token, vocabulary_size: vocabulary_size as usize }
     }
 
     /// The engine gets it now. False where nobody wants it any more: then it has ended.
     pub(crate) fn begin(&self) -> bool {
-        let mut slot = self.lock();
-        let Some(generation) = slot.as_mut() else { return false };
-        if let Some(code) = generation.sink().stop_requested() {
-            end(&mut slot, Ending::Asked(code));
+        let mut state = self.lock();
+        if state.stop_if_asked() {
             return false;
         }
-        generation.sink().started();
+        if let Some(generation) = &mut state.generation {
+            generation.sink().started();
+        }
         true
     }
 
     /// Ends it if it was asked to stop while it waits; whether it has ended.
     pub(crate) fn stop_if_asked(&self) -> bool {
-        let mut slot = self.lock();
-        match slot.as_mut().map(|generation| generation.sink().stop_requested()) {
-            None => true,
-            Some(None) => false,
-            Some(Some(code)) => {
-                end(&mut slot, Ending::Asked(code));
-                true
-            }
-        }
+        self.lock().stop_if_asked()
     }
 
     /// Ends it from outside the engine's steps, unless it has ended.
     pub(crate) fn end(&self, ending: Ending) {
-        end(&mut self.lock(), ending);
+        self.lock().end(ending);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.lock().is_none()
+        self.lock().generation.is_none()
     }
 
     /// The step itself: the token that the engine must take.
     fn step(&self, logits: &[f32]) -> TokenId {
-        let mut slot = self.lock();
+        let mut state = self.lock();
         self.life.step();
-        let Some(generation) = slot.as_mut() else { return self.end_token };
         let logits = &logits[..logits.len().min(self.vocabulary_size)];
-        match SCRATCH.with_borrow_mut(|scratch| generation.next(logits, scratch)) {
-            Ok(id) => id,
-            Err(ending) => {
-                end(&mut slot, ending);
-                self.end_token
-            }
-        }
+        state.step(logits).unwrap_or(self.end_token)
     }
 
     /// A panic of the engine's thread in the middle of a step leaves what is still
     /// good for telling the reader of it.
-    fn lock(&self) -> MutexGuard<'_, Option<Generation>> {
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn end(slot: &mut Option<Generation>, ending: Ending) {
-    if let Some(generation) = slot.take() {
-        generation.end(ending);
+impl State {
+    /// The next token; `None` once the sequence has ended.
+    fn step(&mut self, logits: &[f32]) -> Option<TokenId> {
+        if !self.replay.as_slice().is_empty() {
+            return if self.stop_if_asked() { None } else { self.replay.next() };
+        }
+        let generation = self.generation.as_mut()?;
+        match SCRATCH.with_borrow_mut(|scratch| generation.next(logits, scratch)) {
+            Ok(id) => Some(id),
+            Err(ending) => {
+                self.end(ending);
+                None
+            }
+        }
+    }
+
+    /// Whether it has ended, now or before.
+    fn stop_if_asked(&mut self) -> bool {
+        let Some(generation) = &mut self.generation else { return true };
+        let Some(code) = generation.sink().stop_requested() else { return false };
+        self.end(Ending::Asked(code));
+        true
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if let Some(generation) = self.generation.take() {
+            generation.end(ending);
+        }
     }
 }
 

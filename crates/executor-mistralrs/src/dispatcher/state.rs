@@ -26,8 +26,9 @@ pub(super) struct Dispatch {
 }
 
 struct Waiting {
-    tokens: Arc<[TokenId]>,
-    max_new_tokens: u32,
+    tokens: Vec<TokenId>,
+    /// Steps after the prompt's, replayed ones included.
+    max_steps: usize,
     running: Arc<Running>,
 }
 
@@ -56,8 +57,11 @@ impl Dispatch {
             return job.generation.fail(failure("it has stopped"));
         }
         let Rules { end_token, vocabulary_size, .. } = self.rules;
-        let running = Arc::new(Running::new(job.generation, Arc::clone(&self.life), end_token, vocabulary_size));
-        self.waiting.push_back(Waiting { tokens: job.tokens, max_new_tokens: job.max_new_tokens, running });
+        let Job { tokens, replay, max_new_tokens, generation } = job;
+        let max_steps = replay.len() + max_new_tokens as usize;
+        let life = Arc::clone(&self.life);
+        let running = Arc::new(Running::new(generation, replay, life, end_token, vocabulary_size));
+        self.waiting.push_back(Waiting { tokens, max_steps, running });
     }
 
     /// Drops those that wait and that nobody wants any more.
@@ -69,13 +73,13 @@ impl Dispatch {
     pub(super) fn hand_over(&mut self) {
         while self.in_flight.len() < self.rules.max_sequences
             && let Some(engine) = &mut self.engine
-            && let Some(Waiting { tokens, max_new_tokens, running }) = self.waiting.pop_front()
+            && let Some(Waiting { tokens, max_steps, running }) = self.waiting.pop_front()
         {
             if !running.begin() {
                 continue;
             }
             let processor = Arc::clone(&running);
-            match engine.submit(&tokens, max_new_tokens, processor) {
+            match engine.submit(tokens, max_steps, processor) {
                 Ok(responses) => {
                     self.in_flight.push(Arc::clone(&running));
                     self.draining.push(Box::pin(drain(running, responses)));
