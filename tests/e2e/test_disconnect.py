@@ -28,7 +28,7 @@ def test_a_stream_that_is_left_frees_its_slot_within_a_decode_step(server: Serve
             stream.read_events(4)
             assert metrics.running(server.url) == 1
             seen = stream.read_events(stream.received.count(b"data: ") + 2)
-        seconds.append(metrics.wait_until(lambda: metrics.running(server.url) == 0, "a free slot", 5))
+        seconds.append(metrics.wait_until(lambda: metrics.running(server.url) == 0, "a free slot"))
         surplus.append(generated(server.url) - before - seen)
     # A busy machine delays the client's side of this; the best try shows the server's.
     assert min(surplus) <= SURPLUS, (surplus, seconds)
@@ -38,7 +38,7 @@ def test_an_answer_that_nobody_waits_for_is_not_finished(server: Server) -> None
     before = generated(server.url)
     with RawStream(server.url, "/generate", {**LONG, "stream": False}):
         metrics.wait_until(lambda: metrics.running(server.url) == 1, "a running request")
-    metrics.wait_until(lambda: metrics.running(server.url) == 0, "a free slot", 5)
+    metrics.wait_until(lambda: metrics.running(server.url) == 0, "a free slot")
     assert generated(server.url) - before < LONG["max_tokens"] / 2
 
 
@@ -51,7 +51,7 @@ def test_requests_that_wait_are_left_too(server: Server, http: httpx.Client, des
     metrics.wait_until(lambda: metrics.waiting(server.url) == 4, "four waiting requests")
     for stream in waiting:
         stream.leave()
-    metrics.wait_until(lambda: metrics.waiting(server.url) == 0, "an empty queue", 5)
+    metrics.wait_until(lambda: metrics.waiting(server.url) == 0, "an empty queue")
     for stream in running:
         stream.leave()
     metrics.wait_idle(server.url)

@@ -10,7 +10,7 @@ LONG = {"prompt": "Once upon a time", "ignore_eos": True, "temperature": 0}
 
 
 def test_ctrl_c_lets_a_stream_finish_and_exits_with_zero(own_server: Server) -> None:
-    with RawStream(own_server.url, "/generate_stream", {**LONG, "max_tokens": 200}) as stream:
+    with RawStream(own_server.url, "/generate_stream", {**LONG, "max_tokens": 64}) as stream:
         stream.read_events(3)
         own_server.interrupt()
         # Connections are taken while it drains, or none any more if it was quick.
