@@ -150,7 +150,7 @@ impl Default for SchedulerSettings {
                 restart_backoff_ms_max: 30_000,
             },
             mistralrs: MistralrsSettings { weight_format: WeightFormat::Native },
-            llamacpp: LlamacppSettings { prefill_chunk_tokens: 64, threads: None },
+            llamacpp: LlamacppSettings { prefill_chunk_tokens: 65, threads: None },
             simulated: toml::Table::new(),
         }
     }

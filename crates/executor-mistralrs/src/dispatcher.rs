@@ -137,7 +137,7 @@ async fn run(engine: Engine, mut inbox: Receiver<Job>, rules: Rules, life: Arc<L
         }
         dispatch.hand_over();
     }
-    dispatch.fail("it was stopped");
+    dispatch.stop("it was stopped");
     while let Some(drained) = dispatch.draining.next().await {
         dispatch.drained(drained);
     }

@@ -144,5 +144,10 @@ mod tests {
         let expected = SchedulerConfig::new(config.schedulers[0].name.as_str(), model.clone());
         assert_eq!(scheduler(&config.schedulers[0], model), expected);
         assert_eq!(format!("{:?}", gateway(&config)), format!("{:?}", GatewayConfig::default()));
+        #[cfg(feature = "llamacpp")]
+        assert_eq!(
+            config.schedulers[0].settings.llamacpp.prefill_chunk_tokens,
+            hostler_executor_llamacpp::PREFILL_CHUNK_TOKENS_DEFAULT
+        );
     }
 }

@@ -109,12 +109,18 @@ impl Dispatch {
         self.in_flight.retain(|other| !Arc::ptr_eq(other, &running));
     }
 
-    /// Stops the engine and tells every sequence.
+    /// The engine failed.
     pub(super) fn fail(&mut self, reason: &str) {
-        self.life.end();
-        if self.engine.take().is_some() {
-            tracing::warn!(reason, "the engine has ended");
+        if self.engine.is_some() {
+            tracing::error!(reason, "the engine failed");
         }
+        self.stop(reason);
+    }
+
+    /// Stops the engine and tells every sequence.
+    pub(super) fn stop(&mut self, reason: &str) {
+        self.life.end();
+        self.engine = None;
         let waiting = self.waiting.drain(..).map(|waiting| waiting.running);
         for running in waiting.chain(self.in_flight.iter().cloned()) {
             running.end(Ending::Failed(failure(reason)));
