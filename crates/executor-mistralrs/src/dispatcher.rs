@@ -143,15 +143,16 @@ async fn run(engine: Engine, mut inbox: Receiver<Job>, rules: Rules, life: Arc<L
     }
 }
 
-/// Waits until the stopped engine has let go of the model, and gives its memory back.
+/// Waits until the stopped engine has let go of the model, frees it, and gives its
+/// memory back. It is freed here, by its last owner: another's drop could still be at
+/// it when the memory is given back.
 async fn release(pipeline: SharedPipeline) {
-    let weak = Arc::downgrade(&pipeline);
-    drop(pipeline);
     for _ in 0..RELEASE_POLLS_MAX {
-        if weak.strong_count() == 0 {
+        if Arc::strong_count(&pipeline) == 1 {
             break;
         }
         tokio::time::sleep(RELEASE_POLL).await;
     }
+    drop(pipeline);
     memory::give_back_freed();
 }
