@@ -1,6 +1,7 @@
 """The endpoints of the system that Hostler succeeds, and the operators' ones."""
 
 import httpx
+
 import metrics
 from server import Server
 
