@@ -66,20 +66,9 @@ fn description() -> ModelDescription {
 
 fn snapshot(id: &str, state: SchedulerState) -> SchedulerSnapshot {
     SchedulerSnapshot {
-        id: id.into(),
-        model: "m".into(),
         state,
         description: Some(Arc::new(description())),
-        batch_size_max: 8,
-        running: 0,
-        waiting: [0; 3],
-        kv_reserved_tokens: 0,
-        outstanding_tokens: 0,
-        estimated_wait: Duration::ZERO,
-        steps: 0,
-        since_last_step: Duration::ZERO,
-        restarts: 0,
-        failure: None,
+        ..SchedulerSnapshot::starting(id.into(), "m".into(), 8)
     }
 }
 

@@ -71,7 +71,10 @@ impl LocalScheduler {
     #[must_use]
     pub fn start(config: SchedulerConfig, factory: Arc<dyn ExecutorFactory>) -> Arc<Self> {
         let metrics = Arc::new(SchedulerMetrics::new(&config.model, &config.id));
-        let board = Arc::new(Board::new(first_snapshot(&config), Arc::clone(&metrics)));
+        let board = Arc::new(Board::new(
+            SchedulerSnapshot::starting(config.id.clone(), config.model.clone(), config.max_batch_size),
+            Arc::clone(&metrics),
+        ));
         let (draining, incarnation) = (AtomicBool::new(false), RwLock::new(None));
         let shared = Arc::new(Shared { config, board, metrics, draining, incarnation });
         let (stop, stopped) = oneshot::channel();
@@ -217,23 +220,4 @@ impl Scheduler for LocalScheduler {
 fn crowded() -> RequestError {
     RequestError::new(ErrorCode::Overloaded, "too many requests are on their way to this scheduler")
         .with_retry_after(CROWDED_RETRY_AFTER)
-}
-
-fn first_snapshot(config: &SchedulerConfig) -> SchedulerSnapshot {
-    SchedulerSnapshot {
-        id: config.id.clone(),
-        model: config.model.clone(),
-        state: SchedulerState::Starting,
-        description: None,
-        batch_size_max: config.max_batch_size,
-        running: 0,
-        waiting: Default::default(),
-        kv_reserved_tokens: 0,
-        outstanding_tokens: 0,
-        estimated_wait: Duration::ZERO,
-        steps: 0,
-        since_last_step: Duration::ZERO,
-        restarts: 0,
-        failure: None,
-    }
 }

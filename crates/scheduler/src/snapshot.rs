@@ -43,6 +43,27 @@ pub struct SchedulerSnapshot {
 }
 
 impl SchedulerSnapshot {
+    /// A scheduler whose model is being loaded: it has nothing yet, and does nothing.
+    #[must_use]
+    pub fn starting(id: SchedulerId, model: ModelId, batch_size_max: u32) -> Self {
+        Self {
+            id,
+            model,
+            state: SchedulerState::Starting,
+            description: None,
+            batch_size_max,
+            running: 0,
+            waiting: [0; Priority::ALL.len()],
+            kv_reserved_tokens: 0,
+            outstanding_tokens: 0,
+            estimated_wait: Duration::ZERO,
+            steps: 0,
+            since_last_step: Duration::ZERO,
+            restarts: 0,
+            failure: None,
+        }
+    }
+
     /// Requests in the queue, all classes together.
     #[must_use]
     pub fn waiting_total(&self) -> u32 {

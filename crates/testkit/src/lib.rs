@@ -1,1 +1,3 @@
-//! Test helpers: a cluster sandbox, fault injection, clients.
+//! What the tests of several crates share.
+//!
+//! So far that is no code, but the features of their dependencies: see `Cargo.toml`.

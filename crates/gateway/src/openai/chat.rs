@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use hostler_protocol::{Prompt, RequestError};
 
-use super::chat_format::{ChatFormat, ChatResponse};
+use super::chat_format::ChatFormat;
 use crate::auth::Caller;
 use crate::body::{Endpoint, GenerationBody, Json, Parameters, Wishes, conversation};
 use crate::error::ApiError;
@@ -33,5 +33,5 @@ pub(crate) async fn create(
         return Ok(respond(shared, exchange, begun, include_usage, format));
     }
     let (answers, tally) = collect(&shared, &exchange, begun).await?;
-    Ok(HttpResponse::Ok().json(ChatResponse::new(&format, &answers, tally.usage())))
+    Ok(HttpResponse::Ok().json(format.response(&answers, tally.usage())))
 }

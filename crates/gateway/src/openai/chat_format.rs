@@ -4,33 +4,30 @@ use bytes::BytesMut;
 use hostler_protocol::{Finish, ModelId, RequestId, Token};
 use serde::Serialize;
 
-use crate::generation::{Answer, LabelledToken, StreamFormat, UsageBody, event};
-use crate::shared::unix_seconds;
+use super::envelope::Envelope;
+use crate::generation::{Answer, LabelledToken, StreamFormat, UsageBody};
 
-/// What all chunks of an answer have in common.
-pub(crate) struct ChatFormat {
-    id: String,
-    created: u64,
-    model: ModelId,
-    /// With usage asked for, OpenAI writes `"usage": null` into every other chunk.
-    null_usage: bool,
-}
+/// Writes one chat answer, in pieces or as a whole.
+pub(crate) struct ChatFormat(Envelope);
 
 impl ChatFormat {
     pub(crate) fn new(id: RequestId, model: ModelId, include_usage: bool) -> Self {
-        Self { id: format!("chatcmpl-{id}"), created: unix_seconds(), model, null_usage: include_usage }
+        Self(Envelope::new("chatcmpl-", id, model, include_usage))
+    }
+
+    /// The answer as a whole.
+    pub(crate) fn response<'a>(&'a self, answers: &'a [Answer], usage: UsageBody) -> impl Serialize + 'a {
+        let choices = answers.iter().enumerate().map(|(index, answer)| Choice {
+            index,
+            message: AssistantMessage { role: "assistant", content: &answer.text, refusal: None },
+            logprobs: (!answer.labelled.is_empty()).then(|| ChatLogprobs::new(&answer.labelled)),
+            finish_reason: answer.reason.as_str(),
+        });
+        self.0.response("chat.completion", choices.collect::<Vec<_>>(), usage)
     }
 
     fn chunk(&self, out: &mut BytesMut, choices: &[ChunkChoice<'_>], usage: Option<UsageBody>) {
-        let chunk = Chunk {
-            id: &self.id,
-            object: "chat.completion.chunk",
-            created: self.created,
-            model: self.model.as_str(),
-            choices,
-            usage: self.null_usage.then_some(usage),
-        };
-        event(out, &chunk);
+        self.0.chunk(out, "chat.completion.chunk", choices, usage);
     }
 
     fn delta(&self, out: &mut BytesMut, choice: usize, delta: Delta<'_>, logprobs: Option<ChatLogprobs>) {
@@ -70,17 +67,6 @@ impl StreamFormat for ChatFormat {
 }
 
 #[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChunkChoice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<UsageBody>>,
-}
-
-#[derive(Serialize)]
 struct ChunkChoice<'a> {
     index: usize,
     delta: Delta<'a>,
@@ -96,17 +82,6 @@ struct Delta<'a> {
     content: Option<&'a str>,
 }
 
-/// An answer as a whole.
-#[derive(Serialize)]
-pub(crate) struct ChatResponse<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: Vec<Choice<'a>>,
-    usage: UsageBody,
-}
-
 #[derive(Serialize)]
 struct Choice<'a> {
     index: usize,
@@ -120,25 +95,6 @@ struct AssistantMessage<'a> {
     role: &'static str,
     content: &'a str,
     refusal: Option<&'static str>,
-}
-
-impl<'a> ChatResponse<'a> {
-    pub(crate) fn new(format: &'a ChatFormat, answers: &'a [Answer], usage: UsageBody) -> Self {
-        let choices = answers.iter().enumerate().map(|(index, answer)| Choice {
-            index,
-            message: AssistantMessage { role: "assistant", content: &answer.text, refusal: None },
-            logprobs: (!answer.labelled.is_empty()).then(|| ChatLogprobs::new(&answer.labelled)),
-            finish_reason: answer.reason.as_str(),
-        });
-        Self {
-            id: &format.id,
-            object: "chat.completion",
-            created: format.created,
-            model: format.model.as_str(),
-            choices: choices.collect(),
-            usage,
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use hostler_protocol::{Prompt, RequestError};
 
-use super::completions_format::{CompletionFormat, CompletionResponse};
+use super::completions_format::CompletionFormat;
 use crate::auth::Caller;
 use crate::body::{Endpoint, GenerationBody, Json, Parameters, PromptField, Wishes};
 use crate::error::ApiError;
@@ -33,7 +33,7 @@ pub(crate) async fn create(
         return Ok(respond(shared, exchange, begun, include_usage, format));
     }
     let (answers, tally) = collect(&shared, &exchange, begun).await?;
-    Ok(HttpResponse::Ok().json(CompletionResponse::new(&format, &answers, tally.usage())))
+    Ok(HttpResponse::Ok().json(format.response(&answers, tally.usage())))
 }
 
 /// The prompts of the request, no more than may be answered `n` times each.

@@ -7,33 +7,33 @@ use bytes::BytesMut;
 use hostler_protocol::{Finish, ModelId, RequestId, Token};
 use serde::Serialize;
 
-use crate::generation::{Answer, LabelledToken, StreamFormat, UsageBody, event};
-use crate::shared::unix_seconds;
+use super::envelope::Envelope;
+use crate::generation::{Answer, LabelledToken, StreamFormat, UsageBody};
 
-/// What all chunks of an answer have in common.
-pub(crate) struct CompletionFormat {
-    id: String,
-    created: u64,
-    model: ModelId,
-    /// With usage asked for, OpenAI writes `"usage": null` into every other chunk.
-    null_usage: bool,
-}
+/// Writes one completion, in pieces or as a whole.
+pub(crate) struct CompletionFormat(Envelope);
+
+/// Chunks and whole answers have the same name.
+const OBJECT: &str = "text_completion";
 
 impl CompletionFormat {
     pub(crate) fn new(id: RequestId, model: ModelId, include_usage: bool) -> Self {
-        Self { id: format!("cmpl-{id}"), created: unix_seconds(), model, null_usage: include_usage }
+        Self(Envelope::new("cmpl-", id, model, include_usage))
+    }
+
+    /// The answer as a whole.
+    pub(crate) fn response<'a>(&'a self, answers: &'a [Answer], usage: UsageBody) -> impl Serialize + 'a {
+        let choices = answers.iter().enumerate().map(|(index, answer)| Choice {
+            index,
+            text: &answer.text,
+            logprobs: (!answer.labelled.is_empty()).then(|| CompletionLogprobs::new(&answer.labelled)),
+            finish_reason: Some(answer.reason.as_str()),
+        });
+        self.0.response(OBJECT, choices.collect::<Vec<_>>(), usage)
     }
 
     fn chunk(&self, out: &mut BytesMut, choices: &[Choice<'_>], usage: Option<UsageBody>) {
-        let chunk = Chunk {
-            id: &self.id,
-            object: "text_completion",
-            created: self.created,
-            model: self.model.as_str(),
-            choices,
-            usage: self.null_usage.then_some(usage),
-        };
-        event(out, &chunk);
+        self.0.chunk(out, OBJECT, choices, usage);
     }
 }
 
@@ -60,52 +60,11 @@ impl StreamFormat for CompletionFormat {
 }
 
 #[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<UsageBody>>,
-}
-
-#[derive(Serialize)]
 struct Choice<'a> {
     index: usize,
     text: &'a str,
     logprobs: Option<CompletionLogprobs<'a>>,
     finish_reason: Option<&'static str>,
-}
-
-/// An answer as a whole.
-#[derive(Serialize)]
-pub(crate) struct CompletionResponse<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: Vec<Choice<'a>>,
-    usage: UsageBody,
-}
-
-impl<'a> CompletionResponse<'a> {
-    pub(crate) fn new(format: &'a CompletionFormat, answers: &'a [Answer], usage: UsageBody) -> Self {
-        let choices = answers.iter().enumerate().map(|(index, answer)| Choice {
-            index,
-            text: &answer.text,
-            logprobs: (!answer.labelled.is_empty()).then(|| CompletionLogprobs::new(&answer.labelled)),
-            finish_reason: Some(answer.reason.as_str()),
-        });
-        Self {
-            id: &format.id,
-            object: "text_completion",
-            created: format.created,
-            model: format.model.as_str(),
-            choices: choices.collect(),
-            usage,
-        }
-    }
 }
 
 /// The older shape: four lists side by side.

@@ -4,6 +4,7 @@ mod chat;
 mod chat_format;
 mod completions;
 mod completions_format;
+mod envelope;
 mod models;
 mod requests;
 mod tokenize;

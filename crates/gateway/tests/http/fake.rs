@@ -47,12 +47,10 @@ impl FakeScheduler {
             driving: Driving { max_sequences: 8, batching: Batching::Ragged, prefill: Prefill::Blocking },
             capabilities: Capabilities { constraints: true, top_logprobs_max: Some(20), chat: true },
         };
+        let id = SchedulerId::new(format!("{model}-0"));
         let snapshot = SchedulerSnapshot {
-            id: SchedulerId::new(format!("{model}-0")),
-            model: model.into(),
             state: SchedulerState::Serving,
             description: Some(Arc::new(description)),
-            batch_size_max: 8,
             running: 1,
             waiting: [0, 2, 1],
             kv_reserved_tokens: 100,
@@ -60,8 +58,7 @@ impl FakeScheduler {
             estimated_wait: Duration::from_millis(1500),
             steps: 7,
             since_last_step: Duration::from_micros(250),
-            restarts: 0,
-            failure: None,
+            ..SchedulerSnapshot::starting(id, model.into(), 8)
         };
         Self {
             id: snapshot.id.clone(),
