@@ -9,12 +9,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
-# --- Debian packages: the C++ side of llama.cpp, and bindgen, which reads its headers.
+# --- Debian packages: the C++ side of llama.cpp, bindgen, which reads its headers, and
+# the compiler of the definitions that etcd and the workers speak by.
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 need cmake cmake
 need g++ g++
 need pkg-config pkg-config
+need protoc protobuf-compiler
 need python3 python3
 python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
 if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then

@@ -33,8 +33,10 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-scheduler", &[ENGINES, ENGINE_CRATES, HTTP, ROUTING, READS_FILES, NODES]),
     boundary("hostler-router", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, NODES]),
     boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES]),
+    boundary("hostler-cluster", &[ENGINES, ENGINE_CRATES, HTTP_API, READS_FILES]),
     boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, READS_FILES]),
-    boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, DOMAIN]),
+    boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, DOMAIN, NODES]),
+    boundary("hostler-traces", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP_API, DOMAIN]),
     boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS]),
     boundary("hostler-models", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS]),
     boundary("hostler-testkit", &[ENGINES, ENGINE_CRATES]),
@@ -42,6 +44,8 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),
 ];
 
+/// tonic stands on axum; the API of the gateway is not its business.
+const HTTP_API: &[&str] = &["actix-web", "actix-http", "hostler-gateway"];
 /// mistral.rs depends on an HTTP client's types; a server it must not be.
 const HTTP_SERVER: &[&str] = &["actix-web", "hostler-gateway"];
 const DOMAIN: &[&str] = &["hostler-protocol", "hostler-executor", "hostler-scheduler", "hostler-router"];
