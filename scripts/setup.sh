@@ -17,6 +17,7 @@ need cmake cmake
 need g++ g++
 need pkg-config pkg-config
 need protoc protobuf-compiler
+[ -e /usr/include/google/protobuf/descriptor.proto ] || missing+=(libprotobuf-dev)
 need python3 python3
 python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
 if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then

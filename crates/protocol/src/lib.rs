@@ -4,6 +4,7 @@
 //! between actors, processes and machines. All of it is plain data; the only
 //! logic is validation.
 
+mod claim;
 mod deadline;
 mod error;
 mod event;
@@ -14,6 +15,7 @@ mod request;
 mod sampling;
 mod stop;
 
+pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
 pub use error::{ErrorCode, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Deadline, ModelId, Prompt, RequestId, SamplingParams, StopConditions, TenantId, TokenId};
+use crate::{Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, StopConditions, TenantId, TokenId};
 
 /// Everything that a scheduler needs to know of one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct GenerationRequest {
     pub tenant: TenantId,
     /// When nobody waits for it any more.
     pub deadline: Option<Deadline>,
+    /// The claim under which it comes: a claimed scheduler takes nothing else.
+    pub claim: Option<FencingToken>,
 }
 
 impl GenerationRequest {
@@ -48,6 +50,7 @@ impl GenerationRequest {
             priority: Priority::default(),
             tenant: TenantId::default(),
             deadline: None,
+            claim: None,
         }
     }
 }

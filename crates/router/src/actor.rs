@@ -37,6 +37,7 @@ impl Entry {
             id: snapshot.id.clone(),
             model: snapshot.model.clone(),
             state: snapshot.state,
+            claim: snapshot.claim.as_ref().map(|claim| claim.token),
             work_tokens: snapshot.outstanding_tokens.max(self.work.tokens()),
             batch_size_max: snapshot.batch_size_max,
         }
@@ -75,7 +76,7 @@ impl Handler<ChooseScheduler> for RouterActor {
 
     fn handle(&mut self, message: ChooseScheduler, _: &mut Self::Context) -> Self::Result {
         let views: Vec<View> = self.table.iter().map(Entry::view).collect();
-        let slot = route(self.policy, &views, &message.model, &message.refused, self.last)?;
+        let slot = route(self.policy, &views, message.wanted(), self.last)?;
         self.last = Some(slot);
         let entry = &self.table[slot];
         entry.metrics.routed.increment(1);

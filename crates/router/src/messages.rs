@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use actix::Message;
-use hostler_protocol::{GenerationRequest, ModelId, RequestError, RequestId, SchedulerId};
+use hostler_protocol::{FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId};
 use hostler_scheduler::Scheduler;
 
 use crate::in_flight::InFlightGuard;
+use crate::state::Wanted;
 
 /// Asks for a scheduler, and counts the request there until the guard drops.
 #[derive(Message)]
@@ -16,6 +17,8 @@ pub(crate) struct ChooseScheduler {
     pub(crate) id: RequestId,
     /// The model that shall serve it.
     pub(crate) model: ModelId,
+    /// The claim under which it comes.
+    pub(crate) claim: Option<FencingToken>,
     /// About how many tokens there are to read and generate.
     pub(crate) work_tokens: u64,
     /// Schedulers that refused it already.
@@ -28,9 +31,15 @@ impl ChooseScheduler {
         Self {
             id: request.id,
             model: request.model.clone(),
+            claim: request.claim,
             work_tokens: crate::in_flight::estimated_work(request),
             refused: refused.to_vec(),
         }
+    }
+
+    /// What the request needs of a scheduler.
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted { model: &self.model, claim: self.claim, refused: &self.refused }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The router's decision: a pure function of what is known of the schedulers.
 
-use hostler_protocol::{ErrorCode, ModelId, RequestError, SchedulerId};
+use hostler_protocol::{ErrorCode, FencingToken, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::SchedulerState;
 use std::time::Duration;
 
@@ -22,25 +22,37 @@ pub(crate) struct View {
     pub(crate) state: SchedulerState,
     /// Tokens that it has still to read and generate.
     pub(crate) work_tokens: u64,
+    /// The claim that is on it.
+    pub(crate) claim: Option<FencingToken>,
     /// Most sequences that it runs at once.
     pub(crate) batch_size_max: u32,
 }
 
-/// Chooses a scheduler for `model`: the index in `views`. Those in `refused` have
-/// said no to this request already. `last` is the choice before this one.
+/// What a request needs of a scheduler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The model that shall answer.
+    pub(crate) model: &'a ModelId,
+    /// The claim under which the request comes: only the scheduler that it is on will do.
+    pub(crate) claim: Option<FencingToken>,
+    /// Schedulers that have said no to this request already.
+    pub(crate) refused: &'a [SchedulerId],
+}
+
+/// Chooses a scheduler: the index in `views`. `last` is the choice before this one.
 ///
 /// # Errors
 /// `NotFound` if nobody serves the model, `Unavailable` if nobody does now.
 pub(crate) fn route(
     policy: Policy,
     views: &[View],
-    model: &ModelId,
-    refused: &[SchedulerId],
+    wanted: Wanted<'_>,
     last: Option<usize>,
 ) -> Result<usize, RequestError> {
+    let Wanted { model, claim, refused } = wanted;
     let of_model = || views.iter().enumerate().filter(|(_, view)| view.model == *model);
     let candidates: Vec<Candidate> = of_model()
-        .filter(|(_, view)| view.state == SchedulerState::Serving && !refused.contains(&view.id))
+        .filter(|(_, view)| view.takes(claim) && !refused.contains(&view.id))
         .map(|(slot, view)| Candidate {
             slot,
             work_tokens: view.work_tokens,
@@ -50,8 +62,24 @@ pub(crate) fn route(
     match choose(policy, &candidates, last) {
         Some(index) => Ok(candidates[index].slot),
         None if of_model().next().is_none() => Err(unknown_model(views, model)),
+        None if claim.is_some() => Err(claim_ended()),
         None => Err(nobody_serves(model, of_model().map(|(_, view)| view))),
     }
+}
+
+impl View {
+    /// Whether it takes requests that come under this claim, or under none.
+    fn takes(&self, claim: Option<FencingToken>) -> bool {
+        match claim {
+            None => self.state == SchedulerState::Serving,
+            Some(_) => self.state == SchedulerState::Claimed && self.claim == claim,
+        }
+    }
+}
+
+/// Nobody is held under the claim that the request carries.
+fn claim_ended() -> RequestError {
+    RequestError::new(ErrorCode::Unavailable, "no scheduler is held under the claim of this request: it has ended")
 }
 
 /// Nobody has such a model: says which there are.
@@ -85,7 +113,11 @@ mod tests {
     use super::*;
 
     fn view(id: &str, model: &str, state: SchedulerState, work_tokens: u64) -> View {
-        View { id: id.into(), model: model.into(), state, work_tokens, batch_size_max: 8 }
+        View { id: id.into(), model: model.into(), state, work_tokens, claim: None, batch_size_max: 8 }
+    }
+
+    fn wanted<'a>(model: &'a ModelId, refused: &'a [SchedulerId]) -> Wanted<'a> {
+        Wanted { model, claim: None, refused }
     }
 
     #[test]
@@ -96,7 +128,8 @@ mod tests {
             view("draining", "a", SchedulerState::Draining, 0),
             view("idle", "a", SchedulerState::Serving, 10),
         ];
-        let route = |refused: &[SchedulerId]| route(Policy::LeastLoaded, &views, &"a".into(), refused, None);
+        let model = "a".into();
+        let route = |refused: &[SchedulerId]| route(Policy::LeastLoaded, &views, wanted(&model, refused), None);
         assert_eq!(route(&[]).expect("somebody serves"), 3);
         assert_eq!(route(&["idle".into()]).expect("somebody serves"), 1);
         let nobody = route(&["idle".into(), "busy".into()]).expect_err("both refused");
@@ -104,9 +137,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_under_a_claim_goes_where_the_claim_is_and_nowhere_else() {
+        let (held, ended) = (Some(FencingToken(7)), Some(FencingToken(6)));
+        let mut views =
+            [view("free", "a", SchedulerState::Serving, 0), view("claimed", "a", SchedulerState::Claimed, 9)];
+        views[1].claim = held;
+        let model = "a".into();
+        let route = |claim| route(Policy::LeastLoaded, &views, Wanted { model: &model, claim, refused: &[] }, None);
+        assert_eq!(route(held), Ok(1));
+        assert_eq!(route(None), Ok(0));
+        assert_eq!(route(ended).expect_err("it has ended").code, ErrorCode::Unavailable);
+    }
+
+    #[test]
     fn an_unknown_model_is_told_which_there_are() {
         let views = [view("s", "b", SchedulerState::Serving, 0), view("t", "a", SchedulerState::Failed, 0)];
-        let error = route(Policy::RoundRobin, &views, &"c".into(), &[], None).expect_err("there is no c");
+        let error = route(Policy::RoundRobin, &views, wanted(&"c".into(), &[]), None).expect_err("there is no c");
         assert_eq!(error.code, ErrorCode::NotFound);
         assert!(error.message.ends_with("served are: a, b"), "{}", error.message);
         assert_eq!(error.param.as_deref(), Some("model"));
@@ -120,7 +166,7 @@ mod tests {
     #[case(SchedulerState::Stopped)]
     fn a_scheduler_that_does_not_serve_is_named_with_its_state(#[case] state: SchedulerState) {
         let views = [view("s", "a", state, 0)];
-        let error = route(Policy::LeastLoaded, &views, &"a".into(), &[], None).expect_err("nobody serves");
+        let error = route(Policy::LeastLoaded, &views, wanted(&"a".into(), &[]), None).expect_err("nobody serves");
         assert_eq!(error.code, ErrorCode::Unavailable);
         assert!(error.retry_after.is_some());
         assert!(error.message.contains(&format!("s is {}", state.as_str())), "{}", error.message);

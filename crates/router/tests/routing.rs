@@ -8,9 +8,11 @@ use actix::Arbiter;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::channel::mpsc;
+use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, Driving, Engine, ErrorCode, Finish, FinishReason, GenerationRequest, ModelDescription,
-    Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings, TokenEvent, TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Driving, Engine, ErrorCode, FencingToken, Finish, FinishReason,
+    GenerationRequest, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings, TokenEvent,
+    TokenId, Usage,
 };
 use hostler_router::{Policy, Router, RouterConfig};
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
@@ -140,6 +142,26 @@ impl Scheduler for Obedient {
 
     async fn drain(&self) {
         self.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Draining);
+    }
+
+    async fn resume(&self) {
+        self.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Serving);
+    }
+
+    async fn claim(&self, _: ClaimRequest) -> Result<FencingToken, RequestError> {
+        Err(RequestError::new(ErrorCode::Unavailable, "nobody claims a fake"))
+    }
+
+    async fn heartbeat(&self, _: FencingToken) -> Result<bool, RequestError> {
+        Ok(false)
+    }
+
+    async fn release(&self, _: FencingToken) -> Result<bool, RequestError> {
+        Ok(false)
+    }
+
+    fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
+        None
     }
 }
 

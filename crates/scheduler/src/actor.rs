@@ -15,10 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::board::Board;
 use crate::life::Life;
 use crate::messages::{
-    CancelRequest, CancelSequence, DrainScheduler, Heartbeat, ResumeScheduler, SequenceEnded, SubmitGeneration,
+    CancelRequest, CancelSequence, ClaimScheduler, DrainScheduler, Heartbeat, ReleaseClaim, RenewClaim,
+    ResumeScheduler, SequenceEnded, SubmitGeneration,
 };
 use crate::observer::WorkMeter;
-use crate::state::{Effect, State, Ticket};
+use crate::state::{Claim, Effect, State, Ticket};
 
 /// Runs one engine.
 pub(crate) struct SchedulerActor {
@@ -159,6 +160,7 @@ impl SchedulerActor {
         let done: u64 = self.requests.values().map(|held| u64::from(held.life.generated())).sum();
         self.board.publish(self.incarnation, |snapshot| {
             snapshot.state = state.lifecycle().public();
+            snapshot.claim = state.lifecycle().claim().map(Claim::snapshot);
             snapshot.batch_size_max = state.slots();
             snapshot.running = state.running();
             snapshot.waiting = state.waiting();
@@ -255,6 +257,39 @@ impl Handler<ResumeScheduler> for SchedulerActor {
             tracing::warn!(%error, "cannot resume");
         }
         self.publish();
+    }
+}
+
+impl Handler<ClaimScheduler> for SchedulerActor {
+    type Result = Result<(), RequestError>;
+
+    fn handle(&mut self, ClaimScheduler { claim, drain }: ClaimScheduler, ctx: &mut Context<Self>) -> Self::Result {
+        let now = self.now();
+        let effects = self.state.claim(now, claim, drain)?;
+        self.perform(now, effects, ctx);
+        Ok(())
+    }
+}
+
+impl Handler<RenewClaim> for SchedulerActor {
+    type Result = bool;
+
+    fn handle(&mut self, RenewClaim { token }: RenewClaim, ctx: &mut Context<Self>) -> bool {
+        let now = self.now();
+        let renewed = self.state.heartbeat(now, token);
+        self.perform(now, Vec::new(), ctx);
+        renewed
+    }
+}
+
+impl Handler<ReleaseClaim> for SchedulerActor {
+    type Result = bool;
+
+    fn handle(&mut self, ReleaseClaim { token }: ReleaseClaim, ctx: &mut Context<Self>) -> bool {
+        let now = self.now();
+        let (released, effects) = self.state.release(now, token);
+        self.perform(now, effects, ctx);
+        released
     }
 }
 

@@ -1,10 +1,15 @@
 //! The one way in which others speak to a scheduler.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::Stream;
-use hostler_protocol::{ChatMessage, GenerationRequest, RequestError, RequestId, SchedulerId, TokenEvent, TokenId};
+use hostler_executor::ModelExecutor;
+use hostler_protocol::{
+    ChatMessage, ClaimRequest, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId, TokenEvent,
+    TokenId,
+};
 use tokio::sync::watch;
 
 use crate::SchedulerSnapshot;
@@ -52,6 +57,36 @@ pub trait Scheduler: Send + Sync + 'static {
 
     /// Refuses new requests, and returns when the last one has ended.
     async fn drain(&self);
+
+    /// Takes requests again after a drain.
+    async fn resume(&self);
+
+    /// Asks for the scheduler itself. The claim is granted at once, and the
+    /// scheduler takes nothing new; it is [`SchedulerState::Claimed`], and takes
+    /// the requests that carry the token, once it has none of others. Until then
+    /// the claim needs heartbeats too.
+    ///
+    /// [`SchedulerState::Claimed`]: crate::SchedulerState::Claimed
+    ///
+    /// # Errors
+    /// `Unavailable`, if it does not serve: it says what it does instead.
+    async fn claim(&self, claim: ClaimRequest) -> Result<FencingToken, RequestError>;
+
+    /// The holder lives: the claim lasts for another `ttl`. Whether it is still theirs.
+    ///
+    /// # Errors
+    /// `Unavailable`, if the scheduler cannot be reached, so that nobody knows.
+    async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError>;
+
+    /// The holder gives it back. Whether the claim was still theirs.
+    ///
+    /// # Errors
+    /// As [`heartbeat`](Self::heartbeat).
+    async fn release(&self, token: FencingToken) -> Result<bool, RequestError>;
+
+    /// The engine itself, for a benchmark that measures it alone; `None` while none
+    /// is loaded, or where it is in another process.
+    fn executor(&self) -> Option<Arc<dyn ModelExecutor>>;
 }
 
 /// A request that a scheduler has admitted.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hostler_executor::{ModelExecutor, Sequence};
 use hostler_protocol::{ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TokenId};
 
-use crate::state::{Demand, FencingToken, Ticket};
+use crate::state::{Demand, Ticket};
 
 /// From this length on a text is tokenized on a thread that may block. Below, it
 /// takes less than about a millisecond.
@@ -97,7 +97,6 @@ pub(crate) fn prepare(
     prompt: Vec<TokenId>,
     model: &ModelDescription,
     ticket: Ticket,
-    claim: Option<FencingToken>,
 ) -> Result<(Demand, Sequence), RequestError> {
     let answered = request.continuation.len();
     let mut tokens = prompt;
@@ -121,7 +120,7 @@ pub(crate) fn prepare(
         answer_tokens_max: max_new_tokens,
         deadline: request.deadline.map(|deadline| deadline.instant()),
         fingerprint: hasher.finish(),
-        claim,
+        claim: request.claim,
     };
     let sequence = Sequence {
         id: request.id,

@@ -30,4 +30,4 @@ mod watchdog;
 pub use config::SchedulerConfig;
 pub use handle::{Generation, Scheduler, TokenizeInput};
 pub use local::LocalScheduler;
-pub use snapshot::{SchedulerSnapshot, SchedulerState};
+pub use snapshot::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};

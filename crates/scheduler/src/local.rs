@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::Arbiter;
 use async_trait::async_trait;
-use hostler_executor::{ExecutorFactory, token_channel};
+use hostler_executor::{ExecutorFactory, ModelExecutor, token_channel};
 use hostler_protocol::{
-    ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, RequestId, SchedulerId, TokenId,
+    ClaimRequest, ErrorCode, FencingToken, GenerationRequest, ModelDescription, Prompt, RequestError, RequestId,
+    SchedulerId, TokenId,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -17,11 +18,13 @@ use crate::board::Board;
 use crate::handle::{Generation, Scheduler, TokenizeInput};
 use crate::incarnation::Incarnation;
 use crate::life::Life;
-use crate::messages::{CancelRequest, DrainScheduler, ResumeScheduler, SubmitGeneration};
+use crate::messages::{
+    CancelRequest, ClaimScheduler, DrainScheduler, ReleaseClaim, RenewClaim, ResumeScheduler, SubmitGeneration,
+};
 use crate::metrics::SchedulerMetrics;
 use crate::observer::RequestObserver;
 use crate::owner::Owner;
-use crate::state::{Ticket, not_serving};
+use crate::state::{Claim, Ticket, not_serving};
 use crate::stream::ClientStream;
 use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
 
@@ -33,6 +36,7 @@ const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct LocalScheduler {
     shared: Arc<Shared>,
     tickets: AtomicU64,
+    claims: AtomicU64,
     running: Mutex<Option<Running>>,
 }
 
@@ -89,7 +93,7 @@ impl LocalScheduler {
             }
         });
         let running = Mutex::new(Some(Running { stop, owner: arbiter, ended }));
-        Arc::new(Self { shared, tickets: AtomicU64::new(0), running })
+        Arc::new(Self { shared, tickets: AtomicU64::new(0), claims: AtomicU64::new(0), running })
     }
 
     /// Stops it for good: what runs and waits ends at once, its threads are joined,
@@ -109,12 +113,15 @@ impl LocalScheduler {
         }
     }
 
-    /// Takes requests again after a drain.
-    pub fn resume(&self) {
-        self.shared.draining.store(false, Ordering::Release);
-        if let Ok(incarnation) = self.shared.incarnation() {
-            incarnation.actor.do_send(ResumeScheduler);
-        }
+    /// A number for a claim, larger than all before it. It begins at the time, in
+    /// milliseconds, so that it also grows from one process to the next.
+    fn next_token(&self) -> FencingToken {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let next = |last: u64| now.max(last + 1);
+        let last = self.claims.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        // The update never declines.
+        FencingToken(next(last.unwrap_or_else(|last| last)))
     }
 
     async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
@@ -128,7 +135,7 @@ impl LocalScheduler {
             let tokens = intake::tokenize(&incarnation.executor, prompt).await?;
             let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
             let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-            let (demand, sequence) = intake::prepare(request, tokens, model, ticket, None)?;
+            let (demand, sequence) = intake::prepare(request, tokens, model, ticket)?;
             Ok((permit, prompt_tokens, demand, sequence))
         };
         let (permit, prompt_tokens, demand, sequence) = prepared.await.inspect_err(refused)?;
@@ -213,6 +220,39 @@ impl Scheduler for LocalScheduler {
         incarnation.actor.do_send(DrainScheduler { empty });
         // An error means that the engine failed, which empties a scheduler as well.
         let _ = emptied.await;
+    }
+
+    async fn resume(&self) {
+        self.shared.draining.store(false, Ordering::Release);
+        if let Ok(incarnation) = self.shared.incarnation() {
+            // An error means that the engine failed; the next one is not told to drain.
+            let _ = incarnation.actor.send(ResumeScheduler).await;
+        }
+    }
+
+    async fn claim(&self, claim: ClaimRequest) -> Result<FencingToken, RequestError> {
+        let incarnation = self.shared.incarnation()?;
+        let ClaimRequest { owner, ttl, drain } = claim;
+        let token = self.next_token();
+        let claim = Claim { token, owner, ttl, expires: Instant::now() + ttl };
+        let granted = incarnation.actor.send(ClaimScheduler { claim, drain }).await;
+        granted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?;
+        Ok(token)
+    }
+
+    async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError> {
+        // With its engine, a scheduler loses its claim.
+        let Ok(incarnation) = self.shared.incarnation() else { return Ok(false) };
+        Ok(incarnation.actor.send(RenewClaim { token }).await.unwrap_or(false))
+    }
+
+    async fn release(&self, token: FencingToken) -> Result<bool, RequestError> {
+        let Ok(incarnation) = self.shared.incarnation() else { return Ok(false) };
+        Ok(incarnation.actor.send(ReleaseClaim { token }).await.unwrap_or(false))
+    }
+
+    fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
+        Some(Arc::clone(&self.shared.incarnation().ok()?.executor))
     }
 }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use actix::Message;
 use hostler_executor::{Sequence, TokenSink};
-use hostler_protocol::{RequestError, RequestId};
+use hostler_protocol::{ClaimDrain, FencingToken, RequestError, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::life::Life;
-use crate::state::{Demand, Ticket};
+use crate::state::{Claim, Demand, Ticket};
 
 /// Takes a request into the queue, or refuses it.
 #[derive(Message)]
@@ -72,6 +72,32 @@ pub(crate) struct DrainScheduler {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct ResumeScheduler;
+
+/// Somebody wants the scheduler for themselves.
+#[derive(Message)]
+#[rtype(result = "Result<(), RequestError>")]
+pub(crate) struct ClaimScheduler {
+    /// Who, and for how long.
+    pub(crate) claim: Claim,
+    /// What happens to the requests that are here.
+    pub(crate) drain: ClaimDrain,
+}
+
+/// The holder of a claim lives. Whether it is still theirs.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct RenewClaim {
+    /// Which claim.
+    pub(crate) token: FencingToken,
+}
+
+/// The holder of a claim gives the scheduler back. Whether it was still theirs.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct ReleaseClaim {
+    /// Which claim.
+    pub(crate) token: FencingToken,
+}
 
 /// The owner asks whether the actor lives, and has the snapshot brought up to date.
 #[derive(Message)]

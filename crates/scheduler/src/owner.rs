@@ -187,6 +187,7 @@ fn clear(snapshot: &mut crate::SchedulerSnapshot, state: SchedulerState) {
     snapshot.running = 0;
     snapshot.waiting = Default::default();
     snapshot.kv_reserved_tokens = 0;
+    snapshot.claim = None;
     snapshot.outstanding_tokens = 0;
     snapshot.estimated_wait = Duration::ZERO;
     snapshot.since_last_step = Duration::ZERO;

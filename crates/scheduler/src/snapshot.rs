@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostler_protocol::{ModelDescription, ModelId, Priority, SchedulerId};
+use hostler_protocol::{FencingToken, ModelDescription, ModelId, Priority, SchedulerId};
 use serde::{Serialize, Serializer};
 
 /// What a scheduler says of itself. Routing, `GET /admin/schedulers` and the
@@ -36,6 +36,8 @@ pub struct SchedulerSnapshot {
     pub steps: u64,
     /// Time since the last of them while sequences ran; zero when idle.
     pub since_last_step: Duration,
+    /// Who has it for themselves, or will once it is drained.
+    pub claim: Option<ClaimSnapshot>,
     /// Engines replaced after a failure.
     pub restarts: u32,
     /// Why it is `Failed`, or restarting.
@@ -59,6 +61,7 @@ impl SchedulerSnapshot {
             estimated_wait: Duration::ZERO,
             steps: 0,
             since_last_step: Duration::ZERO,
+            claim: None,
             restarts: 0,
             failure: None,
         }
@@ -69,6 +72,17 @@ impl SchedulerSnapshot {
     pub fn waiting_total(&self) -> u32 {
         self.waiting.iter().sum()
     }
+}
+
+/// A claim, as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClaimSnapshot {
+    /// Its number. It opens nothing by itself: only an operator's key may use it.
+    pub token: FencingToken,
+    /// Who holds it, for people to read.
+    pub owner: String,
+    /// How long it lasts without a heartbeat.
+    pub ttl: Duration,
 }
 
 /// Writes what an [`Arc`] points to; serde's own way needs a feature that every

@@ -36,7 +36,7 @@ use rate::ServiceRate;
 use refill::Refill;
 use refusal::{cancelled, overloaded, too_late};
 
-pub use claim::{Claim, ClaimDrain, FencingToken};
+pub use claim::Claim;
 pub use demand::{Demand, Ticket, work};
 pub use effect::Effect;
 pub use lifecycle::{Forbidden, Lifecycle, Transition};

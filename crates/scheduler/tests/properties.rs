@@ -4,8 +4,8 @@ mod model;
 
 use std::time::Duration;
 
-use hostler_protocol::{Batching, Driving, Prefill, Priority};
-use hostler_scheduler::state::{ClaimDrain, work};
+use hostler_protocol::{Batching, ClaimDrain, Driving, Prefill, Priority};
+use hostler_scheduler::state::work;
 use model::{Ask, CONTEXT, Model, SLOTS};
 use proptest::prelude::*;
 

@@ -175,7 +175,7 @@ async fn a_drain_finishes_what_there_is_and_refuses_what_comes() {
     for answer in join_all(generations.into_iter().map(read)).await {
         assert_eq!(answer, (100, Ok(FinishReason::Length)));
     }
-    scheduler.resume();
+    scheduler.resume().await;
     until(&scheduler, "serving again", |snapshot| snapshot.state == SchedulerState::Serving).await;
     assert!(scheduler.submit(request(1, 1)).await.is_ok());
     scheduler.stop().await;

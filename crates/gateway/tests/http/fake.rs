@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, Driving, Engine, ErrorCode, Finish, FinishReason, GenerationRequest, Logprob,
-    ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Started, Timings, Token, TokenEvent,
-    TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Driving, Engine, ErrorCode, FencingToken, Finish, FinishReason,
+    GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Started,
+    Timings, Token, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use std::sync::Mutex;
@@ -222,5 +223,25 @@ impl Scheduler for FakeScheduler {
         let mut alive = self.alive.subscribe();
         alive.wait_for(|&alive| alive == 0).await.expect("the sender lives");
         self.enter(SchedulerState::Stopped);
+    }
+
+    async fn resume(&self) {
+        self.enter(SchedulerState::Serving);
+    }
+
+    async fn claim(&self, _: ClaimRequest) -> Result<FencingToken, RequestError> {
+        Err(failure(ErrorCode::Unavailable))
+    }
+
+    async fn heartbeat(&self, _: FencingToken) -> Result<bool, RequestError> {
+        Ok(false)
+    }
+
+    async fn release(&self, _: FencingToken) -> Result<bool, RequestError> {
+        Ok(false)
+    }
+
+    fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
+        None
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hostler_protocol::{Priority, RequestError};
 
 use super::queue::Waiting;
-use super::refusal::{not_serving, overloaded, too_late};
+use super::refusal::{claim_ended, not_serving, overloaded, too_late};
 use super::{Demand, Effect, Lifecycle, State};
 
 /// Who comes back when told may fill the queue until their tenant holds so many
@@ -93,7 +93,9 @@ impl State {
             Lifecycle::Serving if demand.claim.is_none() => Ok(()),
             Lifecycle::Claimed(claim) if demand.claim == Some(claim.token) => Ok(()),
             // Who carries a token of a claim that has ended must learn that it has.
-            Lifecycle::Serving => Err(not_serving(crate::SchedulerState::Claimed)),
+            other if demand.claim != other.claim().map(|claim| claim.token) && demand.claim.is_some() => {
+                Err(claim_ended())
+            }
             other => Err(not_serving(other.public())),
         }
     }

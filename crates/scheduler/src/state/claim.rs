@@ -1,13 +1,10 @@
-//! A claim: somebody has the scheduler for themselves, for a while.
+//! A claim that a scheduler has granted.
 
 use std::time::{Duration, Instant};
 
-/// Tells one claim from every other, earlier ones and later ones: it only grows.
-/// What a scheduler does under a claim, it does for this number alone, so that
-/// a holder whose claim has ended can disturb nobody (Kleppmann, "How to do
-/// distributed locking", 2016).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FencingToken(pub u64);
+use hostler_protocol::FencingToken;
+
+use crate::ClaimSnapshot;
 
 /// Who has the scheduler, and until when.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,21 +20,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// As others see it.
+    #[must_use]
+    pub fn snapshot(&self) -> ClaimSnapshot {
+        ClaimSnapshot { token: self.token, owner: self.owner.clone(), ttl: self.ttl }
+    }
+
     /// The same claim, `ttl` from `now`.
     #[must_use]
     pub fn renewed(&self, now: Instant) -> Self {
         Self { expires: now + self.ttl, ..self.clone() }
     }
-}
-
-/// What happens to the requests that a scheduler has when it is claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimDrain {
-    /// They are finished first.
-    Wait,
-    /// They end at once with `Unavailable`: whoever sent them continues them on
-    /// another scheduler.
-    Evict,
-    /// They end at once with `Cancelled`: nobody continues them.
-    Fail,
 }

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use hostler_protocol::{ErrorCode, RequestError};
+use hostler_protocol::{ClaimDrain, ErrorCode, FencingToken, RequestError};
 
-use super::refusal::not_serving;
-use super::{Claim, ClaimDrain, Effect, FencingToken, Forbidden, State, Ticket, Transition};
+use super::refusal::{not_serving, unclaimable};
+use super::{Claim, Effect, Forbidden, State, Ticket, Transition};
 use crate::SchedulerState;
 
 impl State {
@@ -30,9 +30,11 @@ impl State {
     /// pending: it can expire or be released like any other.
     ///
     /// # Errors
-    /// [`Forbidden`], unless the scheduler is serving.
-    pub fn claim(&mut self, now: Instant, claim: Claim, drain: ClaimDrain) -> Result<Vec<Effect>, Forbidden> {
-        self.advance(Transition::Claim(claim))?;
+    /// `Unavailable`, unless the scheduler is serving.
+    pub fn claim(&mut self, now: Instant, claim: Claim, drain: ClaimDrain) -> Result<Vec<Effect>, RequestError> {
+        if let Err(forbidden) = self.advance(Transition::Claim(claim)) {
+            return Err(unclaimable(&forbidden, self.lifecycle.claim()));
+        }
         let mut effects = match drain {
             ClaimDrain::Wait => Vec::new(),
             ClaimDrain::Evict => self.end_all(&not_serving(SchedulerState::Claimed)),

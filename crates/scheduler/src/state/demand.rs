@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use hostler_protocol::{Priority, RequestId, TenantId};
-
-use super::claim::FencingToken;
+use hostler_protocol::{FencingToken, Priority, RequestId, TenantId};
 
 /// Work of reading one token of a prompt.
 const PROMPT_TOKEN_WORK: u64 = 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hostler_protocol::{ErrorCode, RequestError};
 
-use super::Demand;
+use super::{Claim, Demand, Forbidden};
 use crate::SchedulerState;
 
 /// When to come back to a scheduler that is loading a model, in lack of any
@@ -70,6 +70,22 @@ pub fn not_serving(state: SchedulerState) -> RequestError {
         SchedulerState::Stopped => unavailable("the scheduler has stopped"),
         SchedulerState::Serving => unavailable("the scheduler takes no requests now"),
     }
+}
+
+/// The answer to a request whose claim has ended.
+#[must_use]
+pub(super) fn claim_ended() -> RequestError {
+    RequestError::new(ErrorCode::Unavailable, "the claim under which the request comes has ended")
+}
+
+/// The answer to who wants a scheduler for themselves that is not free.
+#[must_use]
+pub(super) fn unclaimable(forbidden: &Forbidden, held: Option<&Claim>) -> RequestError {
+    let message = match held {
+        Some(claim) => format!("{forbidden}: {} has a claim on it", claim.owner),
+        None => forbidden.to_string(),
+    };
+    RequestError::new(ErrorCode::Unavailable, message)
 }
 
 /// The answer to a request that may come back later.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hostler_protocol::{
-    Batching, Capabilities, Driving, Engine, ErrorCode, ModelDescription, Prefill, Priority, RequestId, TenantId,
+    Batching, Capabilities, ClaimDrain, Driving, Engine, ErrorCode, FencingToken, ModelDescription, Prefill, Priority,
+    RequestId, TenantId,
 };
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::PassedOverMax;
-use hostler_scheduler::state::{Claim, ClaimDrain, Demand, Effect, FencingToken, Lifecycle, State, Ticket, work};
+use hostler_scheduler::state::{Claim, Demand, Effect, Lifecycle, State, Ticket, work};
 
 pub(crate) const CONTEXT: u32 = 200;
 pub(crate) const SLOTS: u32 = 4;
