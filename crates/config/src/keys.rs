@@ -115,8 +115,8 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "router.policy",
-        OneOf(&["least_loaded", "round_robin"]),
-        "How the router chooses among the schedulers of a model: by the least outstanding token work, or in turn.",
+        OneOf(&["least_loaded", "round_robin", "random", "power_of_two", "prefix_aware", "session"]),
+        "How the router chooses among the schedulers of a model: least_loaded by the least outstanding token work; round_robin in turn; random; power_of_two the less loaded of two drawn at random; prefix_aware the one that has lately read the longest beginning of the prompt; session by the header `x-hostler-session`. The last two give way where their choice is overloaded.",
     ),
     key(
         "router.requests_max",
@@ -127,6 +127,37 @@ pub const KEYS: &[Key] = &[
         "router.attempts_max",
         Whole(1, 64),
         "Most schedulers that one request is offered to before their refusal is passed on.",
+    ),
+    key(
+        "router.retry_share_percent",
+        Whole(0, 100),
+        "Offers beyond the first that are allowed for each hundred requests, so that retries do not multiply an overload.",
+    ),
+    key(
+        "router.retries_per_second",
+        Whole(0, 10_000),
+        "Such offers a second that are allowed beside, however few the requests.",
+    ),
+    key(
+        "router.moves_max",
+        Whole(0, 16),
+        "Most times that one answer is continued on another scheduler when its own fails. 0: it ends with an error.",
+    ),
+    key(
+        "router.move_wait_seconds",
+        Whole(0, 600),
+        "How long a scheduler that can continue an answer is looked for, while the others are full or restarting.",
+    ),
+    key(
+        "router.breaker_failures",
+        Whole(1, 1000),
+        "Failures of its own in a row after which a scheduler gets no requests for a while.",
+    ),
+    key("router.breaker_open_seconds", Whole(1, 3600), "How long that is; then one request tries it again."),
+    key(
+        "router.slow_start_seconds",
+        Whole(0, 3600),
+        "How long a scheduler that has just begun to serve gets less than its share, beside others that have served for longer.",
     ),
     key(
         "scheduler.model",

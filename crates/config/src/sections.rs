@@ -111,6 +111,20 @@ pub struct RouterSettings {
     pub requests_max: u32,
     /// Most schedulers that one request is offered to.
     pub attempts_max: u32,
+    /// Retries for each hundred requests.
+    pub retry_share_percent: u32,
+    /// Retries a second beside.
+    pub retries_per_second: u32,
+    /// Most times that one answer is continued on another scheduler.
+    pub moves_max: u32,
+    /// How long one that can continue an answer is looked for, in seconds.
+    pub move_wait_seconds: u64,
+    /// Failures in a row after which a scheduler is left alone.
+    pub breaker_failures: u32,
+    /// For how long, in seconds.
+    pub breaker_open_seconds: u64,
+    /// How long a newcomer gets less than its share, in seconds.
+    pub slow_start_seconds: u64,
 }
 
 /// How the router chooses a scheduler.
@@ -121,10 +135,29 @@ pub enum RoutingPolicy {
     LeastLoaded,
     /// One after the other.
     RoundRobin,
+    /// Any.
+    Random,
+    /// Of two drawn at random, the less loaded.
+    PowerOfTwo,
+    /// The one that has read the longest beginning of the prompt.
+    PrefixAware,
+    /// The one that the session belongs to.
+    Session,
 }
 
 impl Default for RouterSettings {
     fn default() -> Self {
-        Self { policy: RoutingPolicy::LeastLoaded, requests_max: 4096, attempts_max: 3 }
+        Self {
+            policy: RoutingPolicy::LeastLoaded,
+            requests_max: 4096,
+            attempts_max: 3,
+            retry_share_percent: 20,
+            retries_per_second: 10,
+            moves_max: 2,
+            move_wait_seconds: 10,
+            breaker_failures: 5,
+            breaker_open_seconds: 5,
+            slow_start_seconds: 10,
+        }
     }
 }

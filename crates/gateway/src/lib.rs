@@ -20,6 +20,7 @@ mod body;
 mod config;
 mod error;
 mod exchange;
+mod explain;
 mod generation;
 mod limits;
 mod native;

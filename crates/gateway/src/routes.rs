@@ -6,7 +6,7 @@ use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::{native, openai, operations};
+use crate::{explain, native, openai, operations};
 
 /// One endpoint, as `GET /` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -39,6 +39,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("POST", "/encode", "text to tokens"),
     endpoint("GET", "/model/info", "what the model is and what it can do"),
     endpoint("GET", "/admin/schedulers", "state and load of every scheduler"),
+    endpoint("GET", "/admin/route/explain", "where a request would go, and why"),
 ];
 
 /// Adds every endpoint to an application.
@@ -64,6 +65,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/encode", web::post().to(native::encode));
     add("/model/info", web::get().to(native::model_info));
     add("/admin/schedulers", web::get().to(operations::schedulers));
+    add("/admin/route/explain", web::get().to(explain::explain));
     app.default_service(web::to(not_found));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hostler_config::{Config, Layer, LogFormat, NamedScheduler, RoutingPolicy};
 use hostler_gateway::{ApiKey, GatewayConfig};
 use hostler_protocol::ModelId;
-use hostler_router::{Policy, RouterConfig};
+use hostler_router::{BreakerConfig, BudgetConfig, MigrationConfig, Policy, RouterConfig};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::{BatchingConfig, PassedOverMax, QueueConfig, RecoveryConfig};
 
@@ -88,13 +88,28 @@ pub(crate) fn gateway(config: &Config) -> GatewayConfig {
 }
 
 pub(crate) fn router(config: &Config) -> RouterConfig {
+    let router = &config.router;
     RouterConfig {
-        policy: match config.router.policy {
+        policy: match router.policy {
             RoutingPolicy::LeastLoaded => Policy::LeastLoaded,
             RoutingPolicy::RoundRobin => Policy::RoundRobin,
+            RoutingPolicy::Random => Policy::Random,
+            RoutingPolicy::PowerOfTwo => Policy::PowerOfTwo,
+            RoutingPolicy::PrefixAware => Policy::PrefixAware,
+            RoutingPolicy::Session => Policy::Session,
         },
-        requests_max: config.router.requests_max as usize,
-        attempts_max: config.router.attempts_max,
+        requests_max: router.requests_max as usize,
+        attempts_max: router.attempts_max,
+        retry_budget: BudgetConfig {
+            share_percent: router.retry_share_percent,
+            floor_per_second: router.retries_per_second,
+        },
+        migration: MigrationConfig { moves_max: router.moves_max, wait: Duration::from_secs(router.move_wait_seconds) },
+        breaker: BreakerConfig {
+            failures: router.breaker_failures,
+            open: Duration::from_secs(router.breaker_open_seconds),
+        },
+        slow_start: Duration::from_secs(router.slow_start_seconds),
     }
 }
 

@@ -136,6 +136,10 @@ name! {
     /// Who a request is accounted to: the name of an API key, or `anonymous`.
     TenantId
 }
+name! {
+    /// Requests that belong together, in the client's own words: a conversation.
+    SessionId
+}
 
 impl Default for TenantId {
     fn default() -> Self {

@@ -19,7 +19,7 @@ pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
 pub use error::{ErrorCode, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
-pub use ids::{ModelId, NodeId, RequestId, SchedulerId, TenantId, TokenId};
+pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, TokenId};
 pub use model::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};
 pub use prompt::{ChatMessage, Prompt, Role};
 pub use request::{Constraint, GenerationRequest, Priority};

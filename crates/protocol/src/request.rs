@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, StopConditions, TenantId, TokenId};
+use crate::{
+    Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, SessionId, StopConditions, TenantId, TokenId,
+};
 
 /// Everything that a scheduler needs to know of one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub struct GenerationRequest {
     pub priority: Priority,
     /// Who it is accounted to.
     pub tenant: TenantId,
+    /// What it belongs to: the router may send all of a session to one scheduler.
+    pub session: Option<SessionId>,
     /// When nobody waits for it any more.
     pub deadline: Option<Deadline>,
     /// The claim under which it comes: a claimed scheduler takes nothing else.
@@ -49,6 +53,7 @@ impl GenerationRequest {
             top_logprobs: None,
             priority: Priority::default(),
             tenant: TenantId::default(),
+            session: None,
             deadline: None,
             claim: None,
         }

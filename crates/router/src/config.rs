@@ -1,6 +1,10 @@
 //! What can be set on the router.
 
+use std::time::Duration;
+
 use crate::Policy;
+use crate::breaker::BreakerConfig;
+use crate::budget::BudgetConfig;
 
 /// The router's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +20,44 @@ pub struct RouterConfig {
     /// passed on. Every one that refuses has said no within a millisecond or so;
     /// the bound keeps a full cluster from asking itself over and over.
     pub attempts_max: u32,
+    /// What offers beyond the first may cost, all requests together.
+    pub retry_budget: BudgetConfig,
+    /// What becomes of answers whose scheduler fails.
+    pub migration: MigrationConfig,
+    /// When a scheduler that keeps failing is left alone.
+    pub breaker: BreakerConfig,
+    /// How long a scheduler that has just begun to serve gets less than its share.
+    pub slow_start: Duration,
+}
+
+/// What becomes of an answer whose scheduler fails in the middle of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MigrationConfig {
+    /// Most times that one answer is continued on another scheduler. A request that
+    /// makes engines fail must not go through all of a cluster.
+    pub moves_max: u32,
+    /// How long another scheduler is looked for while the others are full, or
+    /// restarting. The client has been promised an answer, so it is worth waiting a
+    /// little; longer than a restart takes, and shorter than clients wait for a token.
+    pub wait: Duration,
+}
+
+impl Default for MigrationConfig {
+    fn default() -> Self {
+        Self { moves_max: 2, wait: Duration::from_secs(10) }
+    }
 }
 
 impl Default for RouterConfig {
     fn default() -> Self {
-        Self { policy: Policy::LeastLoaded, requests_max: 4096, attempts_max: 3 }
+        Self {
+            policy: Policy::LeastLoaded,
+            requests_max: 4096,
+            attempts_max: 3,
+            retry_budget: BudgetConfig::default(),
+            migration: MigrationConfig::default(),
+            breaker: BreakerConfig::default(),
+            slow_start: Duration::from_secs(10),
+        }
     }
 }

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, ArbiterHandle, MailboxError};
 use futures::Stream;
-use futures::future::join_all;
 use hostler_protocol::{
     ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId, TokenEvent, TokenId,
 };
-use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
+use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::RouterConfig;
 use crate::actor::{Directory, RouterActor};
-use crate::in_flight::{InFlightGuard, Whereabouts};
-use crate::messages::{AddScheduler, ChooseScheduler, RemoveScheduler};
+use crate::budget::RetryBudget;
+use crate::explain::Explanation;
+use crate::in_flight::Whereabouts;
+use crate::messages::{AddScheduler, ExplainRoute, Question, RemoveScheduler};
 use crate::metrics;
-use crate::retry::{Next, Refusals};
-use crate::stream::Guarded;
 
 /// Speaks to the router actor. Clones speak to the same one.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ struct Shared {
     config: RouterConfig,
     actor: Addr<RouterActor>,
     permits: Arc<Semaphore>,
+    budget: Mutex<RetryBudget>,
     whereabouts: Arc<Whereabouts>,
     directory: watch::Receiver<Directory>,
     draining: AtomicBool,
@@ -59,20 +60,18 @@ pub struct ServedModel {
     pub ready: bool,
 }
 
-/// What a request holds from its dispatch to its end.
-pub(crate) type Held = (OwnedSemaphorePermit, InFlightGuard);
-
 impl Router {
     /// Starts the router actor on `arbiter`, with no schedulers yet.
     #[must_use]
     pub fn start(config: RouterConfig, arbiter: &ArbiterHandle) -> Self {
-        let whereabouts = Arc::new(Whereabouts::new());
+        let whereabouts = Arc::new(Whereabouts::default());
         let (publisher, directory) = watch::channel(Directory::from([]));
-        let policy = config.policy;
-        let known = Arc::clone(&whereabouts);
-        let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(policy, known, publisher));
+        let (known, settings) = (Arc::clone(&whereabouts), config.clone());
+        let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(settings, known, publisher));
         let permits = Arc::new(Semaphore::new(config.requests_max));
-        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining: AtomicBool::new(false) }))
+        let budget = Mutex::new(RetryBudget::new(config.retry_budget, Instant::now()));
+        let draining = AtomicBool::new(false);
+        Self(Arc::new(Shared { config, actor, permits, budget, whereabouts, directory, draining }))
     }
 
     /// Lets requests go to `scheduler` from now on. One of the same name is replaced.
@@ -107,37 +106,52 @@ impl Router {
         result
     }
 
-    async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        if self.0.draining.load(Ordering::Relaxed) {
-            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
-        }
-        let permit = Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())?;
-        let mut refusals = Refusals::default();
-        loop {
-            let question = ChooseScheduler::new(&request, refusals.schedulers());
-            let assignment = match self.0.actor.send(question).await.map_err(stopped)? {
-                Ok(assignment) => assignment,
-                Err(error) => return Err(refusals.exhausted(error)),
-            };
-            match assignment.scheduler.submit(request.clone()).await {
-                Ok(generation) => {
-                    return routed(&*assignment.scheduler, generation, (permit, assignment.in_flight));
-                }
-                Err(error) => {
-                    let code = error.code;
-                    match refusals.record(assignment.scheduler.id().clone(), error, self.0.config.attempts_max) {
-                        Next::TryAnother => metrics::retried(&request.model, code),
-                        Next::GiveUp(error) => return Err(error),
-                    }
-                }
-            }
-        }
+    /// Which scheduler would get the request now, and why.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown model, `Unavailable` if the router has stopped.
+    pub async fn explain(&self, request: &GenerationRequest) -> Result<Explanation, RequestError> {
+        let question = Question::new(request, &[], self.0.config.policy);
+        self.0.actor.send(ExplainRoute(question)).await.map_err(stopped)?
+    }
+
+    pub(crate) fn config(&self) -> &RouterConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn actor(&self) -> &Addr<RouterActor> {
+        &self.0.actor
+    }
+
+    pub(crate) fn whereabouts(&self) -> Arc<Whereabouts> {
+        Arc::clone(&self.0.whereabouts)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// A place among the requests that the router may hold.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())
+    }
+
+    pub(crate) fn with_budget<T>(&self, what: impl FnOnce(&mut RetryBudget, Instant) -> T) -> T {
+        // It is changed by plain arithmetic, so a panic leaves it whole.
+        what(&mut self.0.budget.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    }
+
+    /// Whether anyone but this scheduler serves the request's model, now or later.
+    pub(crate) fn has_another(&self, request: &GenerationRequest, than: &SchedulerId) -> bool {
+        self.directory()
+            .iter()
+            .any(|scheduler| scheduler.id() != than && scheduler.snapshot().borrow().model == request.model)
     }
 
     fn too_many(&self) -> RequestError {
         let max = self.0.config.requests_max;
         RequestError::new(ErrorCode::Overloaded, format!("the router holds {max} requests, the most that it may"))
-            .with_retry_after(std::time::Duration::from_secs(1))
+            .with_retry_after(Duration::from_secs(1))
     }
 
     /// Tokens of a text or conversation, by the model's own tokenizer.
@@ -189,11 +203,7 @@ impl Router {
 
     /// Cancels a request, wherever it is. Whether there was one.
     pub async fn cancel(&self, id: RequestId) -> bool {
-        let scheduler = self.0.whereabouts.get(&id).map(|entry| Arc::clone(entry.value()));
-        match scheduler {
-            Some(scheduler) => scheduler.cancel(id).await,
-            None => false,
-        }
+        self.0.whereabouts.cancel(id).await
     }
 
     /// The models that are served, by name.
@@ -223,14 +233,16 @@ impl Router {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let models = self.models();
-        !self.0.draining.load(Ordering::Relaxed) && !models.is_empty() && models.iter().all(|model| model.ready)
+        !self.is_draining() && !models.is_empty() && models.iter().all(|model| model.ready)
     }
 
-    /// Refuses new requests from now on, and returns when the last one has ended.
+    /// Refuses new requests from now on, and returns when the last one of this router
+    /// has ended. The schedulers are left as they are: other routers may use them.
     pub async fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
-        let directory = self.directory();
-        join_all(directory.iter().map(|scheduler| scheduler.drain())).await;
+        let all = u32::try_from(self.0.config.requests_max).unwrap_or(u32::MAX);
+        // An error means that the semaphore was closed, which nobody does.
+        let _ = self.0.permits.acquire_many(all).await;
     }
 
     fn directory(&self) -> Directory {
@@ -238,20 +250,7 @@ impl Router {
     }
 }
 
-/// Ties what the request holds to the stream of its events.
-fn routed(scheduler: &dyn Scheduler, generation: Generation, held: Held) -> Result<RoutedGeneration, RequestError> {
-    let description = scheduler.snapshot().borrow().description.clone().ok_or_else(|| {
-        RequestError::new(ErrorCode::Unavailable, "the scheduler lost its model as it took the request")
-    })?;
-    Ok(RoutedGeneration {
-        scheduler: generation.scheduler,
-        description,
-        prompt_tokens: generation.prompt_tokens,
-        events: Box::pin(Guarded::new(generation.events, held)),
-    })
-}
-
 /// The actor is gone: the process is on its way out.
-fn stopped(_: MailboxError) -> RequestError {
+pub(crate) fn stopped(_: MailboxError) -> RequestError {
     RequestError::new(ErrorCode::Unavailable, "the router has stopped")
 }

@@ -1,12 +1,13 @@
 //! Which requests are where, counted from dispatch to end by a guard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use hostler_protocol::{GenerationRequest, Prompt, RequestId};
 use hostler_scheduler::Scheduler;
 use hostler_telemetry::Gauge;
+use tokio::sync::Notify;
 
 /// Bytes of text that make about one token: what English text gives with the
 /// vocabularies in use. Work is compared, not accounted for, so it need not be right.
@@ -26,18 +27,49 @@ pub(crate) fn estimated_work(request: &GenerationRequest) -> u64 {
     prompt as u64 + answer
 }
 
-/// Token work that this router has sent to one scheduler and that has not ended.
+/// What this router has sent to one scheduler and that has not ended.
 #[derive(Debug, Default)]
-pub(crate) struct InFlightWork(AtomicU64);
+pub(crate) struct InFlightWork {
+    tokens: AtomicU64,
+    requests: AtomicU32,
+}
 
 impl InFlightWork {
+    /// Token work.
     pub(crate) fn tokens(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Requests.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
 /// Where every request is that has not ended: what cancelling one needs.
-pub(crate) type Whereabouts = DashMap<RequestId, Arc<dyn Scheduler>>;
+#[derive(Default)]
+pub(crate) struct Whereabouts {
+    /// With whom, or on offer to whom.
+    at: DashMap<RequestId, Arc<dyn Scheduler>>,
+    /// Those that another scheduler is looked for. Whoever cancels one tells this.
+    moving: DashMap<RequestId, Arc<Notify>>,
+}
+
+impl Whereabouts {
+    /// Cancels a request. Whether there was one.
+    pub(crate) async fn cancel(&self, id: RequestId) -> bool {
+        // The search for another scheduler includes what is on offer there.
+        if let Some(cancelled) = self.moving.get(&id) {
+            cancelled.notify_one();
+            return true;
+        }
+        let scheduler = self.at.get(&id).map(|entry| Arc::clone(entry.value()));
+        match scheduler {
+            Some(scheduler) => scheduler.cancel(id).await,
+            None => false,
+        }
+    }
+}
 
 /// Counts one request at one scheduler until it is dropped.
 pub(crate) struct InFlightGuard {
@@ -57,17 +89,46 @@ impl InFlightGuard {
         id: RequestId,
         scheduler: Arc<dyn Scheduler>,
     ) -> Self {
-        work.0.fetch_add(tokens, Ordering::Relaxed);
+        work.tokens.fetch_add(tokens, Ordering::Relaxed);
+        work.requests.fetch_add(1, Ordering::Relaxed);
         gauge.increment(1.0);
-        whereabouts.insert(id, scheduler);
+        whereabouts.at.insert(id, scheduler);
         Self { work, tokens, gauge, whereabouts, id }
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.work.0.fetch_sub(self.tokens, Ordering::Relaxed);
+        self.work.tokens.fetch_sub(self.tokens, Ordering::Relaxed);
+        self.work.requests.fetch_sub(1, Ordering::Relaxed);
         self.gauge.decrement(1.0);
-        self.whereabouts.remove(&self.id);
+        self.whereabouts.at.remove(&self.id);
+    }
+}
+
+/// A request on its way from one scheduler to another. While it lives, the request
+/// can be cancelled.
+pub(crate) struct OnTheMove {
+    whereabouts: Arc<Whereabouts>,
+    id: RequestId,
+    cancelled: Arc<Notify>,
+}
+
+impl OnTheMove {
+    pub(crate) fn new(whereabouts: Arc<Whereabouts>, id: RequestId) -> Self {
+        let cancelled = Arc::new(Notify::new());
+        whereabouts.moving.insert(id, Arc::clone(&cancelled));
+        Self { whereabouts, id, cancelled }
+    }
+
+    /// Returns when somebody cancels the request.
+    pub(crate) async fn cancelled(&self) {
+        self.cancelled.notified().await;
+    }
+}
+
+impl Drop for OnTheMove {
+    fn drop(&mut self) {
+        self.whereabouts.moving.remove(&self.id);
     }
 }

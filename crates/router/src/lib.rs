@@ -7,16 +7,26 @@
 //! actor. This crate knows nothing of HTTP or of engines.
 
 mod actor;
+mod breaker;
+mod budget;
 mod config;
+mod dispatch;
+mod entry;
+mod explain;
 mod handle;
+mod health;
 mod in_flight;
 mod messages;
 mod metrics;
+mod migration;
 mod policy;
 mod retry;
+mod slow_start;
 mod state;
-mod stream;
 
-pub use config::RouterConfig;
+pub use breaker::{BreakerConfig, BreakerState};
+pub use budget::BudgetConfig;
+pub use config::{MigrationConfig, RouterConfig};
+pub use explain::{Considered, Explanation};
 pub use handle::{RoutedGeneration, Router, ServedModel};
-pub use policy::Policy;
+pub use policy::{Policy, Reason};

@@ -1,20 +1,41 @@
 //! How one scheduler is chosen among those that can serve a request. Pure.
 
+mod bounded;
+mod prefix;
+mod session;
+
 use std::cmp::Ordering;
 
+use serde::Serialize;
+
+pub(crate) use prefix::{PrefixIndex, prompt_blocks};
+pub(crate) use session::hash_text;
+
 /// The policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// The one with the least token work to do, in relation to its batch size.
     #[default]
     LeastLoaded,
     /// Each in turn.
     RoundRobin,
+    /// Any.
+    Random,
+    /// Of two drawn at random, the one that is less loaded.
+    PowerOfTwo,
+    /// The one that has lately read the longest beginning of this prompt, unless it
+    /// is overloaded; else the least loaded.
+    PrefixAware,
+    /// The one that the request's session belongs to, by consistent hashing, unless
+    /// it is overloaded: then the session's next. Without a session, the least loaded.
+    Session,
 }
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Self; 2] = [Self::LeastLoaded, Self::RoundRobin];
+    pub const ALL: [Self; 6] =
+        [Self::LeastLoaded, Self::RoundRobin, Self::Random, Self::PowerOfTwo, Self::PrefixAware, Self::Session];
 
     /// As the configuration and metric labels spell it.
     #[must_use]
@@ -22,6 +43,46 @@ impl Policy {
         match self {
             Self::LeastLoaded => "least_loaded",
             Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::PowerOfTwo => "power_of_two",
+            Self::PrefixAware => "prefix_aware",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Why one was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// There was no other.
+    OnlyOne,
+    /// It was its turn.
+    InTurn,
+    /// It was drawn.
+    Drawn,
+    /// It was the least loaded.
+    LeastLoaded,
+    /// It has read the beginning of the prompt before.
+    PrefixMatch,
+    /// The session belongs to it.
+    Session,
+    /// The one that the prompt or session belongs to was overloaded.
+    Overloaded,
+}
+
+impl Reason {
+    /// As metric labels spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnlyOne => "only_one",
+            Self::InTurn => "in_turn",
+            Self::Drawn => "drawn",
+            Self::LeastLoaded => "least_loaded",
+            Self::PrefixMatch => "prefix_match",
+            Self::Session => "session",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -31,10 +92,16 @@ impl Policy {
 pub(crate) struct Candidate {
     /// Its place in the router's table.
     pub(crate) slot: usize,
+    /// Tells it from all others, also from those that had its place before.
+    pub(crate) key: u64,
     /// Tokens that it has still to read and generate.
     pub(crate) work_tokens: u64,
+    /// Requests that it has, waiting and running.
+    pub(crate) requests: u32,
     /// Most sequences that it runs at once; at least 1.
     pub(crate) batch_size_max: u32,
+    /// Blocks at the beginning of the prompt that it has read before.
+    pub(crate) matched_blocks: u32,
 }
 
 impl Candidate {
@@ -46,85 +113,84 @@ impl Candidate {
     }
 }
 
-/// The index in `candidates` (in the order of their slots) of the one to take;
-/// `None` where there is none. `last` is the slot that was chosen before: the
-/// round robin goes on after it, and so does the choice among equally loaded ones.
-pub(crate) fn choose(policy: Policy, candidates: &[Candidate], last: Option<usize>) -> Option<usize> {
-    let after_last = |slot: usize| last.is_none_or(|last| slot > last);
-    // Sorts those after the last choice before those up to it, each by slot.
-    let turn = |candidate: &Candidate| (!after_last(candidate.slot), candidate.slot);
-    let best = match policy {
-        Policy::RoundRobin => candidates.iter().enumerate().min_by_key(|(_, candidate)| turn(candidate)),
-        Policy::LeastLoaded => candidates
-            .iter()
-            .enumerate()
-            .min_by(|(_, left), (_, right)| left.compare_load(right).then_with(|| turn(left).cmp(&turn(right)))),
-    };
-    best.map(|(index, _)| index)
+/// What a choice depends on beside the candidates.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Circumstances {
+    /// The slot that was chosen before: the next in turn comes after it.
+    pub(crate) last: Option<usize>,
+    /// Drawn for this choice.
+    pub(crate) random: u64,
+    /// A hash of the request's session.
+    pub(crate) session: Option<u64>,
+}
+
+/// The index in `candidates` (in the order of their slots) of the one to take, and
+/// why; `None` where there is none.
+pub(crate) fn choose(policy: Policy, candidates: &[Candidate], given: Circumstances) -> Option<(usize, Reason)> {
+    match candidates {
+        [] => return None,
+        [_] => return Some((0, Reason::OnlyOne)),
+        _ => {}
+    }
+    match policy {
+        Policy::RoundRobin => by_turn(candidates, given.last).map(|index| (index, Reason::InTurn)),
+        Policy::LeastLoaded => least_loaded(candidates, given.last),
+        Policy::Random => Some((draw(given.random, candidates.len()), Reason::Drawn)),
+        Policy::PowerOfTwo => Some((less_loaded_of_two(candidates, given.random), Reason::LeastLoaded)),
+        Policy::PrefixAware => match prefix::preferred(candidates) {
+            Some(index) if bounded::has_room(candidates, index) => Some((index, Reason::PrefixMatch)),
+            Some(_) => least_loaded(candidates, given.last).map(|(index, _)| (index, Reason::Overloaded)),
+            None => least_loaded(candidates, given.last),
+        },
+        Policy::Session => match given.session {
+            Some(session) => session::choose(candidates, session),
+            None => least_loaded(candidates, given.last),
+        },
+    }
+}
+
+/// Sorts those after the last choice before those up to it, each by slot.
+fn turn(candidate: &Candidate, last: Option<usize>) -> (bool, usize) {
+    (last.is_some_and(|last| candidate.slot <= last), candidate.slot)
+}
+
+fn by_turn(candidates: &[Candidate], last: Option<usize>) -> Option<usize> {
+    (0..candidates.len()).min_by_key(|&index| turn(&candidates[index], last))
+}
+
+fn least_loaded(candidates: &[Candidate], last: Option<usize>) -> Option<(usize, Reason)> {
+    let best = candidates.iter().enumerate().min_by(|(_, left), (_, right)| {
+        left.compare_load(right).then_with(|| turn(left, last).cmp(&turn(right, last)))
+    });
+    best.map(|(index, _)| (index, Reason::LeastLoaded))
+}
+
+/// Mitzenmacher's "power of two choices": nearly as even as looking at all of them,
+/// and without the herd that runs to the one that all believe to be idle.
+fn less_loaded_of_two(candidates: &[Candidate], random: u64) -> usize {
+    let first = draw(random, candidates.len());
+    let second = (first + 1 + draw(mix(random), candidates.len() - 1)) % candidates.len();
+    match candidates[first].compare_load(&candidates[second]) {
+        Ordering::Greater => second,
+        Ordering::Less | Ordering::Equal => first,
+    }
+}
+
+/// A number below `count`, all about equally likely.
+fn draw(random: u64, count: usize) -> usize {
+    let count = count as u128;
+    usize::try_from((u128::from(random) * count) >> 64).unwrap_or(0)
+}
+
+/// Spreads the bits of a number (the last step of SplitMix64): a fresh random number
+/// from another, or a hash of two from their exclusive or.
+pub(crate) fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn candidates(loads: &[(u64, u32)]) -> Vec<Candidate> {
-        let candidate = |(slot, &(work_tokens, batch_size_max))| Candidate { slot, work_tokens, batch_size_max };
-        loads.iter().enumerate().map(candidate).collect()
-    }
-
-    #[test]
-    fn nobody_can_be_chosen_from_nothing() {
-        for policy in Policy::ALL {
-            assert_eq!(choose(policy, &[], Some(3)), None);
-        }
-    }
-
-    #[test]
-    fn work_counts_in_relation_to_the_batch_size() {
-        // 100 tokens on a batch of 8 are done sooner than 50 on a batch of 1.
-        assert_eq!(choose(Policy::LeastLoaded, &candidates(&[(50, 1), (100, 8)]), None), Some(1));
-    }
-
-    #[test]
-    fn idle_schedulers_take_turns() {
-        let idle = candidates(&[(0, 8), (0, 1), (0, 4)]);
-        for policy in Policy::ALL {
-            let mut last = None;
-            let mut order = Vec::new();
-            for _ in 0..6 {
-                last = choose(policy, &idle, last);
-                order.extend(last);
-            }
-            assert_eq!(order, [0, 1, 2, 0, 1, 2], "{policy:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_least_loaded_is_never_more_loaded_than_another(
-            loads in prop::collection::vec((0u64..1000, 1u32..16), 1..8),
-            last in prop::option::of(0usize..8),
-        ) {
-            let all = candidates(&loads);
-            let chosen = choose(Policy::LeastLoaded, &all, last).expect("there is a candidate");
-            for other in &all {
-                prop_assert_ne!(all[chosen].compare_load(other), Ordering::Greater);
-            }
-        }
-
-        #[test]
-        fn round_robin_serves_everyone_equally(count in 1usize..8, rounds in 1usize..5) {
-            let all = candidates(&vec![(7, 2); count]);
-            let mut served = vec![0; count];
-            let mut last = None;
-            for _ in 0..count * rounds {
-                let index = choose(Policy::RoundRobin, &all, last).expect("there is a candidate");
-                served[index] += 1;
-                last = Some(all[index].slot);
-            }
-            prop_assert!(served.iter().all(|&times| times == rounds));
-        }
-    }
-}
+#[path = "policy/tests.rs"]
+mod tests;

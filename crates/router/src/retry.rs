@@ -21,6 +21,11 @@ pub(crate) enum Next {
 }
 
 impl Refusals {
+    /// As after a failure of this scheduler, which is not asked again.
+    pub(crate) fn after(scheduler: SchedulerId) -> Self {
+        Self { schedulers: vec![scheduler], best: None }
+    }
+
     /// The schedulers that refused, which must not be asked again.
     pub(crate) fn schedulers(&self) -> &[SchedulerId] {
         &self.schedulers

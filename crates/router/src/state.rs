@@ -4,7 +4,8 @@ use hostler_protocol::{ErrorCode, FencingToken, ModelId, RequestError, Scheduler
 use hostler_scheduler::SchedulerState;
 use std::time::Duration;
 
-use crate::policy::{Candidate, Policy, choose};
+use crate::policy::{Candidate, Circumstances, Policy, Reason, choose};
+use crate::slow_start::{FULL_SHARE, takes_part};
 
 /// When to come back while a model is loading or every scheduler of it drains.
 /// Nothing is known of how long that takes; a second is short for a person and
@@ -12,20 +13,20 @@ use crate::policy::{Candidate, Policy, choose};
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is known of one scheduler at the moment of a decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct View {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
     /// Its name.
-    pub(crate) id: SchedulerId,
-    /// The model that it serves.
-    pub(crate) model: ModelId,
+    pub(crate) id: &'a SchedulerId,
     /// What it does.
     pub(crate) state: SchedulerState,
-    /// Tokens that it has still to read and generate.
-    pub(crate) work_tokens: u64,
     /// The claim that is on it.
     pub(crate) claim: Option<FencingToken>,
-    /// Most sequences that it runs at once.
-    pub(crate) batch_size_max: u32,
+    /// Whether its breaker lets a request through.
+    pub(crate) admitted: bool,
+    /// In how many of a thousand decisions it takes part: less while it is new.
+    pub(crate) share: u32,
+    /// What the policy compares; `slot` is its place in the router's table.
+    pub(crate) candidate: Candidate,
 }
 
 /// What a request needs of a scheduler.
@@ -39,40 +40,80 @@ pub(crate) struct Wanted<'a> {
     pub(crate) refused: &'a [SchedulerId],
 }
 
-/// Chooses a scheduler: the index in `views`. `last` is the choice before this one.
+/// What keeps a scheduler from getting a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It refused this request already.
+    Refused,
+    /// It does not serve, or not under this claim.
+    State,
+    /// Its breaker is open.
+    Breaker,
+    /// It is new, and this decision is not one of its share.
+    Newcomer,
+}
+
+/// Chooses a scheduler: an index in `views`, which are those of the wanted model, and
+/// why it is that one.
 ///
 /// # Errors
-/// `NotFound` if nobody serves the model, `Unavailable` if nobody does now.
+/// `Unavailable` if nobody serves the model now.
 pub(crate) fn route(
     policy: Policy,
-    views: &[View],
+    views: &[View<'_>],
     wanted: Wanted<'_>,
-    last: Option<usize>,
-) -> Result<usize, RequestError> {
-    let Wanted { model, claim, refused } = wanted;
-    let of_model = || views.iter().enumerate().filter(|(_, view)| view.model == *model);
-    let candidates: Vec<Candidate> = of_model()
-        .filter(|(_, view)| view.takes(claim) && !refused.contains(&view.id))
-        .map(|(slot, view)| Candidate {
-            slot,
-            work_tokens: view.work_tokens,
-            batch_size_max: view.batch_size_max.max(1),
-        })
-        .collect();
-    match choose(policy, &candidates, last) {
-        Some(index) => Ok(candidates[index].slot),
-        None if of_model().next().is_none() => Err(unknown_model(views, model)),
-        None if claim.is_some() => Err(claim_ended()),
-        None => Err(nobody_serves(model, of_model().map(|(_, view)| view))),
+    given: Circumstances,
+) -> Result<(usize, Reason), RequestError> {
+    let newcomers = newcomers_wait(views, wanted);
+    let open: Vec<usize> =
+        (0..views.len()).filter(|&index| views[index].obstacle(wanted, newcomers, given.random).is_none()).collect();
+    let candidates: Vec<Candidate> = open.iter().map(|&index| views[index].candidate).collect();
+    match choose(policy, &candidates, given) {
+        Some((index, reason)) => Ok((open[index], reason)),
+        None if wanted.claim.is_some() => Err(claim_ended()),
+        None => Err(nobody_serves(wanted, views)),
     }
 }
 
-impl View {
+/// Whether newcomers get but their share: only while somebody else can take the rest.
+pub(crate) fn newcomers_wait(views: &[View<'_>], wanted: Wanted<'_>) -> bool {
+    wanted.claim.is_none()
+        && views.iter().any(|view| view.share == FULL_SHARE && view.obstacle(wanted, false, 0).is_none())
+}
+
+impl View<'_> {
+    /// What keeps it from getting the request, if anything does.
+    pub(crate) fn obstacle(&self, wanted: Wanted<'_>, newcomers_wait: bool, random: u64) -> Option<Obstacle> {
+        if !self.takes(wanted.claim) {
+            Some(Obstacle::State)
+        } else if wanted.refused.contains(self.id) {
+            Some(Obstacle::Refused)
+        } else if wanted.claim.is_some() {
+            // It was chosen already; whoever holds it wants to know how it does.
+            None
+        } else if !self.admitted {
+            Some(Obstacle::Breaker)
+        } else if newcomers_wait && !takes_part(self.share, random, self.candidate.key) {
+            Some(Obstacle::Newcomer)
+        } else {
+            None
+        }
+    }
+
     /// Whether it takes requests that come under this claim, or under none.
     fn takes(&self, claim: Option<FencingToken>) -> bool {
         match claim {
             None => self.state == SchedulerState::Serving,
             Some(_) => self.state == SchedulerState::Claimed && self.claim == claim,
+        }
+    }
+
+    /// What it does, for people.
+    fn condition(&self) -> &'static str {
+        if self.state == SchedulerState::Serving && !self.admitted {
+            "left alone after failures"
+        } else {
+            self.state.as_str()
         }
     }
 }
@@ -83,8 +124,8 @@ fn claim_ended() -> RequestError {
 }
 
 /// Nobody has such a model: says which there are.
-fn unknown_model(views: &[View], model: &ModelId) -> RequestError {
-    let mut known: Vec<&str> = views.iter().map(|view| view.model.as_str()).collect();
+pub(crate) fn unknown_model<'a>(models: impl Iterator<Item = &'a ModelId>, model: &ModelId) -> RequestError {
+    let mut known: Vec<&str> = models.map(ModelId::as_str).collect();
     known.sort_unstable();
     known.dedup();
     RequestError {
@@ -96,79 +137,23 @@ fn unknown_model(views: &[View], model: &ModelId) -> RequestError {
     }
 }
 
+/// Most schedulers that an error names: a cluster may have a thousand.
+const NAMED_MAX: usize = 8;
+
 /// The model is known, but nobody takes requests: says what they all do.
-fn nobody_serves<'a>(model: &ModelId, views: impl Iterator<Item = &'a View>) -> RequestError {
-    let states: Vec<String> = views.map(|view| format!("{} is {}", view.id, view.state.as_str())).collect();
+fn nobody_serves(wanted: Wanted<'_>, views: &[View<'_>]) -> RequestError {
+    let mut states: Vec<String> =
+        views.iter().take(NAMED_MAX).map(|view| format!("{} is {}", view.id, view.condition())).collect();
+    if views.len() > NAMED_MAX {
+        states.push(format!("and {} more", views.len() - NAMED_MAX));
+    }
     RequestError::new(
         ErrorCode::Unavailable,
-        format!("no scheduler of model {:?} takes requests now: {}", model.as_str(), states.join(", ")),
+        format!("no scheduler of model {:?} takes requests now: {}", wanted.model.as_str(), states.join(", ")),
     )
     .with_retry_after(UNAVAILABLE_RETRY_AFTER)
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn view(id: &str, model: &str, state: SchedulerState, work_tokens: u64) -> View {
-        View { id: id.into(), model: model.into(), state, work_tokens, claim: None, batch_size_max: 8 }
-    }
-
-    fn wanted<'a>(model: &'a ModelId, refused: &'a [SchedulerId]) -> Wanted<'a> {
-        Wanted { model, claim: None, refused }
-    }
-
-    #[test]
-    fn only_serving_schedulers_of_the_model_that_have_not_refused_are_chosen() {
-        let views = [
-            view("other", "b", SchedulerState::Serving, 0),
-            view("busy", "a", SchedulerState::Serving, 90),
-            view("draining", "a", SchedulerState::Draining, 0),
-            view("idle", "a", SchedulerState::Serving, 10),
-        ];
-        let model = "a".into();
-        let route = |refused: &[SchedulerId]| route(Policy::LeastLoaded, &views, wanted(&model, refused), None);
-        assert_eq!(route(&[]).expect("somebody serves"), 3);
-        assert_eq!(route(&["idle".into()]).expect("somebody serves"), 1);
-        let nobody = route(&["idle".into(), "busy".into()]).expect_err("both refused");
-        assert_eq!(nobody.code, ErrorCode::Unavailable);
-    }
-
-    #[test]
-    fn a_request_under_a_claim_goes_where_the_claim_is_and_nowhere_else() {
-        let (held, ended) = (Some(FencingToken(7)), Some(FencingToken(6)));
-        let mut views =
-            [view("free", "a", SchedulerState::Serving, 0), view("claimed", "a", SchedulerState::Claimed, 9)];
-        views[1].claim = held;
-        let model = "a".into();
-        let route = |claim| route(Policy::LeastLoaded, &views, Wanted { model: &model, claim, refused: &[] }, None);
-        assert_eq!(route(held), Ok(1));
-        assert_eq!(route(None), Ok(0));
-        assert_eq!(route(ended).expect_err("it has ended").code, ErrorCode::Unavailable);
-    }
-
-    #[test]
-    fn an_unknown_model_is_told_which_there_are() {
-        let views = [view("s", "b", SchedulerState::Serving, 0), view("t", "a", SchedulerState::Failed, 0)];
-        let error = route(Policy::RoundRobin, &views, wanted(&"c".into(), &[]), None).expect_err("there is no c");
-        assert_eq!(error.code, ErrorCode::NotFound);
-        assert!(error.message.ends_with("served are: a, b"), "{}", error.message);
-        assert_eq!(error.param.as_deref(), Some("model"));
-    }
-
-    #[rstest]
-    #[case(SchedulerState::Starting)]
-    #[case(SchedulerState::Draining)]
-    #[case(SchedulerState::Claimed)]
-    #[case(SchedulerState::Failed)]
-    #[case(SchedulerState::Stopped)]
-    fn a_scheduler_that_does_not_serve_is_named_with_its_state(#[case] state: SchedulerState) {
-        let views = [view("s", "a", state, 0)];
-        let error = route(Policy::LeastLoaded, &views, wanted(&"a".into(), &[]), None).expect_err("nobody serves");
-        assert_eq!(error.code, ErrorCode::Unavailable);
-        assert!(error.retry_after.is_some());
-        assert!(error.message.contains(&format!("s is {}", state.as_str())), "{}", error.message);
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -70,6 +70,14 @@ catalogue! {
         "Requests that the router has sent to a scheduler and that have not ended.";
     ROUTER_RETRIES = "hostler_router_retries_total", Kind::Counter, &["model", "reason"],
         "Requests sent to another scheduler before their first token, by the error code of the one before.";
+    ROUTER_RETRIES_DENIED = "hostler_router_retries_denied_total", Kind::Counter, &["model"],
+        "Requests that were not sent to another scheduler, because the retry budget was spent.";
+    ROUTER_DECISIONS = "hostler_router_decisions_total", Kind::Counter, &["model", "reason"],
+        "Routing decisions, by why the scheduler was chosen.";
+    ROUTER_MIGRATIONS = "hostler_router_migrations_total", Kind::Counter, &["model", "outcome"],
+        "Answers whose scheduler failed, by what became of them: moved, completed, nobody_left, deadline_passed, cancelled.";
+    ROUTER_BREAKER = "hostler_router_breaker_state", Kind::Gauge, SCHEDULER,
+        "0 while requests go to the scheduler, 1 while one tries it again, 2 while it is left alone after failures.";
     ROUTER_REFUSED = "hostler_router_refused_total", Kind::Counter, &["model", "reason"],
         "Requests that no scheduler took, by error code.";
     HTTP_REQUESTS = "hostler_http_requests_total", Kind::Counter, &["route", "status"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hostler_protocol::{Priority, TokenId};
+use hostler_protocol::{Priority, SessionId, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -47,6 +47,9 @@ pub(crate) struct GenerationBody {
     pub(crate) priority: Option<Priority>,
     /// In seconds.
     pub(crate) timeout: Option<f64>,
+    /// From a header, never from the body.
+    #[serde(skip)]
+    pub(crate) session: Option<SessionId>,
 
     // Harmless without effect: named in `x-hostler-ignored`.
     pub(crate) user: Given,

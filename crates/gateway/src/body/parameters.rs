@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use hostler_protocol::{
-    Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams, StopConditions,
-    TenantId,
+    Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams, SessionId,
+    StopConditions, TenantId,
 };
 
 use super::fields::LogprobsField;
@@ -36,6 +36,7 @@ pub(crate) struct Parameters {
     constraint: Option<Constraint>,
     top_logprobs: Option<u32>,
     priority: Priority,
+    session: Option<SessionId>,
     timeout: Duration,
 }
 
@@ -68,6 +69,7 @@ impl Parameters {
             constraint: constraint::read(body)?,
             top_logprobs: top_logprobs(body, endpoint)?,
             priority: body.priority.unwrap_or_default(),
+            session: body.session.clone(),
             timeout: timeout(body.timeout, timeout_max)?,
         };
         parameters.sampling.validate()?;
@@ -94,6 +96,7 @@ impl Parameters {
             top_logprobs: self.top_logprobs,
             priority: self.priority,
             tenant,
+            session: self.session.clone(),
             deadline: Deadline::after(now, self.timeout),
             ..GenerationRequest::new(model, prompt)
         }

@@ -5,13 +5,17 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use hostler_protocol::{Priority, RequestError};
+use hostler_protocol::{Priority, RequestError, SessionId};
 
 use super::generation::GenerationBody;
 use crate::error::ApiError;
 
 const PRIORITY: &str = "x-hostler-priority";
 const TIMEOUT: &str = "x-hostler-timeout";
+const SESSION: &str = "x-hostler-session";
+
+/// Longest name of a session: longer than any UUID or hash, and it travels with every request.
+const SESSION_BYTES_MAX: usize = 128;
 
 /// The headers that stand in for fields of the body. A field that is there wins.
 #[derive(Debug, Default, PartialEq)]
@@ -19,6 +23,8 @@ pub(crate) struct Wishes {
     priority: Option<Priority>,
     /// Seconds; checked with the field that it stands in for.
     timeout: Option<f64>,
+    /// There is no field for it: it is the router's concern, not the model's.
+    session: Option<SessionId>,
 }
 
 impl Wishes {
@@ -26,12 +32,14 @@ impl Wishes {
     pub(crate) fn fill(self, body: &mut GenerationBody) {
         body.priority = body.priority.or(self.priority);
         body.timeout = body.timeout.or(self.timeout);
+        body.session = self.session;
     }
 
     fn read(request: &HttpRequest) -> Result<Self, RequestError> {
         let priority = text(request, PRIORITY)?.map(priority).transpose()?;
         let timeout = text(request, TIMEOUT)?.map(seconds).transpose()?;
-        Ok(Self { priority, timeout })
+        let session = text(request, SESSION)?.map(session).transpose()?;
+        Ok(Self { priority, timeout, session })
     }
 }
 
@@ -50,6 +58,14 @@ fn priority(text: &str) -> Result<Priority, RequestError> {
 
 fn seconds(text: &str) -> Result<f64, RequestError> {
     f64::from_str(text).map_err(|_| RequestError::invalid(TIMEOUT, format!("{TIMEOUT} must be a number of seconds")))
+}
+
+fn session(text: &str) -> Result<SessionId, RequestError> {
+    if text.is_empty() || text.len() > SESSION_BYTES_MAX {
+        let message = format!("{SESSION} has {} bytes; 1 to {SESSION_BYTES_MAX} are allowed", text.len());
+        return Err(RequestError::invalid(SESSION, message));
+    }
+    Ok(SessionId::new(text))
 }
 
 impl FromRequest for Wishes {
@@ -78,11 +94,13 @@ mod tests {
         assert_eq!(body.priority, Some(Priority::Batch), "the field wins");
         read(TIMEOUT, "2.5").expect("a number").fill(&mut body);
         assert_eq!(body.timeout, Some(2.5));
+        read(SESSION, "chat-7").expect("a name").fill(&mut body);
+        assert_eq!(body.session.as_ref().map(SessionId::as_str), Some("chat-7"));
     }
 
     #[test]
     fn a_header_that_cannot_be_read_is_refused_by_name() {
-        for (name, value) in [(PRIORITY, "urgent"), (TIMEOUT, "soon")] {
+        for (name, value) in [(PRIORITY, "urgent"), (TIMEOUT, "soon"), (SESSION, "")] {
             let error = read(name, value).expect_err("it is refused");
             assert_eq!(error.param.as_deref(), Some(name));
         }

@@ -1,0 +1,135 @@
+//! How many requests may be offered to a second scheduler. Pure.
+//!
+//! A retry helps one request and costs the others: where every scheduler is full,
+//! retries multiply the load that filled them. So they are paid for from a bucket
+//! into which every request puts a share of one, as in Finagle's `RetryBudget` and
+//! gRPC's retry throttling (proposal A6): in the long run, retries are at most that
+//! share of the requests, and a small number a second beside, for quiet hours.
+
+use std::time::{Duration, Instant};
+
+/// Thousandths of a retry: shares are whole numbers of them.
+const RETRY: u64 = 1000;
+
+/// What a full bucket holds, in retries. It pays for what fails at once when one of
+/// a few schedulers vanishes, and is what a rested router begins with.
+const RETRIES_SAVED_MAX: u64 = 100;
+
+/// What retries may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetConfig {
+    /// Retries that are allowed for each hundred requests.
+    pub share_percent: u32,
+    /// Retries a second that are allowed beside, however few the requests.
+    pub floor_per_second: u32,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self { share_percent: 20, floor_per_second: 10 }
+    }
+}
+
+/// The bucket.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    config: BudgetConfig,
+    saved: u64,
+    filled: Instant,
+}
+
+impl RetryBudget {
+    /// A full one.
+    pub(crate) fn new(config: BudgetConfig, now: Instant) -> Self {
+        Self { config, saved: RETRIES_SAVED_MAX * RETRY, filled: now }
+    }
+
+    /// A request came: its share is put in.
+    pub(crate) fn deposit(&mut self) {
+        self.add(u64::from(self.config.share_percent) * RETRY / 100);
+    }
+
+    /// Takes out one retry. Whether there was one.
+    pub(crate) fn withdraw(&mut self, now: Instant) -> bool {
+        self.trickle(now);
+        let paid = self.saved.checked_sub(RETRY);
+        self.saved = paid.unwrap_or(self.saved);
+        paid.is_some()
+    }
+
+    /// Adds what has come in by time. Parts of a thousandth wait for the next call.
+    fn trickle(&mut self, now: Instant) {
+        let rate = u64::from(self.config.floor_per_second) * RETRY;
+        let waited = now.saturating_duration_since(self.filled);
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        let earned = micros.saturating_mul(rate) / 1_000_000;
+        if earned == 0 {
+            return;
+        }
+        self.add(earned);
+        self.filled = self.filled.checked_add(Duration::from_micros(earned * 1_000_000 / rate)).unwrap_or(now);
+    }
+
+    fn add(&mut self, thousandths: u64) {
+        self.saved = self.saved.saturating_add(thousandths).min(RETRIES_SAVED_MAX * RETRY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_rested_router_may_retry_at_once_and_then_waits_for_time_or_requests() {
+        let start = Instant::now();
+        let mut budget = RetryBudget::new(BudgetConfig { share_percent: 20, floor_per_second: 10 }, start);
+        for _ in 0..RETRIES_SAVED_MAX {
+            assert!(budget.withdraw(start));
+        }
+        assert!(!budget.withdraw(start));
+        for _ in 0..5 {
+            budget.deposit();
+        }
+        assert!(budget.withdraw(start), "five requests pay for one retry");
+        assert!(!budget.withdraw(start));
+        assert!(!budget.withdraw(start + Duration::from_millis(99)));
+        assert!(budget.withdraw(start + Duration::from_millis(100)), "so does a tenth of a second");
+    }
+
+    #[test]
+    fn a_floor_of_nothing_never_pays() {
+        let start = Instant::now();
+        let mut budget = RetryBudget::new(BudgetConfig { share_percent: 0, floor_per_second: 0 }, start);
+        for _ in 0..RETRIES_SAVED_MAX {
+            assert!(budget.withdraw(start));
+        }
+        budget.deposit();
+        assert!(!budget.withdraw(start + Duration::from_secs(3600)));
+    }
+
+    proptest! {
+        #[test]
+        fn retries_never_exceed_share_floor_and_savings(
+            share_percent in 0u32..100, floor_per_second in 0u32..50,
+            steps in prop::collection::vec((any::<bool>(), 0u64..500), 0..500),
+        ) {
+            let start = Instant::now();
+            let mut budget = RetryBudget::new(BudgetConfig { share_percent, floor_per_second }, start);
+            let (mut now, mut requests, mut retries) = (start, 0_u64, 0_u64);
+            for (is_request, wait_ms) in steps {
+                now += Duration::from_millis(wait_ms);
+                if is_request {
+                    budget.deposit();
+                    requests += 1;
+                } else {
+                    retries += u64::from(budget.withdraw(now));
+                }
+            }
+            let by_time = (now - start).as_secs_f64() * f64::from(floor_per_second);
+            let by_requests = requests as f64 * f64::from(share_percent) / 100.0;
+            prop_assert!(retries as f64 <= RETRIES_SAVED_MAX as f64 + by_time + by_requests + 0.001);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which schedulers have read the beginning of a prompt before. Pure.
+//!
+//! A prompt is cut into blocks, and each block's hash includes those before it, so
+//! that equal hashes mean equal beginnings: a map from hashes is a tree of prefixes.
+//! It is bounded, and forgets what was not asked for the longest.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
+
+use hostler_protocol::Prompt;
+
+use super::Candidate;
+
+/// Bytes of a block: about 32 tokens, two to four of the blocks that engines' prefix
+/// caches keep. A beginning that differs within the first block is nobody's.
+const BLOCK_BYTES: usize = 128;
+
+/// Most blocks of a prompt that are looked at: 32 KiB of text. What prompts have in
+/// common is at their beginning, and this bounds the work for one request.
+const BLOCKS_MAX: usize = 256;
+
+/// Most blocks that are remembered: some 8 MiB of memory, and 8 MiB of prompts.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// Most schedulers that are remembered for a block. Common beginnings spread over
+/// the cluster when load demands it; to know eight of them is as good as to know all.
+const HOLDERS_MAX: usize = 8;
+
+/// The hashes of a prompt's whole blocks.
+pub(crate) fn prompt_blocks(prompt: &Prompt) -> Vec<u64> {
+    let mut blocks = Blocks::default();
+    match prompt {
+        Prompt::Text(text) => blocks.push(text.as_bytes()),
+        Prompt::Chat(messages) => {
+            for message in messages {
+                blocks.push(message.role.as_str().as_bytes());
+                blocks.push(&[0]);
+                blocks.push(message.content.as_bytes());
+                blocks.push(&[0]);
+            }
+        }
+        Prompt::Tokens(tokens) => {
+            for token in tokens {
+                blocks.push(&token.to_le_bytes());
+            }
+        }
+    }
+    blocks.hashes
+}
+
+/// Bytes on their way into blocks.
+#[derive(Default)]
+struct Blocks {
+    hashes: Vec<u64>,
+    hasher: DefaultHasher,
+    filled: usize,
+}
+
+impl Blocks {
+    fn push(&mut self, mut bytes: &[u8]) {
+        while self.hashes.len() < BLOCKS_MAX && !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.filled));
+            self.hasher.write(now);
+            self.filled += now.len();
+            bytes = later;
+            if self.filled == BLOCK_BYTES {
+                // The hasher goes on, so the next hash includes this block.
+                self.hashes.push(self.hasher.finish());
+                self.filled = 0;
+            }
+        }
+    }
+}
+
+/// The candidate with the longest beginning, if any has one; of equals the least loaded.
+pub(super) fn preferred(candidates: &[Candidate]) -> Option<usize> {
+    let matching = (0..candidates.len()).filter(|&index| candidates[index].matched_blocks > 0);
+    matching.max_by(|&left, &right| {
+        let (left, right) = (&candidates[left], &candidates[right]);
+        left.matched_blocks.cmp(&right.matched_blocks).then_with(|| right.compare_load(left))
+    })
+}
+
+/// Who has read what.
+#[derive(Debug)]
+pub(crate) struct PrefixIndex {
+    nodes: HashMap<u64, Node>,
+    /// Blocks with the time of a touch, oldest first; all but a block's last are stale.
+    touched: VecDeque<(u64, u64)>,
+    clock: u64,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Keys of schedulers, the latest last.
+    holders: Vec<u64>,
+    touched: u64,
+}
+
+impl Default for PrefixIndex {
+    fn default() -> Self {
+        Self::with_capacity(REMEMBERED_MAX)
+    }
+}
+
+impl PrefixIndex {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { nodes: HashMap::new(), touched: VecDeque::new(), clock: 0, capacity }
+    }
+
+    /// How many blocks at the beginning each scheduler has read; those that have none
+    /// are left out.
+    pub(crate) fn matches(&self, blocks: &[u64]) -> Vec<(u64, u32)> {
+        let mut matches: Vec<(u64, u32)> = Vec::new();
+        for (depth, block) in (0..).zip(blocks) {
+            let Some(node) = self.nodes.get(block) else { break };
+            if depth == 0 {
+                matches.extend(node.holders.iter().map(|&key| (key, 1)));
+                continue;
+            }
+            let mut grew = false;
+            for (key, length) in &mut matches {
+                if *length == depth && node.holders.contains(key) {
+                    *length += 1;
+                    grew = true;
+                }
+            }
+            if !grew {
+                break;
+            }
+        }
+        matches
+    }
+
+    /// The scheduler with this key will read these blocks now.
+    pub(crate) fn insert(&mut self, blocks: &[u64], key: u64) {
+        self.clock += 1;
+        // From the end, so that a beginning is forgotten after what follows it.
+        for &block in blocks.iter().rev() {
+            let node = self.nodes.entry(block).or_default();
+            node.holders.retain(|&holder| holder != key);
+            if node.holders.len() == HOLDERS_MAX {
+                node.holders.remove(0);
+            }
+            node.holders.push(key);
+            node.touched = self.clock;
+            self.touched.push_back((block, self.clock));
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.nodes.len() > self.capacity {
+            let Some((block, touched)) = self.touched.pop_front() else { return };
+            if self.nodes.get(&block).is_some_and(|node| node.touched == touched) {
+                self.nodes.remove(&block);
+            }
+        }
+        // Stale touches behind a live one are removed together, now and then.
+        if self.touched.len() > 2 * self.capacity + BLOCKS_MAX {
+            let nodes = &self.nodes;
+            self.touched.retain(|(block, touched)| nodes.get(block).is_some_and(|node| node.touched == *touched));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(text: &str) -> Vec<u64> {
+        prompt_blocks(&Prompt::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn equal_beginnings_have_equal_blocks_up_to_where_they_differ() {
+        let common = "You are a helpful assistant. ".repeat(20);
+        let (left, right) = (text(&format!("{common}What is a crab?")), text(&format!("{common}What is a horse?")));
+        let whole = common.len() / BLOCK_BYTES;
+        assert_eq!(left[..whole], right[..whole]);
+        assert!(text("short").is_empty());
+        assert_eq!(text(&"x".repeat(1 << 20)).len(), BLOCKS_MAX);
+    }
+
+    #[test]
+    fn the_length_of_each_match_is_known_and_ends_where_the_scheduler_was_not() {
+        let mut index = PrefixIndex::default();
+        index.insert(&[1, 2, 3], 10);
+        index.insert(&[1, 2, 4, 5], 11);
+        let mut matches = index.matches(&[1, 2, 4, 6]);
+        matches.sort_unstable();
+        assert_eq!(matches, [(10, 2), (11, 3)]);
+        assert!(index.matches(&[2]).is_empty() || index.matches(&[2]).iter().all(|&(_, length)| length == 1));
+        assert!(index.matches(&[9, 1]).is_empty());
+    }
+
+    #[test]
+    fn what_was_not_asked_for_the_longest_is_forgotten_its_end_first() {
+        let mut index = PrefixIndex::with_capacity(4);
+        index.insert(&[1, 2], 10);
+        index.insert(&[3, 4], 10);
+        index.insert(&[1], 10);
+        index.insert(&[5], 10);
+        assert_eq!(index.matches(&[1, 2]), [(10, 1)], "2 was the oldest");
+        assert_eq!(index.matches(&[3, 4]), [(10, 2)]);
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded(inserts in prop::collection::vec((prop::collection::vec(0u64..200, 1..20), 0u64..20), 1..300)) {
+            let mut index = PrefixIndex::with_capacity(32);
+            for (blocks, key) in inserts {
+                index.insert(&blocks, key);
+                prop_assert!(index.nodes.len() <= 32);
+                prop_assert!(index.touched.len() <= 2 * 32 + BLOCKS_MAX);
+                prop_assert!(index.nodes.values().all(|node| node.holders.len() <= HOLDERS_MAX));
+            }
+        }
+    }
+}

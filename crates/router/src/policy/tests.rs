@@ -1,0 +1,148 @@
+//! What each policy promises, for any load.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn candidates(loads: &[(u64, u32)]) -> Vec<Candidate> {
+    let candidate = |(slot, &(work_tokens, batch_size_max))| Candidate {
+        slot,
+        key: mix(slot as u64),
+        work_tokens,
+        // About 50 tokens each.
+        requests: u32::try_from(work_tokens / 50).unwrap_or(u32::MAX),
+        batch_size_max,
+        matched_blocks: 0,
+    };
+    loads.iter().enumerate().map(candidate).collect()
+}
+
+fn chosen(policy: Policy, candidates: &[Candidate], given: Circumstances) -> Option<usize> {
+    choose(policy, candidates, given).map(|(index, _)| index)
+}
+
+fn after(last: Option<usize>) -> Circumstances {
+    Circumstances { last, ..Circumstances::default() }
+}
+
+#[test]
+fn nobody_can_be_chosen_from_nothing_and_one_alone_always_is() {
+    for policy in Policy::ALL {
+        assert_eq!(choose(policy, &[], after(Some(3))), None);
+        assert_eq!(choose(policy, &candidates(&[(9_000, 1)]), after(Some(3))), Some((0, Reason::OnlyOne)));
+    }
+}
+
+#[test]
+fn work_counts_in_relation_to_the_batch_size() {
+    // 100 tokens on a batch of 8 are done sooner than 50 on a batch of 1.
+    assert_eq!(chosen(Policy::LeastLoaded, &candidates(&[(50, 1), (100, 8)]), after(None)), Some(1));
+}
+
+#[test]
+fn idle_schedulers_take_turns() {
+    let idle = candidates(&[(0, 8), (0, 1), (0, 4)]);
+    for policy in [Policy::LeastLoaded, Policy::RoundRobin, Policy::PrefixAware, Policy::Session] {
+        let mut last = None;
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            last = chosen(policy, &idle, after(last));
+            order.extend(last);
+        }
+        assert_eq!(order, [0, 1, 2, 0, 1, 2], "{policy:?}");
+    }
+}
+
+#[test]
+fn the_longest_beginning_wins_until_its_holder_is_overloaded() {
+    let mut all = candidates(&[(0, 2), (90, 2), (90, 2)]);
+    (all[1].matched_blocks, all[2].matched_blocks) = (3, 5);
+    assert_eq!(choose(Policy::PrefixAware, &all, after(None)), Some((2, Reason::PrefixMatch)));
+    (all[2].work_tokens, all[2].requests) = (9_000, 180);
+    assert_eq!(choose(Policy::PrefixAware, &all, after(None)), Some((0, Reason::Overloaded)));
+}
+
+#[test]
+fn a_session_stays_and_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
+    let all = candidates(&[(0, 8); 10]);
+    let home = |candidates: &[Candidate], session: u64| {
+        let given = Circumstances { session: Some(hash_text(&format!("session {session}"))), ..after(Some(4)) };
+        candidates[chosen(Policy::Session, candidates, given).expect("there is one")].slot
+    };
+    let before: HashMap<u64, usize> = (0..1_000).map(|session| (session, home(&all, session))).collect();
+    let mut shares = [0; 10];
+    before.values().for_each(|&slot| shares[slot] += 1);
+    assert!(shares.iter().all(|share| (50..200).contains(share)), "{shares:?}");
+
+    let without_three: Vec<Candidate> = all.iter().filter(|candidate| candidate.slot != 3).copied().collect();
+    for (&session, &slot) in &before {
+        let now = home(&without_three, session);
+        assert!(now == slot || slot == 3, "session {session} moved from {slot} to {now}");
+    }
+    let mut hot = all.clone();
+    (hot[3].work_tokens, hot[3].requests) = (100_000, 2_000);
+    for (&session, &slot) in &before {
+        assert_eq!(home(&hot, session) == slot, slot != 3);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_least_loaded_is_never_more_loaded_than_another(
+        loads in prop::collection::vec((0u64..1000, 1u32..16), 1..8),
+        last in prop::option::of(0usize..8),
+    ) {
+        let all = candidates(&loads);
+        let index = chosen(Policy::LeastLoaded, &all, after(last)).expect("there is a candidate");
+        for other in &all {
+            prop_assert_ne!(all[index].compare_load(other), Ordering::Greater);
+        }
+    }
+
+    #[test]
+    fn of_two_the_most_loaded_is_never_taken(
+        loads in prop::collection::btree_set(0u64..1000, 2..8), random in any::<u64>(),
+    ) {
+        let loads: Vec<(u64, u32)> = loads.into_iter().map(|load| (load, 4)).collect();
+        let index = chosen(Policy::PowerOfTwo, &candidates(&loads), Circumstances { random, ..after(None) });
+        prop_assert_ne!(index, Some(loads.len() - 1), "loads are in order");
+    }
+
+    #[test]
+    fn round_robin_serves_everyone_equally(count in 1usize..8, rounds in 1usize..5) {
+        let all = candidates(&vec![(7, 2); count]);
+        let mut served = vec![0; count];
+        let mut last = None;
+        for _ in 0..count * rounds {
+            let index = chosen(Policy::RoundRobin, &all, after(last)).expect("there is a candidate");
+            served[index] += 1;
+            last = Some(all[index].slot);
+        }
+        prop_assert!(served.iter().all(|&times| times == rounds));
+    }
+
+    #[test]
+    fn affinity_never_takes_one_far_above_the_average_that_has_a_queue(
+        loads in prop::collection::vec((0u64..5000, 1u32..16), 2..8),
+        favourite in any::<prop::sample::Index>(), session in any::<u64>(),
+    ) {
+        let mut all = candidates(&loads);
+        all[favourite.index(loads.len())].matched_blocks = 9;
+        for policy in [Policy::PrefixAware, Policy::Session] {
+            let given = Circumstances { session: Some(session), ..after(None) };
+            let index = chosen(policy, &all, given).expect("there is a candidate");
+            prop_assert!(bounded::has_room(&all, index), "{:?}", policy);
+        }
+    }
+
+    #[test]
+    fn every_draw_is_in_range(random in any::<u64>(), count in 1usize..50) {
+        let all = candidates(&vec![(1, 1); count]);
+        for policy in Policy::ALL {
+            let index = chosen(policy, &all, Circumstances { random, session: Some(random), last: None });
+            prop_assert!(index.is_some_and(|index| index < count));
+        }
+    }
+}
