@@ -78,7 +78,7 @@ fn a_message_names_the_key_the_value_what_is_allowed_and_who_set_it() {
     );
     assert_eq!(
         complaint("[router]\npolicy = \"fastest\""),
-        "router.policy: \"fastest\" is not allowed; allowed are least_loaded, round_robin (set by hostler.toml)"
+        "router.policy: \"fastest\" is not allowed; allowed are least_loaded, round_robin, random, power_of_two, prefix_aware, session (set by hostler.toml)"
     );
     for (text, key, value, allowed) in [
         ("[server]\naddress = \"localhost\"", "server.address", "", "IP:PORT"),

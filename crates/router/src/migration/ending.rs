@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn what_was_held_back_is_given() {
         assert_eq!(ending("one two EN", 8, &stops(&["END"])), (FinishReason::Length, "EN".to_owned()));
-        assert_eq!(ending("caf\u{fffd}", 3, &[]), (FinishReason::Length, "\u{fffd}".to_owned()));
+        assert_eq!(ending("one\u{fffd}", 3, &[]), (FinishReason::Length, "\u{fffd}".to_owned()));
         assert_eq!(ending("one", 3, &[]), (FinishReason::Length, String::new()));
     }
 
