@@ -13,6 +13,7 @@
 mod actor;
 mod board;
 pub mod config;
+mod embedding;
 mod handle;
 mod incarnation;
 mod intake;
