@@ -18,5 +18,5 @@ mod state;
 mod stream;
 
 pub use config::RouterConfig;
-pub use handle::{RoutedGeneration, Router, ServedModel};
+pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};
 pub use policy::Policy;
