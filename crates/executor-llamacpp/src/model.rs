@@ -121,9 +121,8 @@ pub(crate) fn embedder<'model>(
 ) -> Embedder<LlamaReader<'model>> {
     let chunk = config.prefill_chunk_tokens.min(EMBEDDING_CHUNK_MAX);
     let one = LlamacppConfig { max_batch_size: 1, ..config.clone() };
-    let params = context_params(&one, context_length, chunk)
-        .with_embeddings(true)
-        .with_pooling_type(LlamaPoolingType::None);
+    let params =
+        context_params(&one, context_length, chunk).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
     let reader = LlamaReader::new(chunk as usize, move || {
         let backend = backend().map_err(|error| error.to_string())?;
         model.new_context(backend, params.clone()).map_err(|error| error.to_string())

@@ -106,7 +106,7 @@ fn stop_conditions_that_are_ignored() {
 #[test]
 fn vectors_that_are_not_of_length_one() {
     let stretching: Misdeed = |mut sequence, _| {
-        sequence.max_new_tokens += 1;
+        sequence.max_new_tokens = sequence.max_new_tokens.saturating_add(1);
         sequence
     };
     finds(stretching, "a text has a vector of length 1, or is refused");

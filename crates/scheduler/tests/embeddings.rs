@@ -9,11 +9,13 @@ use futures::future::join_all;
 use hostler_executor::simulated::{SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{ClaimDrain, ClaimRequest, EmbeddingInput, ErrorCode};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerState};
-use support::{FakeFactory, config, serving};
+use support::{FakeFactory, config, serving, until};
 
 async fn simulated() -> Arc<LocalScheduler> {
     let factory = SimulatedFactory::new("m", SimulatedConfig::default()).expect("the defaults are allowed");
-    serving(config(), Arc::new(factory)).await
+    let scheduler = LocalScheduler::start(config(), Arc::new(factory));
+    until(&scheduler, "serving", |snapshot| snapshot.state == SchedulerState::Serving).await;
+    scheduler
 }
 
 fn texts(texts: &[&str]) -> Vec<EmbeddingInput> {
