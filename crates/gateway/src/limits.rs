@@ -29,6 +29,9 @@ pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Most token ids that `/detokenize` takes: the longest context in use today.
 pub(crate) const DETOKENIZE_TOKENS_MAX: usize = 131_072;
 
+/// Most texts of one request for embeddings, as in OpenAI's API.
+pub(crate) const EMBEDDING_INPUTS_MAX: usize = 2048;
+
 /// Longest error message, in bytes. Messages quote what the client sent.
 pub(crate) const ERROR_MESSAGE_BYTES_MAX: usize = 512;
 

@@ -31,6 +31,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("GET", "/v1/models/{id}", "one model"),
     endpoint("POST", "/v1/chat/completions", "answer a conversation (OpenAI)"),
     endpoint("POST", "/v1/completions", "continue prompts (OpenAI)"),
+    endpoint("POST", "/v1/embeddings", "vectors that stand for texts (OpenAI)"),
     endpoint("DELETE", "/v1/requests/{id}", "cancel a request"),
     endpoint("POST", "/tokenize", "text or messages to tokens (vLLM)"),
     endpoint("POST", "/detokenize", "tokens to text (vLLM)"),
@@ -57,6 +58,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/v1/models/{id:.+}", web::get().to(openai::model));
     add("/v1/chat/completions", web::post().to(openai::chat));
     add("/v1/completions", web::post().to(openai::completions));
+    add("/v1/embeddings", web::post().to(openai::embeddings));
     add("/v1/requests/{id}", web::delete().to(openai::cancel));
     add("/tokenize", web::post().to(openai::tokenize));
     add("/detokenize", web::post().to(openai::detokenize));

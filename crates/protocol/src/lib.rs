@@ -6,6 +6,7 @@
 
 mod claim;
 mod deadline;
+mod embedding;
 mod error;
 mod event;
 mod ids;
@@ -17,6 +18,7 @@ mod stop;
 
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
+pub use embedding::{EmbeddingInput, Embeddings};
 pub use error::{ErrorCode, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
 pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, TokenId};

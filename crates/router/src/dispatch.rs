@@ -21,9 +21,6 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 impl Router {
     /// See [`Router::generate`].
     pub(crate) async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        if self.is_draining() {
-            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
-        }
         let permit = self.permit()?;
         self.with_budget(|budget, _| budget.deposit());
         let submitted = Instant::now();

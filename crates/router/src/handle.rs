@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, ArbiterHandle, MailboxError};
 use futures::Stream;
 use hostler_protocol::{
-    ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId, TokenEvent, TokenId,
+    EmbeddingInput, Embeddings, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId,
+    Retry, SchedulerId, TokenEvent, TokenId,
 };
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -47,6 +48,16 @@ pub struct RoutedGeneration {
     /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels
     /// the request.
     pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
+}
+
+/// Embeddings, and where they come from.
+pub struct RoutedEmbeddings {
+    /// Which scheduler made them: `x-hostler-scheduler`.
+    pub scheduler: SchedulerId,
+    /// The loaded model that made them.
+    pub description: Arc<ModelDescription>,
+    /// One vector for each text.
+    pub embeddings: Embeddings,
 }
 
 /// A model that at least one scheduler holds, or is loading.
@@ -131,11 +142,6 @@ impl Router {
         self.0.draining.load(Ordering::Relaxed)
     }
 
-    /// A place among the requests that the router may hold.
-    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
-        Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())
-    }
-
     pub(crate) fn with_budget<T>(&self, what: impl FnOnce(&mut RetryBudget, Instant) -> T) -> T {
         // It is changed by plain arithmetic, so a panic leaves it whole.
         what(&mut self.0.budget.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
@@ -146,6 +152,14 @@ impl Router {
         self.directory()
             .iter()
             .any(|scheduler| scheduler.id() != than && scheduler.snapshot().borrow().model == request.model)
+    }
+
+    /// What every request holds until its end: a place among those that there may be.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        if self.is_draining() {
+            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
+        }
+        Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())
     }
 
     fn too_many(&self) -> RequestError {
@@ -177,6 +191,42 @@ impl Router {
     /// As [`Router::tokenize`].
     pub async fn pieces(&self, model: &ModelId, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
         self.holder(model)?.pieces(tokens).await
+    }
+
+    /// Vectors that stand for texts, in the texts' order, by the scheduler of the
+    /// model that has the least to do; where one refuses and another may not, by the
+    /// next.
+    ///
+    /// # Errors
+    /// As [`Router::generate`], and what [`Scheduler::embed`] answers.
+    pub async fn embed(&self, model: &ModelId, inputs: Vec<EmbeddingInput>) -> Result<RoutedEmbeddings, RequestError> {
+        let _permit = self.permit()?;
+        let directory = self.directory();
+        let mut able: Vec<(u64, &Arc<dyn Scheduler>, Arc<ModelDescription>)> = Vec::new();
+        for scheduler in directory.iter() {
+            let snapshot = scheduler.snapshot();
+            let snapshot = snapshot.borrow();
+            if snapshot.model == *model && snapshot.state == SchedulerState::Serving {
+                able.extend(snapshot.description.clone().map(|it| (snapshot.outstanding_tokens, scheduler, it)));
+            }
+        }
+        able.sort_by_key(|&(outstanding_tokens, ..)| outstanding_tokens);
+        let mut refusal = None;
+        for (_, scheduler, description) in able.into_iter().take(self.0.config.attempts_max as usize) {
+            match scheduler.embed(inputs.clone()).await {
+                Ok(embeddings) => {
+                    return Ok(RoutedEmbeddings { scheduler: scheduler.id().clone(), description, embeddings });
+                }
+                Err(error) if error.code.retry() == Retry::Elsewhere => refusal = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(match refusal {
+            Some(error) => error,
+            None => self.holder(model).err().unwrap_or_else(|| {
+                RequestError::new(ErrorCode::Unavailable, format!("nobody serves {:?} now", model.as_str()))
+            }),
+        })
     }
 
     /// Any scheduler that has the model loaded.

@@ -28,5 +28,5 @@ pub use breaker::{BreakerConfig, BreakerState};
 pub use budget::BudgetConfig;
 pub use config::{MigrationConfig, RouterConfig};
 pub use explain::{Considered, Explanation};
-pub use handle::{RoutedGeneration, Router, ServedModel};
+pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};
 pub use policy::{Policy, Reason};

@@ -14,6 +14,7 @@ mod actor;
 mod board;
 pub mod config;
 pub mod contract;
+mod embedding;
 mod handle;
 mod incarnation;
 mod intake;

@@ -9,8 +9,8 @@ use actix::Arbiter;
 use async_trait::async_trait;
 use hostler_executor::{ExecutorFactory, ModelExecutor, token_channel};
 use hostler_protocol::{
-    ClaimRequest, ErrorCode, FencingToken, GenerationRequest, ModelDescription, Prompt, RequestError, RequestId,
-    SchedulerId, TokenId,
+    ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, ModelDescription, Prompt,
+    RequestError, RequestId, SchedulerId, TokenId,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -202,6 +202,11 @@ impl Scheduler for LocalScheduler {
         let incarnation = self.shared.incarnation()?;
         let text = incarnation.executor.text();
         tokens.into_iter().map(|token| Ok(text.piece(token)?)).collect()
+    }
+
+    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+        let incarnation = self.shared.incarnation()?;
+        incarnation.embeddings.embed(&incarnation.executor, self.snapshot(), inputs).await
     }
 
     async fn cancel(&self, id: RequestId) -> bool {

@@ -7,6 +7,8 @@ mod request;
 mod settings;
 mod sse;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -24,6 +26,11 @@ pub use sse::{SseEvent, SseParser};
 use super::{Target, TargetDescription};
 use crate::measure::{Answer, Failure, Stopwatch};
 use crate::workload::Job;
+
+/// A connection that was idle for longer is not used again: llama.cpp's server closes
+/// one after 5 s, and a request that is just then on its way fails. Rounds that
+/// alternate between two servers leave each idle for as long.
+const IDLE_MAX: Duration = Duration::from_secs(3);
 
 /// Longest description of a model that is kept, in bytes.
 const FACTS_BYTES_MAX: usize = 64 * 1024;
@@ -48,7 +55,10 @@ impl HttpTarget {
     pub async fn connect(settings: HttpSettings) -> Result<Self, HttpError> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(usize::MAX).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(usize::MAX)
+            .pool_idle_timeout(IDLE_MAX)
+            .build(connector);
         let generate_url = settings.url(settings.endpoint.path())?;
         let mut target = Self { client, generate_url, settings, model: String::new(), facts: Value::Null };
         let models = target.models().await;

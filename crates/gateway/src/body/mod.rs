@@ -11,7 +11,7 @@ mod parameters;
 mod unsupported;
 mod wishes;
 
-pub(crate) use fields::PromptField;
+pub(crate) use fields::{Given, PromptField};
 pub(crate) use generation::GenerationBody;
 pub(crate) use json::Json;
 pub(crate) use message::{Message, conversation};

@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod embeddings;
 mod fake;
 mod generations;
 mod harness;
