@@ -81,7 +81,7 @@ fn a_session_stays_and_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
         let now = home(&without_three, session);
         assert!(now == slot || slot == 3, "session {session} moved from {slot} to {now}");
     }
-    let mut hot = all.clone();
+    let mut hot = all;
     (hot[3].work_tokens, hot[3].requests) = (100_000, 2_000);
     for (&session, &slot) in &before {
         assert_eq!(home(&hot, session) == slot, slot != 3);
