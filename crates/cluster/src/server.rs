@@ -39,7 +39,8 @@ pub struct WorkerOptions {
     pub tls: Option<ServerTls>,
 }
 
-/// A worker that can be reached. Dropping it leaves it running.
+/// A worker that can be reached. Dropping it closes it, and leaves calls that run to
+/// their ends.
 pub struct WorkerServer {
     listen: Listen,
     closing: watch::Sender<bool>,
@@ -108,17 +109,26 @@ impl WorkerServer {
 
     /// Takes no more calls, lets observers go, and returns when the calls that there
     /// are have ended, or `patience` is over. Stop the schedulers first.
-    pub async fn stop(self, patience: Duration) {
-        self.closing.send_replace(true);
-        let mut serving = self.serving;
-        if tokio::time::timeout(patience, &mut serving).await.is_err() {
+    pub async fn stop(mut self, patience: Duration) {
+        self.close();
+        if tokio::time::timeout(patience, &mut self.serving).await.is_err() {
             tracing::warn!("calls still ran when the worker closed");
-            serving.abort();
+            self.serving.abort();
         }
-        if let Some(path) = self.socket {
+    }
+
+    fn close(&mut self) {
+        self.closing.send_replace(true);
+        if let Some(path) = self.socket.take() {
             // Whoever starts next replaces what is left.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for WorkerServer {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
