@@ -109,6 +109,16 @@ pub const KEYS: &[Key] = &[
     key("log.format", OneOf(&["text", "json"]), "How a log line looks: for people, or one JSON object a line."),
     key("log.filter", Form("a level (error, warn, info, debug, trace), or target=level,…"), "Which events are logged."),
     key(
+        "tracing.otlp_endpoint",
+        Optional("http://HOST:PORT"),
+        "The collector that traces of requests are sent to, by OpenTelemetry's protocol over gRPC; usually port 4317. Left out: nothing is recorded.",
+    ),
+    key(
+        "tracing.sample_ratio",
+        Form("a number from 0 to 1"),
+        "The share of requests that is traced. A client that sends a traceparent decides for its own requests.",
+    ),
+    key(
         "models.store",
         Optional("a folder"),
         "Where pulled models are kept. Default: hostler/models in the user's data folder ($XDG_DATA_HOME, else ~/.local/share).",

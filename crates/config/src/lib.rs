@@ -19,6 +19,7 @@ mod render;
 mod scheduler;
 mod secret;
 mod sections;
+mod tracing;
 
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
@@ -33,4 +34,6 @@ pub use scheduler::{
 pub use secret::Secret;
 pub use sections::{
     ApiKeySettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
+    TracingSettings,
 };
+pub use tracing::{OtlpEndpoint, SampleRatio};

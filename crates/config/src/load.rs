@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer::DEFAULTS;
 use crate::{
     ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings, SchedulerSettings,
-    ServerSettings, check, explain,
+    ServerSettings, TracingSettings, check, explain,
 };
 
 /// A valid configuration.
@@ -19,6 +19,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Logs.
     pub log: LogSettings,
+    /// What is recorded of requests.
+    pub tracing: TracingSettings,
     /// Where models are kept.
     pub models: ModelSettings,
     /// Which scheduler serves a request.
@@ -33,6 +35,7 @@ pub struct Config {
 pub(crate) struct Sections {
     pub(crate) server: ServerSettings,
     pub(crate) log: LogSettings,
+    pub(crate) tracing: TracingSettings,
     pub(crate) models: ModelSettings,
     pub(crate) router: RouterSettings,
     pub(crate) scheduler: SchedulerSettings,
@@ -69,8 +72,8 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
-    let Sections { server, log, models, router, .. } = sections;
-    Ok(Config { server, log, models, router, schedulers })
+    let Sections { server, log, tracing, models, router, .. } = sections;
+    Ok(Config { server, log, tracing, models, router, schedulers })
 }
 
 /// `[schedulers.NAME]` over `[scheduler]`, for each name.

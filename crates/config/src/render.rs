@@ -86,6 +86,7 @@ pub fn effective(config: &Config) -> String {
     let sections = [
         ("server".to_owned(), table(&config.server)),
         ("log".to_owned(), table(&config.log)),
+        ("tracing".to_owned(), table(&config.tracing)),
         ("models".to_owned(), table(&config.models)),
         ("router".to_owned(), table(&config.router)),
     ];

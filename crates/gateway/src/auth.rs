@@ -1,6 +1,6 @@
 //! API keys: who asks, and whether they may.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -11,11 +11,19 @@ use sha2::{Digest, Sha256};
 
 use crate::ApiKey;
 use crate::error::ApiError;
+use crate::limits::TENANT_LABELS_MAX;
 use crate::shared::Shared;
 
 /// The known keys, by their SHA-256. Looking up a digest takes a time that says
 /// nothing about the keys, and no key stays in memory.
-pub(crate) struct Keys(HashMap<[u8; 32], Caller>);
+pub(crate) struct Keys {
+    callers: HashMap<[u8; 32], Caller>,
+    /// Tenants whose names stand in metrics: the first ones by name.
+    named: BTreeSet<TenantId>,
+}
+
+/// What metrics call a tenant that is not named there.
+const OTHER: &str = "other";
 
 /// Who sent a request. Extracting one is the check that they may send it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +42,19 @@ impl Keys {
             let caller = Caller { tenant: TenantId::new(key.name.as_str()), admin: key.admin };
             (Sha256::digest(&key.key).into(), caller)
         });
-        Self(known.collect())
+        let callers: HashMap<_, Caller> = known.collect();
+        let all: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).collect();
+        Self { callers, named: all.into_iter().take(TENANT_LABELS_MAX).collect() }
+    }
+
+    /// The value of a metric's `tenant` label: from the configuration, and bounded.
+    pub(crate) fn label<'a>(&self, tenant: &'a TenantId) -> &'a str {
+        if self.callers.is_empty() || self.named.contains(tenant) { tenant.as_str() } else { OTHER }
     }
 
     /// Who sends this `Authorization` header. Without any keys, everyone is welcome.
     fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, RequestError> {
-        if self.0.is_empty() {
+        if self.callers.is_empty() {
             return Ok(Caller { tenant: TenantId::default(), admin: true });
         }
         let refused = |message| RequestError::new(ErrorCode::Unauthenticated, message);
@@ -47,7 +62,7 @@ impl Keys {
             authorization.ok_or_else(|| refused("an API key is needed: send `Authorization: Bearer <key>`"))?;
         let key = bearer(header).ok_or_else(|| refused("the Authorization header is not `Bearer <key>`"))?;
         let digest: [u8; 32] = Sha256::digest(key).into();
-        self.0.get(&digest).cloned().ok_or_else(|| refused("this API key is not known"))
+        self.callers.get(&digest).cloned().ok_or_else(|| refused("this API key is not known"))
     }
 }
 
@@ -110,6 +125,16 @@ mod tests {
             let refused = keys().caller(header.map(str::as_bytes));
             assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Unauthenticated), "{header:?}");
         }
+    }
+
+    #[test]
+    fn so_many_tenants_have_a_name_in_metrics_and_the_others_share_one() {
+        let key = |index: usize| ApiKey { name: format!("t{index:03}"), key: format!("key-{index}"), admin: false };
+        let keys = Keys::new(&(0..=TENANT_LABELS_MAX).rev().map(key).collect::<Vec<_>>());
+        assert_eq!(keys.label(&"t000".into()), "t000");
+        assert_eq!(keys.label(&"t099".into()), "t099");
+        assert_eq!(keys.label(&"t100".into()), "other");
+        assert_eq!(Keys::new(&[]).label(&TenantId::default()), "anonymous");
     }
 
     #[test]

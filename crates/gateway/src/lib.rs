@@ -15,6 +15,7 @@
 //! none of vLLM's fields and owns every string of every chunk. Strict structs
 //! that borrow are shorter than a layer that would correct either.
 
+mod account;
 mod auth;
 mod body;
 mod config;
@@ -30,6 +31,7 @@ mod routes;
 mod server;
 mod shared;
 mod timing;
+mod trace;
 
 pub use config::{ApiKey, GatewayConfig};
 pub use server::Gateway;

@@ -40,6 +40,10 @@ pub(crate) const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// connection: a burst goes out in one write, and no connection holds much.
 pub(crate) const FRAME_BYTES: usize = 8 * 1024;
 
+/// Most tenants that have series of their own in the metrics; those beyond share
+/// one. A hundred keep a page of metrics readable.
+pub(crate) const TENANT_LABELS_MAX: usize = 100;
+
 /// Schedulers end a request at its deadline. One that is this much overdue has
 /// been lost, and the gateway answers in the scheduler's place.
 pub(crate) const DEADLINE_GRACE: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@ mod commands;
 mod engines;
 mod environment;
 mod failure;
+mod identity;
 mod models;
 mod progress;
 mod settings;

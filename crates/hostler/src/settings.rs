@@ -8,6 +8,7 @@ use hostler_protocol::ModelId;
 use hostler_router::{Policy, RouterConfig};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::{BatchingConfig, PassedOverMax, QueueConfig, RecoveryConfig};
+use hostler_traces::{Traces, TracesConfig};
 
 use crate::cli::{EngineName, LogFormatName, ServeOptions};
 
@@ -48,6 +49,18 @@ fn command_line(options: &ServeOptions) -> impl Iterator<Item = Layer> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// Sends traces where the configuration says, if it does.
+pub(crate) fn start_traces(config: &Config, node: &str) -> anyhow::Result<Option<Traces>> {
+    let Some(endpoint) = &config.tracing.otlp_endpoint else { return Ok(None) };
+    let traces = Traces::start(TracesConfig {
+        endpoint: endpoint.as_str().to_owned(),
+        sample_ratio: config.tracing.sample_ratio.get(),
+        node: node.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+    })?;
+    Ok(Some(traces))
 }
 
 /// Sends logs where the configuration says.

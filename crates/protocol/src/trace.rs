@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::RequestId;
+
 /// Names the span that a request belongs to, so that its parts, on whatever
 /// machine, are drawn as one. It is `traceparent` of W3C's Trace Context, level 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +18,25 @@ pub struct TraceContext {
     pub span_id: u64,
     /// Whether whoever began the trace records it.
     pub sampled: bool,
+}
+
+impl TraceContext {
+    /// The first span of a trace that begins with this request, and has its id.
+    #[must_use]
+    pub fn root(id: RequestId, sampled: bool) -> Self {
+        Self { trace_id: id.as_u128(), span_id: Self::fresh_span_id(), sampled }
+    }
+
+    /// A span below this one.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self { span_id: Self::fresh_span_id(), ..self }
+    }
+
+    /// The random half of a fresh id; its highest bit is always set, so it is not 0.
+    fn fresh_span_id() -> u64 {
+        RequestId::new().as_u128() as u64
+    }
 }
 
 /// A `traceparent` that cannot be read.
@@ -95,6 +116,15 @@ mod tests {
         assert_eq!(context.to_string(), EXAMPLE);
         let quiet = EXAMPLE.replace("-01", "-00");
         assert_eq!(quiet.parse::<TraceContext>().map(|context| context.to_string()), Ok(quiet));
+    }
+
+    #[test]
+    fn a_trace_keeps_its_id_and_its_spans_differ() {
+        let root = TraceContext::root(RequestId::new(), true);
+        let children = [root.child(), root.child()];
+        assert!(children.iter().all(|child| child.trace_id == root.trace_id && child.sampled));
+        assert!(root.span_id != children[0].span_id && children[0].span_id != children[1].span_id);
+        assert_eq!(root.to_string().parse(), Ok(root));
     }
 
     #[test]

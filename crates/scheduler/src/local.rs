@@ -26,6 +26,7 @@ use crate::observer::RequestObserver;
 use crate::owner::Owner;
 use crate::state::{Claim, Ticket, not_serving};
 use crate::stream::ClientStream;
+use crate::trace::Traced;
 use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
 
 /// When to come back if even the way to the scheduler is full.
@@ -127,6 +128,7 @@ impl LocalScheduler {
     async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
         let model: &ModelDescription = incarnation.executor.description();
         let refused = |error: &RequestError| self.shared.metrics.failed(error.code);
+        let trace = Traced::new(request.trace, &self.shared.config.id);
         let prepared = async {
             let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
             intake::check(&request, model)?;
@@ -152,6 +154,7 @@ impl LocalScheduler {
             meter: Arc::clone(&incarnation.meter),
             metrics: Arc::clone(&self.shared.metrics),
             scheduler: incarnation.actor.clone().recipient(),
+            trace,
         };
         let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
         let scheduler = incarnation.actor.clone().recipient();

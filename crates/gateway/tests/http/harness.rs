@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use crate::client::{Connection, Response, within};
 use crate::fake::FakeScheduler;
 
+/// The name of this process.
+const NODE: &str = "here";
+
 /// Its only model, unless a test adds another.
 pub(crate) const MODEL: &str = "demo";
 
@@ -50,7 +53,7 @@ pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) ->
 
 fn exporter() -> Exporter {
     static EXPORTER: OnceLock<Exporter> = OnceLock::new();
-    EXPORTER.get_or_init(|| Exporter::install().expect("the only recorder of this process")).clone()
+    EXPORTER.get_or_init(|| Exporter::install(NODE).expect("the only recorder of this process")).clone()
 }
 
 impl Harness {
@@ -99,9 +102,11 @@ impl Site {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes()).await
     }
 
-    /// The value of a series in `/metrics`; 0 while it is not there.
+    /// The value of a series in `/metrics`, named without the node, which all of
+    /// them carry; 0 while it is not there.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let metrics = self.get("/metrics").await.body;
+        let metrics = metrics.replace(&format!("{{node={NODE:?}}}"), "").replace(&format!("node={NODE:?},"), "");
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().expect("a number"))
     }

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::cli::ServeOptions;
 use crate::progress::{LoadSpinner, Shown};
 use crate::signals::Signals;
-use crate::{engines, models, settings};
+use crate::{engines, identity, models, settings};
 
 /// How often recorded samples are folded, so that they take no memory while nobody
 /// scrapes.
@@ -30,11 +30,18 @@ pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     }
     settings::init_logs(&config)?;
     // Handles that are taken before this record nothing.
-    let exporter = Exporter::install()?;
+    let node = identity::machine_name();
+    let exporter = Exporter::install(&node)?;
+    identity::declare_build();
 
     let spinner = LoadSpinner::new();
     let planned = plan(&config, &spinner)?;
-    System::new().block_on(serve(config, planned, exporter, spinner, as_json))
+    let traces = settings::start_traces(&config, &node)?;
+    let served = System::new().block_on(serve(config, planned, exporter, spinner, as_json));
+    if let Some(traces) = traces {
+        traces.shutdown();
+    }
+    served
 }
 
 /// A scheduler that is to be started.
