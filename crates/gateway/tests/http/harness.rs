@@ -71,9 +71,10 @@ impl Harness {
     }
 
     /// Serves one more model.
-    pub(crate) async fn add(&self, model: &str) {
+    pub(crate) async fn add(&self, model: &str) -> Arc<FakeScheduler> {
         let scheduler = Arc::new(FakeScheduler::new(model, Engine::Mistralrs));
-        self.router.add(scheduler).await.expect("the router runs");
+        self.router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
+        scheduler
     }
 
     /// Waits until so many generations exist.

@@ -1,5 +1,6 @@
 //! The gateway over real connections, in front of a scheduler that plays a part.
 
+mod accounts;
 mod auth;
 mod client;
 mod fake;
