@@ -20,7 +20,8 @@ need protoc protobuf-compiler
 [ -e /usr/include/google/protobuf/descriptor.proto ] || missing+=(libprotobuf-dev)
 need python3 python3
 python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
-if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then
+# Not libclang-cpp, which other packages bring; and bindgen needs the headers beside it.
+if [ -z "${LIBCLANG_PATH:-}" ] && ! compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; then
     missing+=(libclang-dev)
 fi
 if [ ${#missing[@]} -gt 0 ]; then

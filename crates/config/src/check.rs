@@ -53,14 +53,14 @@ pub(crate) fn shown(value: &Value) -> String {
             _ => "a number".to_owned(),
         },
         Value::Bool(_, value) => value.to_string(),
-        Value::Array(..) => "a list".to_owned(),
+        Value::Array(_, values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
         _ => "a table".to_owned(),
     }
 }
 
 /// Whether a name can be a metric label, a part of a URL and of an environment
 /// variable.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= NAME_BYTES_MAX
         && name.bytes().next().is_some_and(letter)
@@ -118,5 +118,5 @@ pub(crate) fn scheduler(scheduler: &NamedScheduler) -> Vec<Problem> {
     problems
 }
 
-const NAME_REFUSED: &str =
+pub(crate) const NAME_REFUSED: &str =
     "this name is not allowed; allowed are up to 63 of a-z, 0-9, - and _, beginning with a letter or digit";

@@ -30,6 +30,8 @@ pub enum Allowed {
     Optional(&'static str),
     /// Left out by default; else whole numbers of this range.
     OptionalWhole(u64, u64),
+    /// A list of texts of this form, empty by default.
+    List(&'static str),
 }
 
 impl fmt::Display for Allowed {
@@ -37,7 +39,7 @@ impl fmt::Display for Allowed {
         match self {
             Self::Whole(min, max) | Self::OptionalWhole(min, max) => write!(f, "{min} to {max}"),
             Self::OneOf(words) => f.write_str(&words.join(", ")),
-            Self::Form(form) | Self::Table(form) | Self::Optional(form) => f.write_str(form),
+            Self::Form(form) | Self::Table(form) | Self::Optional(form) | Self::List(form) => f.write_str(form),
         }
     }
 }
@@ -57,7 +59,7 @@ const fn key(path: &'static str, allowed: Allowed, help: &'static str) -> Key {
     Key { path, allowed, help }
 }
 
-use Allowed::{Form, OneOf, Optional, OptionalWhole, Table, Whole};
+use Allowed::{Form, List, OneOf, Optional, OptionalWhole, Table, Whole};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
@@ -139,6 +141,68 @@ pub const KEYS: &[Key] = &[
         "Most schedulers that one request is offered to before their refusal is passed on.",
     ),
     key(
+        "cluster.workers",
+        List("a list of http://HOST:PORT, https://HOST:PORT and unix:/PATH"),
+        "For `hostler gateway`: the workers whose schedulers it serves. One that is not there is tried until it is.",
+    ),
+    key(
+        "cluster.connections",
+        Whole(1, 64),
+        "For a gateway: connections to each worker, shared by all streams. Each carries 4,000.",
+    ),
+    key(
+        "cluster.silence_seconds_max",
+        Whole(2, 600),
+        "For a gateway: a worker that says nothing for so long is lost, and what ran there ends or goes on elsewhere. Workers say something every second.",
+    ),
+    key(
+        "cluster.tls.authority",
+        Optional("a PEM file"),
+        "For a gateway: the certificate of the authority that vouches for workers with an https URL.",
+    ),
+    key(
+        "cluster.tls.certificate",
+        Optional("a PEM file"),
+        "For a gateway: the certificate that it shows to workers which ask for one. It needs cluster.tls.key.",
+    ),
+    key("cluster.tls.key", Optional("a PEM file"), "For a gateway: the private key of that certificate."),
+    key(
+        "cluster.tls.server_name",
+        Optional("a host name"),
+        "For a gateway: the name that workers' certificates must have. Default: the host in the URL.",
+    ),
+    key(
+        "worker.listen",
+        Form("IP:PORT or unix:/PATH"),
+        "For `hostler worker`: where gateways connect. Whoever can connect can use the engines: name an address of a private network, or use TLS with client_authority.",
+    ),
+    key(
+        "worker.name",
+        Optional("up to 63 of a-z, 0-9, - and _"),
+        "For a worker: its name, unique in the cluster; its schedulers are NAME.SCHEDULER there. Default: the name of the machine, and the port or the socket's name.",
+    ),
+    key(
+        "worker.http_address",
+        Optional("IP:PORT"),
+        "For a worker: where it answers /livez, /readyz and /metrics over HTTP. Left out: nowhere.",
+    ),
+    key(
+        "worker.drain_timeout_seconds",
+        Whole(0, DAY_SECONDS),
+        "How long a worker that is told to end waits for requests that run.",
+    ),
+    key(
+        "worker.tls.certificate",
+        Optional("a PEM file"),
+        "For a worker: the certificate that it shows to gateways, which then use https. It needs worker.tls.key.",
+    ),
+    key("worker.tls.key", Optional("a PEM file"), "For a worker: the private key of that certificate."),
+    key(
+        "worker.tls.client_authority",
+        Optional("a PEM file"),
+        "For a worker: the certificate of the authority whose certificates gateways must show (mutual TLS). Without it everybody who can connect is let in.",
+    ),
+    key(
         "scheduler.model",
         Form("a catalogue name, a hub id (owner/name), or a path"),
         "The model. `hostler model list` shows the catalogue.",
@@ -157,6 +221,11 @@ pub const KEYS: &[Key] = &[
         "scheduler.device",
         Form("auto, cpu, cpu:CORES (such as cpu:0-3), cuda:N, metal, vulkan:N, rocm:N"),
         "Where it runs. auto is the first GPU of the kind that the binary is built for, else all cores.",
+    ),
+    key(
+        "scheduler.isolation",
+        OneOf(&["auto", "process", "thread"]),
+        "Whether the engine runs in a process of its own, bound to its device, whose crash costs its own requests only; or in a thread of this one. auto is process on a CPU when there is more than one scheduler, else thread.",
     ),
     key(
         "scheduler.max_batch_size",

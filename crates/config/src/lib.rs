@@ -9,6 +9,7 @@
 //! no engine, no actor and no HTTP: the binary translates.
 
 mod check;
+mod cluster;
 mod device;
 mod error;
 mod explain;
@@ -21,6 +22,7 @@ mod secret;
 mod sections;
 mod tracing;
 
+pub use cluster::{ClusterSettings, ClusterTlsSettings, WorkerSettings, WorkerTlsSettings};
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
 pub use keys::{Allowed, KEYS, Key};
@@ -28,7 +30,7 @@ pub use layer::Layer;
 pub use load::{Config, load};
 pub use render::{effective, reference_file, reference_table};
 pub use scheduler::{
-    BatchingSettings, LlamacppSettings, MistralrsSettings, NamedScheduler, QueueSettings, RecoverySettings,
+    BatchingSettings, Isolation, LlamacppSettings, MistralrsSettings, NamedScheduler, QueueSettings, RecoverySettings,
     SchedulerSettings, WeightFormat,
 };
 pub use secret::Secret;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::DEFAULTS;
 use crate::{
-    ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings, SchedulerSettings,
-    ServerSettings, TracingSettings, check, explain,
+    ClusterSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings,
+    SchedulerSettings, ServerSettings, TracingSettings, WorkerSettings, check, explain,
 };
 
 /// A valid configuration.
@@ -25,6 +25,10 @@ pub struct Config {
     pub models: ModelSettings,
     /// Which scheduler serves a request.
     pub router: RouterSettings,
+    /// A gateway's workers.
+    pub cluster: ClusterSettings,
+    /// A worker.
+    pub worker: WorkerSettings,
     /// The schedulers to start, at least one.
     pub schedulers: Vec<NamedScheduler>,
 }
@@ -38,6 +42,8 @@ pub(crate) struct Sections {
     pub(crate) tracing: TracingSettings,
     pub(crate) models: ModelSettings,
     pub(crate) router: RouterSettings,
+    pub(crate) cluster: ClusterSettings,
+    pub(crate) worker: WorkerSettings,
     pub(crate) scheduler: SchedulerSettings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     schedulers: BTreeMap<String, Dict>,
@@ -58,6 +64,8 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
 
     let mut problems = check::values("", &table(&sections), &|key| origin(&figment, key));
     problems.extend(check::api_keys(&sections.server));
+    problems.extend(sections.cluster.problems());
+    problems.extend(sections.worker.problems());
     let schedulers = match (models, sections.schedulers.is_empty()) {
         ([], true) => named_by_model(vec![sections.scheduler]),
         ([], false) => own_sections(&figment, sections.schedulers.keys(), &mut problems),
@@ -72,8 +80,8 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
-    let Sections { server, log, tracing, models, router, .. } = sections;
-    Ok(Config { server, log, tracing, models, router, schedulers })
+    let Sections { server, log, tracing, models, router, cluster, worker, .. } = sections;
+    Ok(Config { server, log, tracing, models, router, cluster, worker, schedulers })
 }
 
 /// `[schedulers.NAME]` over `[scheduler]`, for each name.

@@ -32,6 +32,7 @@ pub fn reference_file() -> String {
         let _ = match default(key) {
             Some(value) => writeln!(text, "{name} = {value}"),
             None if matches!(key.allowed, Allowed::Table(_)) => writeln!(text, "# {name} = {{}}"),
+            None if matches!(key.allowed, Allowed::List(_)) => writeln!(text, "{name} = []"),
             None => writeln!(text, "# {name} ="),
         };
     }
@@ -89,6 +90,8 @@ pub fn effective(config: &Config) -> String {
         ("tracing".to_owned(), table(&config.tracing)),
         ("models".to_owned(), table(&config.models)),
         ("router".to_owned(), table(&config.router)),
+        ("cluster".to_owned(), table(&config.cluster)),
+        ("worker".to_owned(), table(&config.worker)),
     ];
     let schedulers = config
         .schedulers

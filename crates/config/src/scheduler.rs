@@ -21,6 +21,8 @@ pub struct SchedulerSettings {
     pub engine: Engine,
     /// Where it runs.
     pub device: Device,
+    /// Whether the engine has a process of its own.
+    pub isolation: Isolation,
     /// Most sequences in flight.
     pub max_batch_size: u32,
     /// Most tokens of a sequence, prompt and output together.
@@ -37,6 +39,18 @@ pub struct SchedulerSettings {
     pub llamacpp: LlamacppSettings,
     /// For `engine = "simulated"`: its own keys, which the engine checks.
     pub simulated: toml::Table,
+}
+
+/// Whether an engine has a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// It has one on a CPU, when there is more than one scheduler.
+    Auto,
+    /// It has one.
+    Process,
+    /// It runs in this process.
+    Thread,
 }
 
 /// `[scheduler.queue]`
@@ -127,6 +141,7 @@ impl Default for SchedulerSettings {
             served_name: None,
             engine: Engine::Mistralrs,
             device: Device::Auto,
+            isolation: Isolation::Auto,
             max_batch_size: 8,
             max_context_length: 2048,
             queue: QueueSettings {

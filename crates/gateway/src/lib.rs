@@ -27,6 +27,7 @@ mod native;
 mod observe;
 mod openai;
 mod operations;
+mod probes;
 mod routes;
 mod server;
 mod shared;
@@ -34,4 +35,5 @@ mod timing;
 mod trace;
 
 pub use config::{ApiKey, GatewayConfig};
+pub use probes::{Probes, Readiness};
 pub use server::Gateway;

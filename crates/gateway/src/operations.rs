@@ -81,7 +81,12 @@ fn ready(shared: &Shared) -> Result<(), RequestError> {
 
 /// `GET /metrics`
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(shared.exporter.render())
+    metrics_page(&shared.exporter)
+}
+
+/// Everything that was recorded, in Prometheus' text format.
+pub(crate) fn metrics_page(exporter: &Exporter) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(exporter.render())
 }
 
 #[derive(Serialize)]

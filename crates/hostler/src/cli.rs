@@ -57,6 +57,12 @@ pub(crate) enum Command {
     /// Serve models: HTTP, router and schedulers in one process
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeOptions),
+    /// Serve models over HTTP that workers hold, here or on other machines
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    Gateway(GatewayOptions),
+    /// Hold models for gateways
+    #[command(after_help = WORKER_EXAMPLES)]
+    Worker(WorkerOptions),
     /// Measure servers, and compare what was measured
     #[command(after_help = BENCH_EXAMPLES)]
     Bench {
@@ -87,6 +93,18 @@ Examples:
 
 Ctrl-C finishes the requests that run, and ends; a second one ends at once (exit code 130).";
 
+const GATEWAY_EXAMPLES: &str = "\
+Examples:
+  hostler gateway --config gateway.toml
+  hostler gateway --worker http://10.0.0.2:7070 --worker http://10.0.0.3:7070";
+
+const WORKER_EXAMPLES: &str = "\
+Examples:
+  hostler worker --config worker.toml
+  hostler worker --model a.gguf --engine llamacpp --listen 10.0.0.2:7070
+
+SIGTERM lets the requests that run finish, and ends; a second signal ends at once (exit code 130).";
+
 const BENCH_EXAMPLES: &str = "\
 Examples:
   hostler bench run --url http://127.0.0.1:8080            40 requests, 8 at a time, 50 tokens each
@@ -104,12 +122,68 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// What overrules the configuration.
+/// What `serve` overrules of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
 
+    #[command(flatten)]
+    pub(crate) schedulers: SchedulerOptions,
+
+    #[command(flatten)]
+    pub(crate) address: AddressOption,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+/// What `gateway` overrules of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct GatewayOptions {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+
+    /// Worker to use: http://HOST:PORT, https://HOST:PORT or unix:/PATH. Once for each
+    #[arg(long, value_name = "URL")]
+    pub(crate) worker: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) address: AddressOption,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+/// What `worker` overrules of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct WorkerOptions {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+
+    #[command(flatten)]
+    pub(crate) schedulers: SchedulerOptions,
+
+    /// Where gateways connect: IP:PORT (port 0 takes a free one) or unix:/PATH
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) listen: Option<String>,
+
+    /// Its name, unique in the cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+
+    /// Read the configuration from standard input, which its parent keeps open as long as
+    /// it lives. How a process starts workers for its own schedulers
+    #[arg(long, hide = true, conflicts_with_all = ["config", "model", "engine", "device", "listen", "name"])]
+    pub(crate) child: bool,
+}
+
+/// Which models are run, and how.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct SchedulerOptions {
     /// Model to serve: a catalogue name, a hub id (owner/name), a GGUF file or a folder.
     /// Once for each model
     #[arg(long, value_name = "ID|PATH")]
@@ -123,10 +197,6 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
 
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "IP:PORT")]
-    pub(crate) address: Option<SocketAddr>,
-
     /// Most sequences in flight
     #[arg(long, value_name = "N")]
     pub(crate) max_batch_size: Option<u32>,
@@ -134,7 +204,19 @@ pub(crate) struct ServeOptions {
     /// Most tokens of a sequence, prompt and output together
     #[arg(long, value_name = "N")]
     pub(crate) max_context_length: Option<u32>,
+}
 
+/// Where HTTP is served.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct AddressOption {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct LogOptions {
     /// How log lines look
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormatName>,
@@ -205,7 +287,9 @@ mod tests {
     #[test]
     fn serve_is_what_happens_when_nothing_is_said() {
         let command = Cli::parse_from(["hostler", "--engine", "llamacpp"]).into_command();
-        assert!(matches!(command, Ok(Command::Serve(options)) if options.engine == Some(EngineName::Llamacpp)));
+        assert!(
+            matches!(command, Ok(Command::Serve(options)) if options.schedulers.engine == Some(EngineName::Llamacpp))
+        );
     }
 
     #[test]

@@ -2,5 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod config;
+pub(crate) mod gateway;
 pub(crate) mod model;
 pub(crate) mod serve;
+pub(crate) mod worker;

@@ -2,15 +2,17 @@
 //! Decisions are made elsewhere; this crate only knows who is connected to whom.
 
 mod cli;
+mod cluster;
 mod commands;
 mod engines;
 mod environment;
 mod failure;
-mod identity;
 mod models;
 mod progress;
+mod schedulers;
 mod settings;
 mod signals;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let as_json = cli.json;
     match cli.into_command()? {
         Command::Serve(options) => commands::serve::run(&options, as_json)?,
+        Command::Gateway(options) => commands::gateway::run(&options, as_json)?,
+        Command::Worker(options) => commands::worker::run(&options, as_json)?,
         Command::Bench { command } => return commands::bench::run(command, as_json),
         Command::Model { command, config } => commands::model::run(command, config, as_json)?,
         Command::Config { command } => commands::config::run(&command, as_json)?,

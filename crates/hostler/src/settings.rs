@@ -8,59 +8,89 @@ use hostler_protocol::ModelId;
 use hostler_router::{Policy, RouterConfig};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::{BatchingConfig, PassedOverMax, QueueConfig, RecoveryConfig};
-use hostler_traces::{Traces, TracesConfig};
 
-use crate::cli::{EngineName, LogFormatName, ServeOptions};
+use crate::cli::{
+    AddressOption, ConfigFile, EngineName, GatewayOptions, LogFormatName, LogOptions, SchedulerOptions, ServeOptions,
+    WorkerOptions,
+};
 
-/// Loads the configuration: defaults, file, environment, command line.
+/// Loads the configuration of `serve`: defaults, file, environment, command line.
 pub(crate) fn load(options: &ServeOptions) -> anyhow::Result<Config> {
+    let ServeOptions { file, schedulers, address, log } = options;
+    let command_line = [scheduler_layers(schedulers), address_layers(address), log_layers(log)];
+    Ok(hostler_config::load(&layers(file, command_line.concat())?, &schedulers.model)?)
+}
+
+/// The same for `gateway`.
+pub(crate) fn load_gateway(options: &GatewayOptions) -> anyhow::Result<Config> {
+    let GatewayOptions { file, worker, address, log } = options;
+    let mut command_line = [address_layers(address), log_layers(log)].concat();
+    if !worker.is_empty() {
+        command_line.push(Layer::value("--worker", "cluster.workers", worker.clone()));
+    }
+    Ok(hostler_config::load(&layers(file, command_line)?, &[])?)
+}
+
+/// The same for `worker`.
+pub(crate) fn load_worker(options: &WorkerOptions) -> anyhow::Result<Config> {
+    let WorkerOptions { file, schedulers, listen, name, log, child: _ } = options;
+    let mut command_line = [scheduler_layers(schedulers), log_layers(log)].concat();
+    command_line.extend(text("--listen", "worker.listen", listen.clone()));
+    command_line.extend(text("--name", "worker.name", name.clone()));
+    Ok(hostler_config::load(&layers(file, command_line)?, &schedulers.model)?)
+}
+
+/// What a process told its child, and nothing else: the environment was the parent's.
+pub(crate) fn load_child(toml: &str) -> anyhow::Result<Config> {
+    Ok(hostler_config::load(&[Layer::text("the parent process", toml)?], &[])?)
+}
+
+fn layers(file: &ConfigFile, command_line: Vec<Layer>) -> anyhow::Result<Vec<Layer>> {
     let mut layers = Vec::new();
-    if let Some(path) = &options.file.config {
+    if let Some(path) = &file.config {
         layers.push(Layer::file(path)?);
     }
     // A variable that is no text cannot be one of ours.
     layers.extend(Layer::environment(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     ));
-    layers.extend(command_line(options));
-    Ok(hostler_config::load(&layers, &options.model)?)
+    layers.extend(command_line);
+    Ok(layers)
 }
 
-fn command_line(options: &ServeOptions) -> impl Iterator<Item = Layer> {
+fn text(option: &str, key: &str, value: Option<String>) -> Option<Layer> {
+    value.map(|value| Layer::value(option, key, value))
+}
+
+fn scheduler_layers(options: &SchedulerOptions) -> Vec<Layer> {
     let engine = options.engine.map(|engine| match engine {
         EngineName::Mistralrs => "mistralrs",
         EngineName::Llamacpp => "llamacpp",
         EngineName::Simulated => "simulated",
     });
-    let log_format = options.log_format.map(|format| match format {
-        LogFormatName::Text => "text",
-        LogFormatName::Json => "json",
-    });
-    let text = |option: &str, key: &str, value: Option<String>| value.map(|value| Layer::value(option, key, value));
     let number = |option: &str, key: &str, value: Option<u32>| value.map(|value| Layer::value(option, key, value));
     [
         text("--engine", "scheduler.engine", engine.map(str::to_owned)),
         text("--device", "scheduler.device", options.device.clone()),
-        text("--address", "server.address", options.address.map(|address| address.to_string())),
         number("--max-batch-size", "scheduler.max_batch_size", options.max_batch_size),
         number("--max-context-length", "scheduler.max_context_length", options.max_context_length),
-        text("--log-format", "log.format", log_format.map(str::to_owned)),
-        text("--log-filter", "log.filter", options.log_filter.clone()),
     ]
     .into_iter()
     .flatten()
+    .collect()
 }
 
-/// Sends traces where the configuration says, if it does.
-pub(crate) fn start_traces(config: &Config, node: &str) -> anyhow::Result<Option<Traces>> {
-    let Some(endpoint) = &config.tracing.otlp_endpoint else { return Ok(None) };
-    let traces = Traces::start(TracesConfig {
-        endpoint: endpoint.as_str().to_owned(),
-        sample_ratio: config.tracing.sample_ratio.get(),
-        node: node.to_owned(),
-        version: env!("CARGO_PKG_VERSION"),
-    })?;
-    Ok(Some(traces))
+fn address_layers(option: &AddressOption) -> Vec<Layer> {
+    text("--address", "server.address", option.address.map(|address| address.to_string())).into_iter().collect()
+}
+
+fn log_layers(options: &LogOptions) -> Vec<Layer> {
+    let format = options.log_format.map(|format| match format {
+        LogFormatName::Text => "text",
+        LogFormatName::Json => "json",
+    });
+    let format = text("--log-format", "log.format", format.map(str::to_owned));
+    format.into_iter().chain(text("--log-filter", "log.filter", options.log_filter.clone())).collect()
 }
 
 /// Sends logs where the configuration says.

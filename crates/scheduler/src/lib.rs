@@ -13,6 +13,7 @@
 mod actor;
 mod board;
 pub mod config;
+pub mod contract;
 mod handle;
 mod incarnation;
 mod intake;

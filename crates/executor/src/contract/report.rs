@@ -1,9 +1,9 @@
-//! What the checks found.
+//! What the checks found. A scheduler's contract reports in the same form.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What an engine did that it must not do.
+/// What an engine (or a scheduler) did that it must not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Violation(pub String);
@@ -13,7 +13,7 @@ pub struct Violation(pub String);
 pub struct Outcome {
     /// The check's name.
     pub name: &'static str,
-    /// Whether the engine kept what is promised.
+    /// Whether it kept what is promised.
     pub result: Result<(), Violation>,
     /// How long it took.
     pub took: Duration,
@@ -34,7 +34,7 @@ impl Report {
     #[track_caller]
     pub fn assert_kept(&self) {
         let broken = self.outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-        assert!(broken == 0, "the engine breaks {broken} of its promises:\n{self}");
+        assert!(broken == 0, "{broken} promises are broken:\n{self}");
     }
 
     pub(super) fn time(&mut self, name: &'static str, check: impl FnOnce() -> Result<(), Violation>) {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
 use anyhow::{Context, bail};
@@ -10,53 +9,29 @@ use hostler_config::Config;
 use hostler_gateway::Gateway;
 use hostler_protocol::ModelDescription;
 use hostler_router::Router;
-use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
+use hostler_scheduler::Scheduler;
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
 use crate::cli::ServeOptions;
-use crate::progress::{LoadSpinner, Shown};
+use crate::progress::LoadSpinner;
+use crate::schedulers::{self, Planned};
+use crate::settings;
 use crate::signals::Signals;
-use crate::{engines, identity, models, settings};
-
-/// How often recorded samples are folded, so that they take no memory while nobody
-/// scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::telemetry::{Telemetry, machine_name, upkeep};
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load(options)?;
-    for scheduler in &config.schedulers {
-        engines::check(scheduler.settings.engine)?;
-    }
+    schedulers::check(&config)?;
     settings::init_logs(&config)?;
     // Handles that are taken before this record nothing.
-    let node = identity::machine_name();
-    let exporter = Exporter::install(&node)?;
-    identity::declare_build();
+    let telemetry = Telemetry::start(&config, &machine_name())?;
 
     let spinner = LoadSpinner::new();
-    let planned = plan(&config, &spinner)?;
-    let traces = settings::start_traces(&config, &node)?;
-    let served = System::new().block_on(serve(config, planned, exporter, spinner, as_json));
-    if let Some(traces) = traces {
-        traces.shutdown();
-    }
+    let planned = schedulers::plan(&config, &spinner)?;
+    let served = System::new().block_on(serve(config, planned, telemetry.exporter.clone(), spinner, as_json));
+    telemetry.shutdown();
     served
-}
-
-/// A scheduler that is to be started.
-type Planned = (SchedulerConfig, Arc<Shown>);
-
-/// Fetches what is missing, and settles who will run what.
-fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec<Planned>> {
-    let mut planned = Vec::with_capacity(config.schedulers.len());
-    for scheduler in &config.schedulers {
-        let model = models::prepare(config, scheduler)?;
-        let inner = engines::factory(scheduler, &model)?;
-        let shown = Shown { name: model.name.to_string(), inner, spinner: spinner.clone() };
-        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown)));
-    }
-    Ok(planned)
 }
 
 async fn serve(
@@ -76,15 +51,14 @@ async fn serve(
     let gateway = Gateway::start(settings::gateway(&config), router.clone(), exporter)
         .with_context(|| format!("cannot listen on {listen}"))?;
     spinner.start();
-    let mut schedulers = Vec::with_capacity(planned.len());
-    for (config, factory) in planned {
-        let scheduler = LocalScheduler::start(config, factory);
-        router.add(Arc::<LocalScheduler>::clone(&scheduler)).await?;
-        schedulers.push(scheduler);
+    let locals = schedulers::start(planned);
+    let shared: Vec<_> = locals.iter().map(|local| Arc::clone(local) as Arc<dyn Scheduler>).collect();
+    for scheduler in &shared {
+        router.add(Arc::clone(scheduler)).await?;
     }
 
     tokio::select! {
-        loaded = all_loaded(&schedulers) => {
+        loaded = schedulers::all_loaded(&shared) => {
             spinner.finish();
             announce(&config, gateway.address(), &loaded?, as_json);
             let signal = signals.next().await;
@@ -97,7 +71,7 @@ async fn serve(
     }
     actix_rt::spawn(signals.end_at_next());
     let drained = gateway.stop().await;
-    for scheduler in &schedulers {
+    for scheduler in &locals {
         scheduler.stop().await;
     }
     arbiter.stop();
@@ -106,29 +80,6 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-async fn upkeep(exporter: Exporter) {
-    let mut interval = tokio::time::interval(UPKEEP);
-    loop {
-        interval.tick().await;
-        exporter.upkeep();
-    }
-}
-
-/// Waits until every scheduler serves. One whose engine does not load at the start
-/// will not later: files and devices are as they are.
-async fn all_loaded(schedulers: &[Arc<LocalScheduler>]) -> anyhow::Result<Vec<Arc<ModelDescription>>> {
-    let mut descriptions = Vec::with_capacity(schedulers.len());
-    for scheduler in schedulers {
-        let mut snapshot = scheduler.snapshot();
-        let settled = snapshot.wait_for(|now| now.state == SchedulerState::Serving || now.failure.is_some()).await?;
-        match (&settled.description, &settled.failure) {
-            (Some(description), _) => descriptions.push(Arc::clone(description)),
-            (None, failure) => bail!("{}: {}", scheduler.id(), failure.as_deref().unwrap_or("its engine failed")),
-        }
-    }
-    Ok(descriptions)
 }
 
 /// Says where to go, and what to try.
@@ -152,7 +103,7 @@ fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>]
 }
 
 /// The address that a client on this machine would use.
-fn reachable(bound: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = if bound.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound.ip() };
     SocketAddr::new(ip, bound.port())
 }

@@ -1,0 +1,77 @@
+//! Where a worker listens: a port, or a Unix socket.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// `127.0.0.1:7070`, or `unix:/run/hostler.sock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A socket in the file system, which this user alone may open.
+    Unix(PathBuf),
+}
+
+/// Why a text is no place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no place to listen at; allowed are IP:PORT and unix:/PATH")]
+pub struct ListenError(String);
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        match text.strip_prefix("unix:") {
+            Some(path) if Path::new(path).is_absolute() => Ok(Self::Unix(path.into())),
+            Some(_) => Err(ListenError(text.to_owned())),
+            None => text.parse().map(Self::Tcp).map_err(|_| ListenError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Binds a Unix socket. One that a process left behind when it was killed is replaced;
+/// one that is answered is in use.
+pub(crate) fn bind_unix(path: &Path) -> io::Result<tokio::net::UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+
+    if path.exists()
+        && matches!(std::os::unix::net::UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        std::fs::remove_file(path)?;
+    }
+    let listener = tokio::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_what_it_prints() {
+        for text in ["127.0.0.1:7070", "[::1]:0", "unix:/run/hostler.sock"] {
+            assert_eq!(text.parse::<Listen>().map(|listen| listen.to_string()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_with_what_is_allowed() {
+        for text in ["", "7070", "localhost:7070", "unix:", "unix:relative", "127.0.0.1"] {
+            let error = text.parse::<Listen>().expect_err("it is no place");
+            assert!(error.to_string().contains("unix:/PATH"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The handle on a scheduler at a worker.
+
+use std::sync::Arc;
+
+use hostler_protocol::SchedulerId;
+use hostler_scheduler::{SchedulerSnapshot, SchedulerState};
+use tokio::sync::watch;
+
+use super::link::Link;
+
+/// A scheduler of a worker. The handle stays valid while the worker is lost.
+pub struct RemoteScheduler {
+    /// What it is called here.
+    pub(super) id: SchedulerId,
+    /// What the worker calls it.
+    pub(super) name: String,
+    pub(super) link: Arc<Link>,
+    board: watch::Sender<SchedulerSnapshot>,
+}
+
+impl RemoteScheduler {
+    /// A scheduler that a worker told of.
+    pub(super) fn new(id: SchedulerId, link: Arc<Link>, snapshot: SchedulerSnapshot) -> Self {
+        let name = snapshot.id.as_str().to_owned();
+        let board = watch::Sender::new(SchedulerSnapshot { id: id.clone(), ..snapshot });
+        Self { id, name, link, board }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<SchedulerSnapshot> {
+        self.board.subscribe()
+    }
+
+    /// What the worker says of it.
+    pub(super) fn show(&self, snapshot: SchedulerSnapshot) {
+        self.board.send_replace(SchedulerSnapshot { id: self.id.clone(), ..snapshot });
+    }
+
+    /// The worker is lost: what it was is kept, what it did is over.
+    pub(super) fn lost(&self, why: &str) {
+        self.ended(SchedulerState::Failed, Some(why.to_owned()));
+    }
+
+    /// The worker was let go.
+    pub(super) fn stopped(&self) {
+        self.ended(SchedulerState::Stopped, None);
+    }
+
+    fn ended(&self, state: SchedulerState, failure: Option<String>) {
+        self.board.send_modify(|snapshot| {
+            let mut ended =
+                SchedulerSnapshot::starting(self.id.clone(), snapshot.model.clone(), snapshot.batch_size_max);
+            ended.state = state;
+            ended.failure = failure;
+            ended.description = snapshot.description.take();
+            ended.steps = snapshot.steps;
+            ended.restarts = snapshot.restarts;
+            *snapshot = ended;
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! The calls, each handed to the scheduler that it names.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{Stream, StreamExt, stream};
+use hostler_protocol::{ClaimRequest, ErrorCode, FencingToken, RequestError};
+use hostler_scheduler::{Generation, Scheduler, TokenizeInput};
+use tonic::{Request, Response, Status};
+
+use super::Node;
+use super::observe::observe;
+use crate::transport::EVENTS_MAX;
+use crate::wire::proto::{self, tokenize_request, worker_server};
+use crate::wire::{self, Malformed, event_message, status};
+
+/// See the module's first line.
+pub(super) struct Service(pub(super) Arc<Node>);
+
+/// What a call answers with.
+type Answer<T> = Result<Response<T>, Status>;
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Service {
+    fn scheduler(&self, name: &str) -> Result<&Arc<dyn Scheduler>, Status> {
+        let found = self.0.schedulers.iter().find(|scheduler| scheduler.id().as_str() == name);
+        found.ok_or_else(|| {
+            status(RequestError::new(
+                ErrorCode::NotFound,
+                format!("there is no scheduler {name:?} on node {:?}", self.0.name.as_str()),
+            ))
+        })
+    }
+}
+
+fn malformed(malformed: Malformed) -> Status {
+    status(malformed.into())
+}
+
+/// The admission, then the events as they come: those that are ready together travel
+/// together. Dropping it drops the generation.
+fn replies(generation: Generation) -> impl Stream<Item = Result<proto::GenerateReply, Status>> {
+    let accepted = proto::Accepted { prompt_tokens: generation.prompt_tokens };
+    let admission = proto::GenerateReply { accepted: Some(accepted), events: Vec::new() };
+    let events = generation.events.ready_chunks(EVENTS_MAX).map(|events| {
+        let events = events.into_iter().map(event_message).collect();
+        Ok(proto::GenerateReply { accepted: None, events })
+    });
+    stream::once(async { Ok(admission) }).chain(events)
+}
+
+#[tonic::async_trait]
+impl worker_server::Worker for Service {
+    type ObserveStream = Answers<proto::Observation>;
+    type GenerateStream = Answers<proto::GenerateReply>;
+
+    async fn describe(&self, _: Request<proto::DescribeRequest>) -> Answer<proto::Node> {
+        Ok(Response::new(self.0.describe()))
+    }
+
+    async fn observe(&self, _: Request<proto::ObserveRequest>) -> Answer<Self::ObserveStream> {
+        Ok(Response::new(Box::pin(observe(Arc::clone(&self.0)))))
+    }
+
+    async fn generate(&self, request: Request<proto::GenerateRequest>) -> Answer<Self::GenerateStream> {
+        let proto::GenerateRequest { scheduler, request } = request.into_inner();
+        let request = request.ok_or_else(|| malformed(Malformed("the request is missing".to_owned())))?;
+        let request = wire::request(request, Instant::now()).map_err(malformed)?;
+        let generation = self.scheduler(&scheduler)?.submit(request).await.map_err(status)?;
+        Ok(Response::new(Box::pin(replies(generation))))
+    }
+
+    async fn tokenize(&self, request: Request<proto::TokenizeRequest>) -> Answer<proto::Tokens> {
+        let proto::TokenizeRequest { scheduler, input } = request.into_inner();
+        let input = match input.ok_or_else(|| malformed(Malformed("the input is missing".to_owned())))? {
+            tokenize_request::Input::Text(proto::TextInput { text, add_special }) => {
+                TokenizeInput::Text { text, add_special }
+            }
+            tokenize_request::Input::Chat(chat) => TokenizeInput::Chat(wire::chat(chat).map_err(malformed)?),
+        };
+        let tokens = self.scheduler(&scheduler)?.tokenize(input).await.map_err(status)?;
+        Ok(Response::new(proto::Tokens { tokens }))
+    }
+
+    async fn detokenize(&self, request: Request<proto::TokensRequest>) -> Answer<proto::DetokenizeReply> {
+        let proto::TokensRequest { scheduler, tokens } = request.into_inner();
+        let text = self.scheduler(&scheduler)?.detokenize(tokens).await.map_err(status)?;
+        Ok(Response::new(proto::DetokenizeReply { text }))
+    }
+
+    async fn pieces(&self, request: Request<proto::TokensRequest>) -> Answer<proto::PiecesReply> {
+        let proto::TokensRequest { scheduler, tokens } = request.into_inner();
+        let pieces = self.scheduler(&scheduler)?.pieces(tokens).await.map_err(status)?;
+        Ok(Response::new(proto::PiecesReply { pieces }))
+    }
+
+    async fn cancel(&self, request: Request<proto::CancelRequest>) -> Answer<proto::CancelReply> {
+        let proto::CancelRequest { scheduler, request } = request.into_inner();
+        let id = request.parse().map_err(|_| malformed(Malformed(format!("{request:?} is no request's id"))))?;
+        let found = self.scheduler(&scheduler)?.cancel(id).await;
+        Ok(Response::new(proto::CancelReply { found }))
+    }
+
+    async fn claim(&self, request: Request<proto::ClaimRequest>) -> Answer<proto::ClaimReply> {
+        let request = request.into_inner();
+        let drain = request.drain().try_into().map_err(malformed)?;
+        let ttl = wire::span(request.ttl, "claim.ttl").map_err(malformed)?;
+        let claim = ClaimRequest { owner: request.owner, ttl, drain };
+        let token = self.scheduler(&request.scheduler)?.claim(claim).await.map_err(status)?;
+        Ok(Response::new(proto::ClaimReply { token: token.0 }))
+    }
+
+    async fn heartbeat(&self, request: Request<proto::ClaimedRequest>) -> Answer<proto::ClaimedReply> {
+        let proto::ClaimedRequest { scheduler, token } = request.into_inner();
+        let held = self.scheduler(&scheduler)?.heartbeat(FencingToken(token)).await.map_err(status)?;
+        Ok(Response::new(proto::ClaimedReply { held }))
+    }
+
+    async fn release(&self, request: Request<proto::ClaimedRequest>) -> Answer<proto::ClaimedReply> {
+        let proto::ClaimedRequest { scheduler, token } = request.into_inner();
+        let held = self.scheduler(&scheduler)?.release(FencingToken(token)).await.map_err(status)?;
+        Ok(Response::new(proto::ClaimedReply { held }))
+    }
+
+    async fn drain(&self, request: Request<proto::SchedulerRequest>) -> Answer<proto::Done> {
+        self.scheduler(&request.into_inner().scheduler)?.drain().await;
+        Ok(Response::new(proto::Done {}))
+    }
+
+    async fn resume(&self, request: Request<proto::SchedulerRequest>) -> Answer<proto::Done> {
+        self.scheduler(&request.into_inner().scheduler)?.resume().await;
+        Ok(Response::new(proto::Done {}))
+    }
+}

@@ -1,0 +1,84 @@
+//! Token events.
+
+use hostler_protocol::{Finish, Logprob, Started, Timings, Token, TokenEvent, Usage};
+
+use super::proto::token_event::Event;
+use super::{Malformed, proto, span};
+
+/// An event as a message.
+#[must_use]
+pub fn event_message(event: TokenEvent) -> proto::TokenEvent {
+    let event = match event {
+        TokenEvent::Started(Started { prompt_tokens }) => Event::Started(proto::Started { prompt_tokens }),
+        TokenEvent::Token(token) => Event::Token(proto::Token {
+            id: token.id,
+            text: token.text,
+            logprob: token
+                .logprob
+                .map(|logprob| proto::Logprob { logprob: logprob.logprob, top: weighted_messages(&logprob.top) }),
+        }),
+        TokenEvent::Finished(finish) => Event::Finished(finish_message(finish)),
+        TokenEvent::Failed(error) => Event::Failed(error.into()),
+    };
+    proto::TokenEvent { event: Some(event) }
+}
+
+/// A message as an event.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn event(message: proto::TokenEvent) -> Result<TokenEvent, Malformed> {
+    Ok(match message.event.ok_or_else(|| Malformed::missing("the event"))? {
+        Event::Started(started) => TokenEvent::Started(Started { prompt_tokens: started.prompt_tokens }),
+        Event::Token(token) => TokenEvent::Token(Token {
+            id: token.id,
+            text: token.text,
+            logprob: token.logprob.map(|logprob| Logprob { logprob: logprob.logprob, top: weighted(&logprob.top) }),
+        }),
+        Event::Finished(finish) => TokenEvent::Finished(self::finish(finish)?),
+        Event::Failed(failure) => TokenEvent::Failed(failure.try_into()?),
+    })
+}
+
+pub(super) fn weighted_messages(tokens: &[(u32, f32)]) -> Vec<proto::WeightedToken> {
+    tokens.iter().map(|&(id, value)| proto::WeightedToken { id, value }).collect()
+}
+
+pub(super) fn weighted(tokens: &[proto::WeightedToken]) -> Vec<(u32, f32)> {
+    tokens.iter().map(|token| (token.id, token.value)).collect()
+}
+
+fn finish_message(finish: Finish) -> proto::Finish {
+    let Usage { prompt_tokens, cached_tokens, completion_tokens } = finish.usage;
+    let Timings { queue, prefill, decode } = finish.timings;
+    proto::Finish {
+        reason: proto::FinishReason::from(finish.reason).into(),
+        text: finish.text,
+        usage: Some(proto::Usage { prompt_tokens, cached_tokens, completion_tokens }),
+        timings: Some(proto::Timings {
+            queue: Some(queue.into()),
+            prefill: Some(prefill.into()),
+            decode: Some(decode.into()),
+        }),
+    }
+}
+
+fn finish(finish: proto::Finish) -> Result<Finish, Malformed> {
+    let reason = finish.reason().try_into()?;
+    let usage = finish.usage.ok_or_else(|| Malformed::missing("finish.usage"))?;
+    let timings = finish.timings.ok_or_else(|| Malformed::missing("finish.timings"))?;
+    Ok(Finish {
+        reason,
+        text: finish.text,
+        usage: Usage {
+            prompt_tokens: usage.prompt_tokens,
+            cached_tokens: usage.cached_tokens,
+            completion_tokens: usage.completion_tokens,
+        },
+        timings: Timings {
+            queue: span(timings.queue, "timings.queue")?,
+            prefill: span(timings.prefill, "timings.prefill")?,
+            decode: span(timings.decode, "timings.decode")?,
+        },
+    })
+}

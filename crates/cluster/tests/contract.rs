@@ -1,0 +1,28 @@
+//! A scheduler across a connection keeps what every handle promises.
+
+mod support;
+
+use hostler_cluster::{Listen, RemoteOptions};
+use hostler_scheduler::contract::{Staged, run_all};
+use support::{Pair, socket};
+
+#[actix::test]
+async fn a_remote_scheduler_keeps_the_contract_on_a_unix_socket() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    keeps_the_contract(&socket(&folder)).await;
+}
+
+#[actix::test]
+async fn a_remote_scheduler_keeps_the_contract_on_a_port() {
+    keeps_the_contract(&"127.0.0.1:0".parse().expect("it is an address")).await;
+}
+
+async fn keeps_the_contract(listen: &Listen) {
+    let report = run_all(async |config, engine| {
+        let pair = Pair::start(config, engine, listen.clone(), &RemoteOptions::default()).await;
+        Staged { scheduler: pair.remote.clone(), local: pair.local.clone(), between: Box::new(pair) }
+    })
+    .await;
+    println!("{report}");
+    report.assert_kept();
+}

@@ -1,0 +1,94 @@
+//! Who has a scheduler for themselves.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use hostler_executor::contract::Violation;
+use hostler_protocol::{
+    ClaimDrain, ClaimRequest, ErrorCode, FencingToken, GenerationRequest, RequestError, TokenEvent,
+};
+
+use super::subject::{ensure, first_token, read, refusal, request, submit, until};
+use crate::{Scheduler, SchedulerState};
+
+/// Longer than any check.
+const TTL: Duration = Duration::from_secs(600);
+
+fn claim(drain: ClaimDrain, ttl: Duration) -> ClaimRequest {
+    ClaimRequest { owner: "a test".to_owned(), ttl, drain }
+}
+
+fn under(token: FencingToken) -> GenerationRequest {
+    GenerationRequest { claim: Some(token), ..request(4, 3) }
+}
+
+fn failed(error: RequestError) -> Violation {
+    Violation(error.to_string())
+}
+
+async fn reaches(scheduler: &dyn Scheduler, state: SchedulerState) -> Result<(), Violation> {
+    until(scheduler, state.as_str(), |now| now.state == state).await
+}
+
+pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
+    let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(failed)?;
+    reaches(scheduler, SchedulerState::Claimed).await?;
+    let shown = scheduler.snapshot().borrow().claim.clone();
+    ensure!(
+        shown.as_ref().is_some_and(|claim| (claim.token, claim.owner.as_str(), claim.ttl) == (token, "a test", TTL)),
+        "it shows {shown:?}"
+    );
+    for stranger in [request(4, 3), under(FencingToken(token.0 - 1))] {
+        let error = refusal(scheduler, stranger).await?;
+        ensure!(error.code == ErrorCode::Unavailable, "a stranger is told {error:?}");
+    }
+    let mine = read(submit(scheduler, under(token)).await?).await?;
+    ensure!(mine.tokens.len() == 3 && mine.end.is_ok(), "the holder got {mine:?}");
+    let second = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await;
+    ensure!(second.as_ref().is_err_and(|error| error.message.contains("a test")), "a second claim: {second:?}");
+
+    ensure!(scheduler.heartbeat(token).await.map_err(failed)?, "the holder is not known");
+    ensure!(!scheduler.release(FencingToken(token.0 + 1)).await.map_err(failed)?, "a foreign token opens it");
+    ensure!(scheduler.release(token).await.map_err(failed)?, "the holder cannot give it back");
+    reaches(scheduler, SchedulerState::Serving).await?;
+    let next = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(failed)?;
+    ensure!(next > token, "after {token:?} came {next:?}");
+    Ok(())
+}
+
+pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation> {
+    for (drain, code) in [
+        (ClaimDrain::Wait, None),
+        (ClaimDrain::Evict, Some(ErrorCode::Unavailable)),
+        (ClaimDrain::Fail, Some(ErrorCode::Cancelled)),
+    ] {
+        let mut others = submit(scheduler, request(4, 200)).await?;
+        first_token(&mut others).await?;
+        let token = scheduler.claim(claim(drain, TTL)).await.map_err(failed)?;
+        let mut end = None;
+        while let Some(event) = others.events.next().await {
+            end = Some(event);
+        }
+        let ended = match &end {
+            Some(TokenEvent::Finished(_)) => None,
+            Some(TokenEvent::Failed(error)) => Some(error.code),
+            _ => return Err(Violation(format!("{drain:?} ended in silence"))),
+        };
+        ensure!(ended == code, "{drain:?} ended with {end:?}");
+        reaches(scheduler, SchedulerState::Claimed).await?;
+        ensure!(scheduler.release(token).await.map_err(failed)?, "{drain:?} lost its claim");
+        reaches(scheduler, SchedulerState::Serving).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn expires(scheduler: &dyn Scheduler) -> Result<(), Violation> {
+    let token = scheduler.claim(claim(ClaimDrain::Wait, Duration::from_millis(50))).await.map_err(failed)?;
+    until(scheduler, "the claim is over", |now| now.state == SchedulerState::Serving && now.claim.is_none()).await?;
+    // A snapshot may be older than the claim: what counts is what the scheduler says.
+    while scheduler.heartbeat(token).await.map_err(failed)? {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    ensure!(!scheduler.release(token).await.map_err(failed)?, "a claim that is over can be given back");
+    reaches(scheduler, SchedulerState::Serving).await
+}
