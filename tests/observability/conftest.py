@@ -5,6 +5,7 @@ HOSTLER_BIN  the binary (needed)
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ from load import Traffic
 from prometheus import Prometheus
 from server import Server
 
-# Two schedulers that work and refuse when they are full, and two whose engines break.
-SETTINGS = """
+COMMON = """
 [scheduler.queue]
 requests_max = 3
 
@@ -25,28 +25,16 @@ restart_backoff_ms = 200
 [scheduler.simulated]
 prefix_cache_tokens = 2048
 
-[schedulers.steady-1]
+[schedulers.steady]
 model = "steady"
 max_batch_size = 4
 
-[schedulers.steady-2]
-model = "steady"
-max_batch_size = 4
-
-[schedulers.flaky-1]
+[schedulers.flaky]
 model = "flaky"
-
-[schedulers.flaky-1.simulated.faults.engine]
-kind = "panic"
-after_tokens = 200
-
-[schedulers.flaky-2]
-model = "flaky"
-
-[schedulers.flaky-2.simulated.faults.engine]
-kind = "fail"
-after_tokens = 300
 """
+# Each worker has a scheduler that works, and refuses when it is full, and one whose
+# engine breaks, on each in another way.
+FAULTS = ('kind = "panic"\nafter_tokens = 200', 'kind = "fail"\nafter_tokens = 300')
 
 
 def binary() -> Path:
@@ -56,18 +44,63 @@ def binary() -> Path:
     return Path(path)
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(binary(), "simulated", "steady", tmp_path_factory.mktemp("served"), SETTINGS).start()
+@dataclass
+class Cluster:
+    """A gateway and its workers."""
+
+    gateway: Server
+    workers: list[Server]
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    @property
+    def nodes(self) -> list[Server]:
+        return [self.gateway, *self.workers]
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            if node.process:
+                node.kill()
+
+
+def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: str = "") -> Cluster:
+    """Its workers are called `worker-1` and so on, as their folders are."""
+
+    def place(name: str) -> Path:
+        (folder / name).mkdir()
+        return folder / name
+
+    workers = [
+        Server(binary(), "simulated", "simulated", place(f"worker-{index}"), settings, role="worker")
+        for index, settings in enumerate(worker_settings, 1)
+    ]
+    urls = [f"http://127.0.0.1:{worker.grpc_port}" for worker in workers]
+    settings = f"[cluster]\nworkers = {urls}\n\n{gateway_settings}"
+    cluster = Cluster(Server(binary(), "simulated", "simulated", place("gateway"), settings, role="gateway"), workers)
     try:
-        yield server
-    finally:
-        server.kill()
+        for node in [*workers, cluster.gateway]:
+            node.start()
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
 
 
 @pytest.fixture(scope="session")
-def traffic(served: Server) -> Iterator[Traffic]:
-    traffic = Traffic(served.url).start()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
+    cluster = start_cluster(tmp_path_factory.mktemp("cluster"), settings)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def traffic(cluster: Cluster) -> Iterator[Traffic]:
+    traffic = Traffic(cluster.url).start()
     try:
         yield traffic
     finally:
@@ -75,9 +108,9 @@ def traffic(served: Server) -> Iterator[Traffic]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(served: Server, traffic: Traffic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    target = served.url.removeprefix("http://")
-    prometheus = Prometheus([target], tmp_path_factory.mktemp("prometheus")).start()
+def prometheus(cluster: Cluster, traffic: Traffic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    targets = [node.url.removeprefix("http://") for node in cluster.nodes]
+    prometheus = Prometheus(targets, tmp_path_factory.mktemp("prometheus")).start()
     try:
         yield prometheus
     finally:

@@ -65,4 +65,4 @@ def test_a_restart_loop_raises_its_alert(prometheus):
         return [alert for alert in alerts if alert["labels"]["alertname"] == "HostlerRestartLoop"]
 
     (alert, *_) = awaited(raised, "the alert of the engines that break")
-    assert alert["labels"]["scheduler"].startswith("flaky-")
+    assert "flaky" in alert["labels"]["scheduler"]

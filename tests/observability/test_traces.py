@@ -11,7 +11,7 @@ import pytest
 
 import metrics
 from collector import Collector, Span
-from conftest import binary
+from conftest import binary, start_cluster
 from raw import RawStream
 from server import Server
 
@@ -181,6 +181,27 @@ def test_a_ratio_of_none_samples_none_and_the_last_spans_go_out_at_the_end(tmp_p
     finally:
         traced.server.kill()
         traced.collector.stop()
+
+
+def test_a_trace_goes_on_across_the_network(tmp_path: Path):
+    collector = Collector().start()
+    tracing = f'[tracing]\notlp_endpoint = "{collector.endpoint}"\n'
+    cluster = start_cluster(tmp_path, [tracing], tracing)
+    try:
+        header, trace_id, _ = traceparent()
+        body = CHAT | {"model": "simulated"}
+        traced = Traced(cluster.gateway, collector)
+        assert traced.ask(body=body, traceparent=header).status_code == 200
+        spans = traced.spans(trace_id, {"chat simulated", "route", "queue", "prefill", "decode"})
+        root = spans["chat simulated"]
+        for name in ("route", "queue", "prefill", "decode"):
+            assert spans[name].parent == root.span_id, name
+        where = {name: span.resource["service.instance.id"] for name, span in spans.items()}
+        assert where["queue"] == where["decode"] == "worker-1"
+        assert where["route"] == where["chat simulated"] != "worker-1"
+    finally:
+        cluster.stop()
+        collector.stop()
 
 
 def test_a_collector_that_is_away_costs_no_request(tmp_path: Path):

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use hostler_protocol::{ErrorCode, Priority, RequestError};
 use hostler_scheduler::SchedulerSnapshot;
+use hostler_telemetry::Exporter;
 use serde::Serialize;
 
 use crate::auth::Admin;

@@ -74,9 +74,7 @@ async fn every_end_is_counted_once_for_its_client() {
     for (content, stream) in [("gated", true), ("hang", false)] {
         let mut connection = harness.connect().await;
         let body = ask(MODEL, content, json!({"stream": stream})).to_string();
-        connection
-            .send("POST", "/v1/chat/completions", &[("content-type", "application/json")], body.as_bytes())
-            .await;
+        connection.send("POST", "/v1/chat/completions", &[("content-type", "application/json")], body.as_bytes()).await;
         if stream {
             scheduler.gate.add_permits(1);
             connection.head().await;

@@ -89,7 +89,8 @@ fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Expor
     let snapshots: Vec<_> = schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
     // Who is claimed, or empties for it, works as it should.
     let ready = move || {
-        let works = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
+        let works =
+            |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
         snapshots.iter().all(|snapshot| works(snapshot.borrow().state))
     };
     Probes::start(listen, Arc::new(ready), exporter).with_context(|| format!("cannot listen on {listen}"))
