@@ -32,5 +32,5 @@ pub use scheduler::{
 };
 pub use secret::Secret;
 pub use sections::{
-    ApiKeySettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
+    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
 };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::DEFAULTS;
 use crate::{
-    ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings, SchedulerSettings,
+    BenchmarkSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings, SchedulerSettings,
     ServerSettings, check, explain,
 };
 
@@ -23,6 +23,8 @@ pub struct Config {
     pub models: ModelSettings,
     /// Which scheduler serves a request.
     pub router: RouterSettings,
+    /// What operators measure on the live server.
+    pub benchmarks: BenchmarkSettings,
     /// The schedulers to start, at least one.
     pub schedulers: Vec<NamedScheduler>,
 }
@@ -35,6 +37,7 @@ pub(crate) struct Sections {
     pub(crate) log: LogSettings,
     pub(crate) models: ModelSettings,
     pub(crate) router: RouterSettings,
+    pub(crate) benchmarks: BenchmarkSettings,
     pub(crate) scheduler: SchedulerSettings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     schedulers: BTreeMap<String, Dict>,
@@ -69,8 +72,8 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
-    let Sections { server, log, models, router, .. } = sections;
-    Ok(Config { server, log, models, router, schedulers })
+    let Sections { server, log, models, router, benchmarks, .. } = sections;
+    Ok(Config { server, log, models, router, benchmarks, schedulers })
 }
 
 /// `[schedulers.NAME]` over `[scheduler]`, for each name.

@@ -88,6 +88,7 @@ pub fn effective(config: &Config) -> String {
         ("log".to_owned(), table(&config.log)),
         ("models".to_owned(), table(&config.models)),
         ("router".to_owned(), table(&config.router)),
+        ("benchmarks".to_owned(), table(&config.benchmarks)),
     ];
     let schedulers = config
         .schedulers

@@ -16,7 +16,9 @@
 //! that borrow are shorter than a layer that would correct either.
 
 mod auth;
+mod benchmarks;
 mod body;
+mod claims;
 mod config;
 mod error;
 mod exchange;

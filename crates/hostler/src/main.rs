@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod engines;
 mod environment;
+mod facts;
 mod failure;
 mod models;
 mod progress;
@@ -16,6 +17,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+
+/// The commit that this program was built from, where the build knew.
+const COMMIT: Option<&str> = option_env!("HOSTLER_COMMIT");
 
 fn main() -> ExitCode {
     environment::complete();

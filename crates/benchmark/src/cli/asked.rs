@@ -19,6 +19,7 @@ pub(super) fn settings(arguments: &TargetArgs) -> Result<Vec<HttpSettings>, Stop
         endpoint: arguments.endpoint,
         stream: !arguments.no_stream,
         extra_body: object(arguments.extra_body.as_deref())?,
+        claim: None,
     };
     let Some(url) = &arguments.versus else { return Ok(vec![first]) };
     let second = HttpSettings {
@@ -72,6 +73,8 @@ pub(super) fn plan(load: &LoadArgs) -> Result<Plan, Stop> {
             exact_length: !load.natural_end,
             temperature: load.temperature,
             seed: load.seed,
+            leaving: None,
+            salt: 0,
         },
         requests: load.requests,
         seconds_max: load.duration,

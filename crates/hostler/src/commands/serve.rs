@@ -1,13 +1,15 @@
 //! `hostler serve`: everything in one process.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
 use anyhow::{Context, bail};
+use hostler_benchmark::service::{Benchmarks, Loopback};
 use hostler_config::Config;
-use hostler_gateway::Gateway;
+use hostler_gateway::{ApiKey, Gateway, GatewayConfig};
 use hostler_protocol::ModelDescription;
 use hostler_router::Router;
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
@@ -15,6 +17,7 @@ use hostler_telemetry::Exporter;
 use serde_json::json;
 
 use crate::cli::ServeOptions;
+use crate::facts::ServerFacts;
 use crate::progress::{LoadSpinner, Shown};
 use crate::signals::Signals;
 use crate::{engines, models, settings};
@@ -37,8 +40,11 @@ pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     System::new().block_on(serve(config, planned, exporter, spinner, as_json))
 }
 
-/// A scheduler that is to be started.
-type Planned = (SchedulerConfig, Arc<Shown>);
+/// A scheduler that is to be started, and the model that it loads.
+type Planned = (SchedulerConfig, Arc<Shown>, PathBuf);
+
+/// Bytes of the key by which the server asks itself: what nobody guesses.
+const LOOPBACK_KEY_BYTES: usize = 32;
 
 /// Fetches what is missing, and settles who will run what.
 fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec<Planned>> {
@@ -47,7 +53,7 @@ fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec<Planned>> 
         let model = models::prepare(config, scheduler)?;
         let inner = engines::factory(scheduler, &model)?;
         let shown = Shown { name: model.name.to_string(), inner, spinner: spinner.clone() };
-        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown)));
+        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown), model.path));
     }
     Ok(planned)
 }
@@ -63,14 +69,20 @@ async fn serve(
     let arbiter = Arbiter::new();
     let router = Router::start(settings::router(&config), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
+    let facts = ServerFacts::new(&config, planned.iter().map(|(_, _, path)| path.clone()));
+    let benchmarks = Benchmarks::start(settings::benchmarks(&config), router.clone(), Arc::new(facts))
+        .context("cannot keep results of benchmarks: see benchmarks.store")?;
 
     // HTTP comes first: probes must be answered while models load.
     let listen = config.server.address;
-    let gateway = Gateway::start(settings::gateway(&config), router.clone(), exporter)
+    let mut gateway_config = settings::gateway(&config);
+    let api_key = loopback_key(&mut gateway_config);
+    let gateway = Gateway::start(gateway_config, router.clone(), benchmarks.clone(), exporter)
         .with_context(|| format!("cannot listen on {listen}"))?;
+    benchmarks.set_loopback(Loopback { url: format!("http://{}", reachable(gateway.address())), api_key });
     spinner.start();
     let mut schedulers = Vec::with_capacity(planned.len());
-    for (config, factory) in planned {
+    for (config, factory, _) in planned {
         let scheduler = LocalScheduler::start(config, factory);
         router.add(Arc::<LocalScheduler>::clone(&scheduler)).await?;
         schedulers.push(scheduler);
@@ -89,6 +101,8 @@ async fn serve(
         }
     }
     actix_rt::spawn(signals.end_at_next());
+    // First of all, so that claimed schedulers serve while the rest is finished.
+    benchmarks.stop().await;
     let drained = gateway.stop().await;
     for scheduler in &schedulers {
         scheduler.stop().await;
@@ -99,6 +113,18 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A key of this process's own, by which a benchmark asks the server that it is in, where
+/// the server asks for keys at all.
+fn loopback_key(gateway: &mut GatewayConfig) -> Option<String> {
+    if gateway.api_keys.is_empty() {
+        return None;
+    }
+    let secret: [u8; LOOPBACK_KEY_BYTES] = rand::random();
+    let key: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    gateway.api_keys.push(ApiKey { name: "benchmark".to_owned(), key: key.clone(), admin: true });
+    Some(key)
 }
 
 async fn upkeep(exporter: Exporter) {
