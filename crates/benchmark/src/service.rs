@@ -27,7 +27,7 @@ use hostler_protocol::SchedulerId;
 pub use compat::{CompatAnswer, CompatOrder};
 pub use handle::{Benchmarks, Loopback};
 pub use order::{ClaimTerms, Layer, Order, OrderError, Profile};
-pub use progress::{Progress, ProgressReport};
+pub use progress::{Progress, ProgressReport, RunProgress};
 pub use record::{BenchmarkId, BenchmarkRecord, Claimed, Status, WhyNot};
 
 /// What can be set on the service.

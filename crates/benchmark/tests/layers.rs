@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_millis(5);
 fn plan() -> Plan {
     Plan {
         workload: Workload {
-            prompts: Prompts::Synthetic { tokens: Length::between(5, 20).expect("a range") },
+            prompts: Prompts::Fixed { text: "Tell a short story.".to_owned() },
             output_tokens: Length::fixed(20).expect("a length"),
             exact_length: true,
             temperature: 0.0,

@@ -4,18 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::arguments::{RunArgs, ShapeName, TargetArgs};
-use super::asked::{plan, settings, shape};
+use super::arguments::{ClaimArgs, LadderArgs, RunArgs, ShapeName, TargetArgs};
+use super::asked::{order, plan, settings, shape};
 use super::progress::Progress;
-use super::{Exit, Stop, json};
+use super::{Exit, Stop, json, remote};
 use crate::bench::{Contestant, Server, measure, sweep};
 use crate::ceiling::http_ceiling;
 use crate::report;
 use crate::result::{self, BenchmarkResult, Kind};
+use crate::service::{Order, Profile};
 use crate::shape::{Shape, Sweep};
-use crate::target::http::{HttpSettings, HttpTarget};
+use crate::target::http::{Endpoint, HttpSettings, HttpTarget};
 
-pub(super) async fn run(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
+pub(super) async fn run(arguments: RunArgs, as_json: bool, commit: Option<&str>) -> Result<Exit, Stop> {
+    if arguments.claim {
+        return by_claim(arguments, as_json).await;
+    }
+    if arguments.terms != ClaimArgs::default() {
+        return Err(Stop::usage("--scheduler, --drain, --min-serving and --force say how to claim: they need --claim"));
+    }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let plan = plan(&arguments.load)?;
     let shape = shape(&arguments.load)?;
@@ -35,8 +42,35 @@ pub(super) async fn run(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop>
     };
     let mut result = BenchmarkResult::new(kind, started, plan, series, generator);
     result.knee = steps.and_then(|steps| steps.knee());
+    result.commit = commit.map(str::to_owned);
     result.generator.examine(&result.series);
     publish(arguments.output.as_deref(), as_json, &result)
+}
+
+/// Has the Hostler at the URL do it.
+async fn by_claim(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
+    let RunArgs { target, terms, load, layer, output, .. } = arguments;
+    let order = Order {
+        model: target.model.as_deref().map(Into::into),
+        layers: vec![layer],
+        chat: Some(target.endpoint == Endpoint::Chat),
+        ..order(&load, &terms, Profile::Run)?
+    };
+    let result = remote::carry_out(&target.url, target.api_key, &order).await?;
+    publish(output.as_deref(), as_json, &result)
+}
+
+/// `hostler bench ladder`, by the Hostler at `url`.
+pub(super) async fn ladder(
+    arguments: LadderArgs,
+    url: &str,
+    model: Option<&str>,
+    as_json: bool,
+) -> Result<Exit, Stop> {
+    let LadderArgs { api_key, layers, terms, load, output, .. } = arguments;
+    let order = Order { model: model.map(Into::into), layers, ..order(&load, &terms, Profile::Ladder)? };
+    let result = remote::carry_out(url, api_key, &order).await?;
+    publish(output.as_deref(), as_json, &result)
 }
 
 /// Shows the result, or says why it does not count.

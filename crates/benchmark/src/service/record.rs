@@ -60,6 +60,19 @@ pub enum Status {
 }
 
 impl Status {
+    /// As the API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Draining => "draining",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether nothing more will happen.
     #[must_use]
     pub const fn is_final(self) -> bool {

@@ -52,7 +52,8 @@ pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) ->
     (gateway, site)
 }
 
-fn exporter() -> Exporter {
+/// The recorder of metrics: what is counted before it is there, is lost.
+pub(crate) fn exporter() -> Exporter {
     static EXPORTER: OnceLock<Exporter> = OnceLock::new();
     EXPORTER.get_or_init(|| Exporter::install().expect("the only recorder of this process")).clone()
 }

@@ -1,7 +1,10 @@
 //! The gateway over real connections, in front of a scheduler that plays a part.
 
 mod auth;
+mod benchmarks;
+mod claims;
 mod client;
+mod cluster;
 mod fake;
 mod generations;
 mod harness;
@@ -9,6 +12,7 @@ mod honesty;
 mod life;
 mod malformed;
 mod operations;
+mod soak;
 mod stack;
 mod streaming;
 mod wire;
