@@ -8,6 +8,7 @@ mod words;
 
 pub use leaving::Leaving;
 pub use length::{Length, LengthError};
+pub(crate) use prompts::sha256;
 pub use prompts::{PromptFileError, Prompts};
 pub use trace::{Trace, TraceRow};
 

@@ -83,8 +83,8 @@ pub(crate) struct Claims {
     one_at_a_time: tokio::sync::Mutex<()>,
     /// Claims that this router has made and that have not ended.
     open: DashMap<FencingToken, Arc<Followed>>,
-    /// Claims made so far: a request that was refused meanwhile tries again.
-    made: AtomicU64,
+    /// Claims made and ended so far: a request that was refused meanwhile tries again.
+    changes: AtomicU64,
     /// What requests wait for, by model.
     gates: Mutex<waiting::Gates>,
     /// Whether the router is shutting down, so that nobody shall wait.
@@ -98,10 +98,15 @@ impl Claims {
             ledger,
             one_at_a_time: tokio::sync::Mutex::default(),
             open: DashMap::new(),
-            made: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             gates: Mutex::default(),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// Whether a claim of this router is on a scheduler of the model, or was until just now.
+    fn holds(&self, model: &ModelId) -> bool {
+        self.open.iter().any(|followed| followed.record.model == *model)
     }
 
     /// Whether a record is of this router, and of a claim that its scheduler shows.
@@ -219,7 +224,7 @@ impl Router {
                 return Err(error);
             }
         };
-        claims.made.fetch_add(1, Ordering::AcqRel);
+        claims.changes.fetch_add(1, Ordering::AcqRel);
         let (followed, phase) = Followed::new(token, record, wish.ttl);
         claims.open.insert(token, Arc::clone(&followed));
         claims.arbiter.spawn(follow::follow(self.clone(), Arc::clone(&scheduler), Arc::clone(&followed)));

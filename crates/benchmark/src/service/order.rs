@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::Plan;
 use crate::measure::Slo;
 use crate::shape::Shape;
-use crate::workload::{Leaving, Length, Prompts, Trace, TraceRow, Workload};
+use crate::workload::{Leaving, Length, Prompts, Trace, TraceRow, Workload, sha256};
 
 /// The prompt, where none is given: that of the command line.
 pub(crate) const PROMPT: &str = "Tell a short story about a horse that works on the railway.";
@@ -266,12 +266,13 @@ impl Order {
             return Err(wrong("trace", "trace: shape replay needs the requests to replay"));
         }
         if !self.trace.is_empty() {
-            let trace = Trace::of("order".to_owned(), String::new(), self.trace.clone());
+            let rows = serde_json::to_string(&self.trace).unwrap_or_default();
+            let trace = Trace::of("of the order".to_owned(), sha256(&rows), self.trace.clone());
             return trace.map(Prompts::Trace).map_err(|reason| wrong("trace", format!("trace: {reason}")));
         }
         if !self.lines.is_empty() {
-            let (path, sha256) = ("order".into(), String::new());
-            return Ok(Prompts::File { path, sha256, lines: self.lines.clone() });
+            let sha256 = sha256(&self.lines.join("\n"));
+            return Ok(Prompts::File { path: "of the order".into(), sha256, lines: self.lines.clone() });
         }
         match &self.prompts {
             Some(Prompts::File { .. } | Prompts::Trace(_)) => {

@@ -139,7 +139,7 @@ fn text_of(path: &Path) -> Result<String, PromptFileError> {
 }
 
 /// The checksum of a text, in hexadecimal.
-pub(super) fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -73,11 +73,18 @@ impl Followed {
 /// and the ledger.
 pub(super) async fn follow(router: Router, scheduler: Arc<dyn Scheduler>, followed: Arc<Followed>) {
     let metrics = ClaimMetrics::granted(&followed.record.model, &followed.record.scheduler);
-    watch_it(&*scheduler, &followed, &metrics).await;
-    followed.end();
+    let mut phase = followed.phase.subscribe();
+    tokio::select! {
+        () = watch_it(&*scheduler, &followed, &metrics) => followed.end(),
+        // A claim that was short may never be seen in a snapshot, but its holder knows. The
+        // sender is in what is held here.
+        _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
+    }
     let released = followed.released.load(Ordering::Acquire);
     metrics.ended(if released { ClaimOutcome::Released } else { ClaimOutcome::Lost });
     let claims = router.claims();
+    // In this order: whoever sees the one undone sees the other done.
+    claims.changes.fetch_add(1, Ordering::AcqRel);
     claims.open.remove(&followed.token);
     if let Err(error) = claims.ledger.forget(followed.record.id).await {
         tracing::warn!(%error, scheduler = %followed.record.scheduler, "a claim has ended, and the ledger does not hear of it");

@@ -140,6 +140,7 @@ pub(super) async fn give_back(scheduler: &dyn Scheduler, followed: &Followed) ->
     followed.note_release();
     let was_ours = scheduler.release(followed.token).await?;
     followed.settle();
+    followed.end();
     Ok(was_ours)
 }
 

@@ -24,8 +24,9 @@ impl Router {
     /// so that the router's bound is that of the waiting, too.
     pub(crate) async fn dispatch_or_wait(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
         let until = Instant::now() + self.config().wait_max;
+        let mut second_chance = true;
         loop {
-            let made = self.claims().made.load(Ordering::Acquire);
+            let before = self.claims().changes.load(Ordering::Acquire);
             let error = match self.dispatch(request).await {
                 Ok(generation) => return Ok(generation),
                 Err(error) => error,
@@ -33,9 +34,12 @@ impl Router {
             if error.code != ErrorCode::Unavailable || request.claim.is_some() {
                 return Err(error);
             }
-            // A claim may also have come and gone while the request was refused.
-            let came = self.claims().made.load(Ordering::Acquire) != made;
-            if !came && !self.is_held(&request.model) {
+            // A claim may also have come or gone while the request was refused. One that
+            // another gateway made shows only in that the model is served now.
+            let held = self.claims().holds(&request.model)
+                || self.claims().changes.load(Ordering::Acquire) != before
+                || self.is_held(&request.model);
+            if !held && !(std::mem::take(&mut second_chance) && self.is_served(&request.model)) {
                 return Err(error);
             }
             self.wait(request, until, error).await?;
@@ -45,6 +49,10 @@ impl Router {
     /// Whether nobody serves the model, and a claim is what holds it.
     fn is_held(&self, model: &ModelId) -> bool {
         is_held(self.schedulers().iter().filter(|snapshot| snapshot.model == *model))
+    }
+
+    fn is_served(&self, model: &ModelId) -> bool {
+        self.schedulers().iter().any(|snapshot| snapshot.model == *model && snapshot.state == SchedulerState::Serving)
     }
 
     async fn wait(&self, request: &GenerationRequest, until: Instant, error: RequestError) -> Result<(), RequestError> {
