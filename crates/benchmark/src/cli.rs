@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::Path;
 
 pub use arguments::{
-    BenchCommand, ClaimArgs, CompareArgs, DrainName, LadderArgs, LoadArgs, ReportArgs, ReportFormat, RunArgs, ShapeName,
-    TargetArgs,
+    BenchCommand, ClaimArgs, CompareArgs, DrainName, LadderArgs, LoadArgs, ReportArgs, ReportFormat, RunArgs,
+    ShapeName, TargetArgs,
 };
 
 use crate::report;

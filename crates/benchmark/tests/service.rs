@@ -31,7 +31,8 @@ impl House {
             let cost = CostModel { decode_step_ms: 1.0, ..CostModel::FREE };
             let engine = SimulatedConfig { cost, ..SimulatedConfig::default() };
             let factory = SimulatedFactory::new("m", engine).expect("the settings are allowed");
-            let scheduler = LocalScheduler::start(SchedulerConfig::new(format!("s{n}").as_str(), "m"), Arc::new(factory));
+            let scheduler =
+                LocalScheduler::start(SchedulerConfig::new(format!("s{n}").as_str(), "m"), Arc::new(factory));
             router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
             schedulers.push(scheduler);
         }
@@ -55,7 +56,12 @@ impl House {
 
 fn small() -> Order {
     let max_tokens = "4".parse().expect("a length");
-    Order { requests: Some(4), max_tokens, claim: ClaimTerms { min_serving: 0, ..ClaimTerms::default() }, ..Order::default() }
+    Order {
+        requests: Some(4),
+        max_tokens,
+        claim: ClaimTerms { min_serving: 0, ..ClaimTerms::default() },
+        ..Order::default()
+    }
 }
 
 fn endless() -> Order {

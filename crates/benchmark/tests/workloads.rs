@@ -110,7 +110,8 @@ async fn clients_leave_after_the_tokens_that_they_should_and_have_not_failed() {
 
 #[tokio::test]
 async fn a_trace_is_replayed_at_its_times_with_its_lengths() {
-    let row = |timestamp, input_length, output_length| TraceRow { timestamp, input_length, output_length, hash_ids: vec![] };
+    let row =
+        |timestamp, input_length, output_length| TraceRow { timestamp, input_length, output_length, hash_ids: vec![] };
     let rows = vec![row(0.0, 4, 2), row(100.0, 6, 3), row(200.0, 8, 1)];
     let trace = Trace::of("t".to_owned(), String::new(), rows).expect("a trace");
     let listener = Arc::new(Listener::default());

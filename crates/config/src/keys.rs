@@ -139,7 +139,11 @@ pub const KEYS: &[Key] = &[
         "Where results of benchmarks are kept. Default: hostler/benchmarks in the user's data folder ($XDG_DATA_HOME, else ~/.local/share). It belongs to one server at a time; a second one keeps its results in memory.",
     ),
     key("benchmarks.queue_max", Whole(0, 1_000), "Most benchmarks that wait for their turn; one runs at a time."),
-    key("benchmarks.kept_max", Whole(1, 100_000), "Most results that are kept; the oldest make room. One takes some 50 kB."),
+    key(
+        "benchmarks.kept_max",
+        Whole(1, 100_000),
+        "Most results that are kept; the oldest make room. One takes some 50 kB.",
+    ),
     key(
         "benchmarks.seconds_max",
         Whole(1, DAY_SECONDS),

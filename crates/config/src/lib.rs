@@ -32,5 +32,6 @@ pub use scheduler::{
 };
 pub use secret::Secret;
 pub use sections::{
-    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
+    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy,
+    ServerSettings,
 };

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::DEFAULTS;
 use crate::{
-    BenchmarkSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings, SchedulerSettings,
-    ServerSettings, check, explain,
+    BenchmarkSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings,
+    SchedulerSettings, ServerSettings, check, explain,
 };
 
 /// A valid configuration.

@@ -77,7 +77,10 @@ fn caller(request: &HttpRequest) -> Result<Caller, RequestError> {
         }
         Some(token) => {
             let token = token.to_str().ok().and_then(|token| token.parse().ok()).ok_or_else(|| {
-                RequestError::invalid(CLAIM, format!("{CLAIM} must be the number of a claim, as POST /admin/claims gives it"))
+                RequestError::invalid(
+                    CLAIM,
+                    format!("{CLAIM} must be the number of a claim, as POST /admin/claims gives it"),
+                )
             })?;
             Ok(Caller { claim: Some(FencingToken(token)), ..caller })
         }
@@ -100,7 +103,9 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match caller(request) {
             Ok(Caller { admin: true, tenant, .. }) => Ok(Self { tenant }),
-            Ok(_) => Err(RequestError::new(ErrorCode::Forbidden, "this API key may not do this: it is no admin's").into()),
+            Ok(_) => {
+                Err(RequestError::new(ErrorCode::Forbidden, "this API key may not do this: it is no admin's").into())
+            }
             Err(error) => Err(error.into()),
         })
     }

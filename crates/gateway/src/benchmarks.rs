@@ -70,11 +70,7 @@ pub(crate) async fn list(shared: web::Data<Shared>, _: Admin) -> Result<HttpResp
 }
 
 /// `GET /v1/benchmarks/{id}`
-pub(crate) async fn get(
-    shared: web::Data<Shared>,
-    _: Admin,
-    id: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn get(shared: web::Data<Shared>, _: Admin, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let record = shared.benchmarks.get(&BenchmarkId::from(id.as_str())).await?;
     Ok(HttpResponse::Ok().json(body(record)))
 }

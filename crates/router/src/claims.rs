@@ -206,7 +206,10 @@ impl Router {
             claims.ledger.forget(record.id).await?;
             recorded = others;
         }
-        Err(RequestError::new(ErrorCode::Unavailable, "others claim schedulers of this model at the same time; try again"))
+        Err(RequestError::new(
+            ErrorCode::Unavailable,
+            "others claim schedulers of this model at the same time; try again",
+        ))
     }
 
     async fn make(

@@ -38,7 +38,8 @@ impl House {
             let cost = CostModel { decode_step_ms: 1.0, ..CostModel::FREE };
             let engine = SimulatedConfig { cost, ..SimulatedConfig::default() };
             let factory = SimulatedFactory::new("m", engine).expect("the settings are allowed");
-            let scheduler = LocalScheduler::start(SchedulerConfig::new(format!("s{n}").as_str(), "m"), Arc::new(factory));
+            let scheduler =
+                LocalScheduler::start(SchedulerConfig::new(format!("s{n}").as_str(), "m"), Arc::new(factory));
             router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
             schedulers.push(scheduler);
         }

@@ -61,12 +61,7 @@ async fn by_claim(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
 }
 
 /// `hostler bench ladder`, by the Hostler at `url`.
-pub(super) async fn ladder(
-    arguments: LadderArgs,
-    url: &str,
-    model: Option<&str>,
-    as_json: bool,
-) -> Result<Exit, Stop> {
+pub(super) async fn ladder(arguments: LadderArgs, url: &str, model: Option<&str>, as_json: bool) -> Result<Exit, Stop> {
     let LadderArgs { api_key, layers, terms, load, output, .. } = arguments;
     let order = Order { model: model.map(Into::into), layers, ..order(&load, &terms, Profile::Ladder)? };
     let result = remote::carry_out(url, api_key, &order).await?;

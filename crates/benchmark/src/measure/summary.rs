@@ -132,7 +132,9 @@ impl RunSummary {
         let answers: Vec<_> =
             records.iter().filter_map(|record| Some((record, record.outcome.as_ref().ok()?))).collect();
         let mut failures = BTreeMap::new();
-        for failure in records.iter().filter(|record| record.failed()).filter_map(|record| record.outcome.as_ref().err()) {
+        for failure in
+            records.iter().filter(|record| record.failed()).filter_map(|record| record.outcome.as_ref().err())
+        {
             *failures.entry(failure.kind()).or_insert(0) += 1;
         }
         let output_within: f64 = records.iter().map(|record| record.output_tokens_within(window)).sum();

@@ -169,7 +169,9 @@ fn caveats(series: &Series, exact_length: bool) -> Vec<String> {
     }
     let left: u64 = series.runs.iter().map(|run| run.left).sum();
     if left > 0 {
-        lines.push(format!("{name}: {left} clients left before the end, as planned; what came to them counts as tokens only"));
+        lines.push(format!(
+            "{name}: {left} clients left before the end, as planned; what came to them counts as tokens only"
+        ));
     }
     if series.short_answers() > 0 && exact_length {
         let short = series.short_answers();

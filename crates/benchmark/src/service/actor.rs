@@ -41,16 +41,8 @@ impl BenchmarkActor {
     ) -> Self {
         let (state, effects) = State::new(conductor.config.queue_max, conductor.config.kept_max, earlier);
         let progress = state.all().map(|record| (record.id.clone(), Progress::new(record.status))).collect();
-        let actor = Self {
-            state,
-            store,
-            conductor,
-            generator,
-            progress,
-            under_way: None,
-            stopped: false,
-            idle: Vec::new(),
-        };
+        let actor =
+            Self { state, store, conductor, generator, progress, under_way: None, stopped: false, idle: Vec::new() };
         // Nothing of an earlier process is started, so there is nothing but files to do.
         for effect in effects {
             match effect {

@@ -113,9 +113,11 @@ impl Benchmarks {
 }
 
 fn answer(record: BenchmarkRecord) -> Result<CompatAnswer, RequestError> {
-    let run = record.result.as_ref().and_then(|result| result.series.first()?.runs.first()).ok_or_else(|| {
-        RequestError::new(ErrorCode::Internal, "the benchmark ended without a result")
-    })?;
+    let run = record
+        .result
+        .as_ref()
+        .and_then(|result| result.series.first()?.runs.first())
+        .ok_or_else(|| RequestError::new(ErrorCode::Internal, "the benchmark ended without a result"))?;
     let successful = run.requests - run.failed;
     let times = run.latencies.e2e;
     Ok(CompatAnswer {

@@ -110,7 +110,7 @@ impl Conductor {
         if let Ok(result) = &mut measured {
             // Only now: checksums of large files take their time.
             result.server = self.facts.of(&scheduler).await;
-            }
+        }
         measured
     }
 

@@ -10,9 +10,7 @@ use tokio::sync::oneshot;
 
 use super::actor::BenchmarkActor;
 use super::conduct::Conductor;
-use super::messages::{
-    CancelBenchmark, QueryBenchmark, QueryBenchmarks, QueryProgress, StopBenchmarks, SubmitOrder,
-};
+use super::messages::{CancelBenchmark, QueryBenchmark, QueryBenchmarks, QueryProgress, StopBenchmarks, SubmitOrder};
 use super::order::Order;
 use super::progress::Progress;
 use super::record::{BenchmarkId, BenchmarkRecord, Status};

@@ -252,7 +252,10 @@ impl Order {
             return Err(wrong("shape", "shape: a sweep takes kind concurrent, with the most in flight"));
         }
         if self.leaving.is_some() && layers.contains(&Layer::Http) {
-            return Err(wrong("leaving", "leaving: a client of layer http gets its answer in one piece and cannot leave"));
+            return Err(wrong(
+                "leaving",
+                "leaving: a client of layer http gets its answer in one piece and cannot leave",
+            ));
         }
         Ok(())
     }

@@ -47,7 +47,8 @@ impl Rungs {
             let target: Option<Arc<dyn Target>> = match layer {
                 Layer::Engine => {
                     let engine = scheduler.executor();
-                    all.engine = engine.map(|engine| Arc::new(EngineTarget::new(engine, asking.clone(), batch_size_max)));
+                    all.engine =
+                        engine.map(|engine| Arc::new(EngineTarget::new(engine, asking.clone(), batch_size_max)));
                     all.engine.clone().map(|engine| engine as Arc<dyn Target>)
                 }
                 Layer::Scheduler => Some(Arc::new(SchedulerTarget::new(Arc::clone(scheduler), asking.clone()))),

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use hostler_protocol::{ErrorCode, RequestError};
 
-use super::record::{BenchmarkId, BenchmarkRecord, Claimed, Status, WhyNot};
 use super::Order;
+use super::record::{BenchmarkId, BenchmarkRecord, Claimed, Status, WhyNot};
 use crate::result::BenchmarkResult;
 
 /// What the actor does about a change.
@@ -200,7 +200,10 @@ mod tests {
         assert_eq!(status(&state, 0), Status::Running);
         let next = state.ended(&id(0), Outcome::Failed(RequestError::new(ErrorCode::Internal, "so").into()), 2);
         assert!(next.iter().any(|effect| matches!(effect, Effect::Start(started, _) if *started == id(1))));
-        assert_eq!((status(&state, 0), status(&state, 1), status(&state, 2)), (Status::Failed, Status::Draining, Status::Queued));
+        assert_eq!(
+            (status(&state, 0), status(&state, 1), status(&state, 2)),
+            (Status::Failed, Status::Draining, Status::Queued)
+        );
     }
 
     #[test]

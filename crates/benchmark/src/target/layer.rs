@@ -13,8 +13,8 @@ pub use router::RouterTarget;
 pub use scheduler::SchedulerTarget;
 
 use hostler_protocol::{
-    ChatMessage, FencingToken, GenerationRequest, ModelDescription, ModelId, Priority, Prompt, RequestError, Role, SamplingParams,
-    StopConditions,
+    ChatMessage, FencingToken, GenerationRequest, ModelDescription, ModelId, Priority, Prompt, RequestError, Role,
+    SamplingParams, StopConditions,
 };
 use serde_json::json;
 
@@ -37,11 +37,7 @@ pub struct Asking {
 impl Asking {
     /// The request for a job.
     fn request(&self, job: &Job) -> GenerationRequest {
-        let prompt = if self.chat {
-            Prompt::Chat(conversation(job))
-        } else {
-            Prompt::Text(job.text())
-        };
+        let prompt = if self.chat { Prompt::Chat(conversation(job)) } else { Prompt::Text(job.text()) };
         GenerationRequest {
             sampling: SamplingParams { temperature: job.temperature, ..SamplingParams::default() },
             stop: StopConditions {
@@ -70,9 +66,8 @@ impl Asking {
 /// What was said before, and what is said now.
 fn conversation(job: &Job) -> Vec<ChatMessage> {
     let message = |role, content: &str| ChatMessage { role, content: content.to_owned(), name: None };
-    let before = job.history.iter().flat_map(|turn| {
-        [message(Role::User, &turn.prompt), message(Role::Assistant, &turn.answer)]
-    });
+    let before =
+        job.history.iter().flat_map(|turn| [message(Role::User, &turn.prompt), message(Role::Assistant, &turn.answer)]);
     before.chain([message(Role::User, &job.prompt)]).collect()
 }
 

@@ -141,7 +141,12 @@ async fn an_order_that_cannot_be_is_refused_before_it_waits() {
         ("/v1/benchmarks", json!({"claim": {"ttl_seconds": 0.1}}), "claim.ttl_seconds"),
     ] {
         let refused = cluster.site.post(path, &body).await;
-        assert_eq!((refused.head.status, refused.error("param")), (400, json!(param)), "{path} {body}: {}", refused.body);
+        assert_eq!(
+            (refused.head.status, refused.error("param")),
+            (400, json!(param)),
+            "{path} {body}: {}",
+            refused.body
+        );
     }
     for (method, path) in [("GET", ""), ("GET", "/events"), ("DELETE", "")] {
         let missing = cluster.site.send(method, &format!("/v1/benchmarks/bench-0{path}"), &[], b"").await;

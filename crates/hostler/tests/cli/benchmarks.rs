@@ -33,7 +33,9 @@ fn a_run_by_claim_is_measured_within_and_refused_where_nobody_would_serve() {
     let hostler = Hostler::new();
     let server = hostler.serve(&[]);
     let url = format!("http://{}", server.address);
-    let run = |more: &[&str]| hostler.run(&[&["--json", "bench", "run", "--url", &url, "--claim"], &SMALL[..], more].concat());
+    let run = |more: &[&str]| {
+        hostler.run(&[&["--json", "bench", "run", "--url", &url, "--claim"], &SMALL[..], more].concat())
+    };
     let refused = run(&[]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(refused.stderr.contains("min_serving"), "{}", refused.stderr);

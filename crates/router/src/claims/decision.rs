@@ -100,9 +100,9 @@ fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, R
         .map(|(slot, view)| Candidate { slot, work_tokens: view.work_tokens, batch_size_max: view.batch_size_max })
         .collect();
     let Some(index) = choose_by_load(Policy::LeastLoaded, &candidates, None) else {
-        let states: Vec<String> = of_model().map(|(_, view)| format!("{} is {}", view.id, view.state.as_str())).collect();
-        let message =
-            format!("no scheduler of model {:?} can be claimed now: {}", model.as_str(), states.join(", "));
+        let states: Vec<String> =
+            of_model().map(|(_, view)| format!("{} is {}", view.id, view.state.as_str())).collect();
+        let message = format!("no scheduler of model {:?} can be claimed now: {}", model.as_str(), states.join(", "));
         return Err(RequestError::new(ErrorCode::Unavailable, message));
     };
     Ok(candidates[index].slot)
@@ -162,7 +162,12 @@ mod tests {
         ClaimSelector { scheduler: scheduler.map(Into::into), model: model.map(Into::into) }
     }
 
-    fn try_to(views: &[Claimable], selector: &ClaimSelector, min_serving: u32, force: bool) -> Result<usize, RequestError> {
+    fn try_to(
+        views: &[Claimable],
+        selector: &ClaimSelector,
+        min_serving: u32,
+        force: bool,
+    ) -> Result<usize, RequestError> {
         choose(views, Terms { selector, min_serving, force })
     }
 

@@ -38,7 +38,11 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(token: FencingToken, record: RecordedClaim, ttl: Duration) -> (Arc<Self>, watch::Receiver<Phase>) {
+    pub(super) fn new(
+        token: FencingToken,
+        record: RecordedClaim,
+        ttl: Duration,
+    ) -> (Arc<Self>, watch::Receiver<Phase>) {
         let (phase, receiver) = watch::channel(Phase::Draining);
         let (released, settled) = (AtomicBool::new(false), AtomicBool::new(false));
         (Arc::new(Self { token, record, ttl, since: Instant::now(), phase, released, settled }), receiver)

@@ -156,7 +156,9 @@ async fn keep_alive(scheduler: Arc<dyn Scheduler>, followed: Arc<Followed>) {
             Ok(true) => renewed = asked,
             Ok(false) => break,
             Err(_) if renewed.elapsed() > followed.ttl => break,
-            Err(error) => tracing::warn!(%error, scheduler = %scheduler.id(), "a claim's heartbeat did not get through"),
+            Err(error) => {
+                tracing::warn!(%error, scheduler = %scheduler.id(), "a claim's heartbeat did not get through")
+            }
         }
     }
     followed.end();
