@@ -141,6 +141,27 @@ pub const KEYS: &[Key] = &[
         "Most schedulers that one request is offered to before their refusal is passed on.",
     ),
     key(
+        "router.wait_seconds_max",
+        Whole(0, DAY_SECONDS),
+        "Longest time that a request waits where every scheduler of its model is claimed or kept from serving by a claim, as by a benchmark; then it is refused with 503. requests_max bounds how many wait.",
+    ),
+    key(
+        "benchmarks.store",
+        Optional("a folder"),
+        "Where results of benchmarks are kept. Default: hostler/benchmarks in the user's data folder ($XDG_DATA_HOME, else ~/.local/share). It belongs to one server at a time; a second one keeps its results in memory.",
+    ),
+    key("benchmarks.queue_max", Whole(0, 1_000), "Most benchmarks that wait for their turn; one runs at a time."),
+    key(
+        "benchmarks.kept_max",
+        Whole(1, 100_000),
+        "Most results that are kept; the oldest make room. One takes some 50 kB.",
+    ),
+    key(
+        "benchmarks.seconds_max",
+        Whole(1, DAY_SECONDS),
+        "Longest time that a benchmark may take, and hold a scheduler.",
+    ),
+    key(
         "cluster.workers",
         List("a list of http://HOST:PORT, https://HOST:PORT and unix:/PATH"),
         "For `hostler gateway`: the workers whose schedulers it serves. One that is not there is tried until it is.",

@@ -35,7 +35,7 @@ pub use scheduler::{
 };
 pub use secret::Secret;
 pub use sections::{
-    ApiKeySettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
-    TracingSettings,
+    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy,
+    ServerSettings, TracingSettings,
 };
 pub use tracing::{OtlpEndpoint, SampleRatio};

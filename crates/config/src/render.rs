@@ -90,6 +90,7 @@ pub fn effective(config: &Config) -> String {
         ("tracing".to_owned(), table(&config.tracing)),
         ("models".to_owned(), table(&config.models)),
         ("router".to_owned(), table(&config.router)),
+        ("benchmarks".to_owned(), table(&config.benchmarks)),
         ("cluster".to_owned(), table(&config.cluster)),
         ("worker".to_owned(), table(&config.worker)),
     ];

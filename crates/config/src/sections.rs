@@ -122,6 +122,8 @@ pub struct RouterSettings {
     pub requests_max: u32,
     /// Most schedulers that one request is offered to.
     pub attempts_max: u32,
+    /// Longest time that a request waits for a claim to end, in seconds.
+    pub wait_seconds_max: u64,
 }
 
 /// How the router chooses a scheduler.
@@ -136,6 +138,27 @@ pub enum RoutingPolicy {
 
 impl Default for RouterSettings {
     fn default() -> Self {
-        Self { policy: RoutingPolicy::LeastLoaded, requests_max: 4096, attempts_max: 3 }
+        Self { policy: RoutingPolicy::LeastLoaded, requests_max: 4096, attempts_max: 3, wait_seconds_max: 120 }
+    }
+}
+
+/// `[benchmarks]`: what operators measure on the live server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchmarkSettings {
+    /// The folder of results; `None`: the user's data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+    /// Most benchmarks that wait for their turn.
+    pub queue_max: u32,
+    /// Most results that are kept.
+    pub kept_max: u32,
+    /// Longest time that a benchmark may take, in seconds.
+    pub seconds_max: u64,
+}
+
+impl Default for BenchmarkSettings {
+    fn default() -> Self {
+        Self { store: None, queue_max: 8, kept_max: 100, seconds_max: 3600 }
     }
 }

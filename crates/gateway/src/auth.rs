@@ -6,7 +6,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
-use hostler_protocol::{ErrorCode, RequestError, TenantId};
+use hostler_protocol::{ErrorCode, FencingToken, RequestError, TenantId};
 use sha2::{Digest, Sha256};
 
 use crate::ApiKey;
@@ -30,16 +30,24 @@ const OTHER: &str = "other";
 pub(crate) struct Caller {
     /// Who the request is accounted to.
     pub(crate) tenant: TenantId,
+    /// The claim under which the request comes; only an admin's may come under one.
+    pub(crate) claim: Option<FencingToken>,
     admin: bool,
 }
 
-/// A caller who may use `/admin`.
-pub(crate) struct Admin;
+/// The header that says under which claim a request comes.
+const CLAIM: &str = "x-hostler-claim";
+
+/// A caller who may administer the server: claims, benchmarks, `/admin`.
+pub(crate) struct Admin {
+    /// Who it is.
+    pub(crate) tenant: TenantId,
+}
 
 impl Keys {
     pub(crate) fn new(keys: &[ApiKey]) -> Self {
         let known = keys.iter().map(|key| {
-            let caller = Caller { tenant: TenantId::new(key.name.as_str()), admin: key.admin };
+            let caller = Caller { tenant: TenantId::new(key.name.as_str()), claim: None, admin: key.admin };
             (Sha256::digest(&key.key).into(), caller)
         });
         let callers: HashMap<_, Caller> = known.collect();
@@ -55,7 +63,7 @@ impl Keys {
     /// Who sends this `Authorization` header. Without any keys, everyone is welcome.
     fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, RequestError> {
         if self.callers.is_empty() {
-            return Ok(Caller { tenant: TenantId::default(), admin: true });
+            return Ok(Caller { tenant: TenantId::default(), claim: None, admin: true });
         }
         let refused = |message| RequestError::new(ErrorCode::Unauthenticated, message);
         let header =
@@ -76,7 +84,22 @@ fn caller(request: &HttpRequest) -> Result<Caller, RequestError> {
     let Some(shared) = request.app_data::<web::Data<Shared>>() else {
         return Err(RequestError::new(ErrorCode::Internal, "the gateway lost its state"));
     };
-    shared.keys.caller(request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()))
+    let caller = shared.keys.caller(request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()))?;
+    match request.headers().get(CLAIM) {
+        None => Ok(caller),
+        Some(_) if !caller.admin => {
+            Err(RequestError::new(ErrorCode::Forbidden, format!("this API key may not send {CLAIM}: it is no admin's")))
+        }
+        Some(token) => {
+            let token = token.to_str().ok().and_then(|token| token.parse().ok()).ok_or_else(|| {
+                RequestError::invalid(
+                    CLAIM,
+                    format!("{CLAIM} must be the number of a claim, as POST /admin/claims gives it"),
+                )
+            })?;
+            Ok(Caller { claim: Some(FencingToken(token)), ..caller })
+        }
+    }
 }
 
 impl FromRequest for Caller {
@@ -94,8 +117,10 @@ impl FromRequest for Admin {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match caller(request) {
-            Ok(Caller { admin: true, .. }) => Ok(Self),
-            Ok(_) => Err(RequestError::new(ErrorCode::Forbidden, "this API key may not use /admin").into()),
+            Ok(Caller { admin: true, tenant, .. }) => Ok(Self { tenant }),
+            Ok(_) => {
+                Err(RequestError::new(ErrorCode::Forbidden, "this API key may not do this: it is no admin's").into())
+            }
             Err(error) => Err(error.into()),
         })
     }
@@ -115,8 +140,8 @@ mod tests {
     #[test]
     fn a_key_names_its_tenant() {
         let caller = |header: &str| keys().caller(Some(header.as_bytes()));
-        assert_eq!(caller("Bearer a-key"), Ok(Caller { tenant: "alice".into(), admin: false }));
-        assert_eq!(caller("bearer  r-key "), Ok(Caller { tenant: "root".into(), admin: true }));
+        assert_eq!(caller("Bearer a-key"), Ok(Caller { tenant: "alice".into(), claim: None, admin: false }));
+        assert_eq!(caller("bearer  r-key "), Ok(Caller { tenant: "root".into(), claim: None, admin: true }));
     }
 
     #[test]
@@ -140,6 +165,6 @@ mod tests {
     #[test]
     fn without_keys_everyone_is_welcome() {
         let caller = Keys::new(&[]).caller(None);
-        assert_eq!(caller, Ok(Caller { tenant: TenantId::default(), admin: true }));
+        assert_eq!(caller, Ok(Caller { tenant: TenantId::default(), claim: None, admin: true }));
     }
 }

@@ -17,7 +17,9 @@
 
 mod account;
 mod auth;
+mod benchmarks;
 mod body;
+mod claims;
 mod config;
 mod error;
 mod exchange;

@@ -6,7 +6,9 @@ mod cluster;
 mod commands;
 mod engines;
 mod environment;
+mod facts;
 mod failure;
+mod http;
 mod models;
 mod progress;
 mod schedulers;
@@ -19,6 +21,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+
+/// The commit that this program was built from, where the build knew.
+const COMMIT: Option<&str> = option_env!("HOSTLER_COMMIT");
 
 fn main() -> ExitCode {
     environment::complete();

@@ -10,12 +10,6 @@ use hostler_traces::{Traces, TracesConfig};
 /// scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What is built from which commit: `HOSTLER_COMMIT`, which images are built with.
-const COMMIT: &str = match option_env!("HOSTLER_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
-
 /// The metrics and traces of this process. Handles that are taken before it starts
 /// record nothing.
 pub(crate) struct Telemetry {
@@ -27,7 +21,7 @@ impl Telemetry {
     /// Starts them; `node` is this process's name in the cluster.
     pub(crate) fn start(config: &Config, node: &str) -> anyhow::Result<Self> {
         let exporter = Exporter::install(node)?;
-        catalogue::BUILD_INFO.gauge(&[env!("CARGO_PKG_VERSION"), COMMIT]).set(1.0);
+        catalogue::BUILD_INFO.gauge(&[env!("CARGO_PKG_VERSION"), crate::COMMIT.unwrap_or("unknown")]).set(1.0);
         let traces = config.tracing.otlp_endpoint.as_ref().map(|endpoint| {
             Traces::start(TracesConfig {
                 endpoint: endpoint.as_str().to_owned(),

@@ -72,6 +72,20 @@ catalogue! {
         "Requests sent to another scheduler before their first token, by the error code of the one before.";
     ROUTER_REFUSED = "hostler_router_refused_total", Kind::Counter, &["model", "reason"],
         "Requests that no scheduler took, by error code.";
+    CLAIMS_HELD = "hostler_router_claims_held", Kind::Gauge, SCHEDULER,
+        "Claims made by this router that have not ended.";
+    CLAIMS = "hostler_router_claims_total", Kind::Counter, &["scheduler", "outcome"],
+        "Claims that have ended, by outcome: released by their holder, or lost (expired, or the engine failed).";
+    CLAIMS_REFUSED = "hostler_router_claims_refused_total", Kind::Counter, &["reason"],
+        "Claims that were asked for and not granted, by error code.";
+    CLAIM_DRAIN_SECONDS = "hostler_router_claim_drain_seconds", Kind::Histogram(buckets::FIRST_TOKEN_SECONDS), SCHEDULER,
+        "From a claim's grant until the scheduler had nothing of others any more.";
+    BENCHMARKS = "hostler_benchmark_runs_total", Kind::Counter, &["profile", "outcome"],
+        "Benchmarks that have ended, by outcome: done, failed, cancelled.";
+    BENCHMARK_TOKENS = "hostler_benchmark_tokens_per_second", Kind::Gauge, &["scheduler", "rung"],
+        "Output tokens per second that the last benchmark of a scheduler measured, by the layer that it asked.";
+    BENCHMARK_FIRST_TOKEN = "hostler_benchmark_time_to_first_token_seconds", Kind::Gauge, &["scheduler", "rung", "quantile"],
+        "Time to the first token that it measured: the median and the 95th percentile.";
     HTTP_REQUESTS = "hostler_http_requests_total", Kind::Counter, &["route", "status"],
         "HTTP requests answered.";
     HTTP_IN_FLIGHT = "hostler_http_requests_in_flight", Kind::Gauge, &[],

@@ -2,7 +2,7 @@
 
 from .parts import GREEN, RED, ROUTER, SCHEDULER, YELLOW, bars, board, chart, listing, number, query, rate, timeline
 
-BENCHMARK = ROUTER
+BENCHMARK = 'scheduler=~"$scheduler"'
 RUNG = "{{scheduler}} {{rung}}"
 
 
@@ -47,7 +47,7 @@ def build():
             bars(
                 "Kept of the engine's speed",
                 "Each rung, divided by the engine alone. Two layers cost nothing worth naming while each keeps 98 % of the one below.",
-                query(f"max by (scheduler, rung) ({measured} / on (model, scheduler) group_left () {engine})", RUNG),
+                query(f"max by (scheduler, rung) ({measured} / on (scheduler) group_left () {engine})", RUNG),
                 "percentunit", [(None, RED), (0.9, YELLOW), (0.98, GREEN)],
             ),
             "Runs",

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::try_join_all;
-use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, RequestId, TenantId, TokenEvent};
+use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, RequestId, TokenEvent};
 use hostler_router::RoutedGeneration;
 use tokio::time::timeout_at;
 
 use super::choice_id::choice_id;
 use super::running::{Running, lost, overdue_at};
+use crate::auth::Caller;
 use crate::body::Parameters;
 use crate::exchange::{Exchange, GenerationNotes};
 use crate::shared::Shared;
@@ -21,7 +22,7 @@ pub(crate) struct Asked {
     /// One or more; each is answered `parameters.n` times.
     pub(crate) prompts: Vec<Prompt>,
     pub(crate) parameters: Parameters,
-    pub(crate) tenant: TenantId,
+    pub(crate) caller: Caller,
 }
 
 /// Generations of which the first event is there.
@@ -46,7 +47,7 @@ pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) ->
     let (n, model) = (asked.parameters.n, asked.model.clone());
     exchange.generation.replace(Some(GenerationNotes {
         model: model.clone(),
-        tenant: shared.keys.label(&asked.tenant).to_owned(),
+        tenant: shared.keys.label(&asked.caller.tenant).to_owned(),
         priority: asked.parameters.priority,
         max_tokens: asked.parameters.stop.max_tokens,
         temperature: asked.parameters.sampling.temperature,
@@ -71,12 +72,13 @@ pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) ->
 
 /// One generation request for each answer wanted.
 fn requests(asked: Asked, exchange: &Exchange) -> Vec<GenerationRequest> {
-    let Asked { model, prompts, parameters, tenant } = asked;
+    let Asked { model, prompts, parameters, caller } = asked;
     let now = Instant::now();
     let mut requests = Vec::with_capacity(prompts.len() * parameters.n as usize);
     for prompt in prompts {
         for answer in 0..parameters.n {
-            let mut request = parameters.request(model.clone(), prompt.clone(), tenant.clone(), answer, now);
+            let mut request = parameters.request(model.clone(), prompt.clone(), caller.tenant.clone(), answer, now);
+            request.claim = caller.claim;
             let index = u32::try_from(requests.len()).unwrap_or(u32::MAX);
             request.id = choice_id(exchange.id, index).unwrap_or(request.id);
             request.trace = exchange.span;

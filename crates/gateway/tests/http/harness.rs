@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
+use hostler_benchmark::service::{Benchmarks, BenchmarksConfig, Loopback};
 use hostler_gateway::{Gateway, GatewayConfig};
 use hostler_protocol::Engine;
 use hostler_router::{Router, RouterConfig};
@@ -46,12 +47,16 @@ pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) ->
     let mut config =
         GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
     change(&mut config);
-    let gateway = Gateway::start(config, router.clone(), exporter()).expect("port 0 is free");
+    let benchmarks = Benchmarks::start(BenchmarksConfig::default(), router.clone(), Arc::new(())).expect("no folder");
+    let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), exporter()).expect("port 0 is free");
+    let api_key = None;
+    benchmarks.set_loopback(Loopback { url: format!("http://{}", gateway.address()), api_key });
     let site = Site { address: gateway.address() };
     (gateway, site)
 }
 
-fn exporter() -> Exporter {
+/// The recorder of metrics: what is counted before it is there, is lost.
+pub(crate) fn exporter() -> Exporter {
     static EXPORTER: OnceLock<Exporter> = OnceLock::new();
     EXPORTER.get_or_init(|| Exporter::install(NODE).expect("the only recorder of this process")).clone()
 }

@@ -2,7 +2,10 @@
 
 mod accounts;
 mod auth;
+mod benchmarks;
+mod claims;
 mod client;
+mod cluster;
 mod fake;
 mod generations;
 mod harness;
@@ -10,6 +13,7 @@ mod honesty;
 mod life;
 mod malformed;
 mod operations;
+mod soak;
 mod stack;
 mod streaming;
 mod wire;
