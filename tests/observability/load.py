@@ -63,12 +63,14 @@ class Traffic:
         self.url = url
         self.ended = threading.Event()
         self.threads: list[threading.Thread] = []
+        self.measured = False
 
     def start(self) -> "Traffic":
         for index in range(16):
             self._repeat(lambda client, index=index: self._wave(client, index))
         self._repeat(self._broken)
         self._repeat(lambda _: self._leave())
+        self._repeat(self._operate)
         return self
 
     def stop(self) -> None:
@@ -99,6 +101,21 @@ class Traffic:
     def _broken(self, client: httpx.Client) -> None:
         ask(client, "flaky", max_tokens=30)
         self.ended.wait(0.1)
+
+    def _operate(self, client: httpx.Client) -> None:
+        """A claim that is given back, one that is refused, and a small ladder."""
+        claim = {"model": "steady", "owner": "an operator", "ttl_seconds": 30, "wait": True}
+        granted = client.post("/admin/claims", json=claim)
+        if granted.status_code < 300:
+            self.ended.wait(2)
+            client.delete(f"/admin/claims/{granted.json()['token']}")
+        client.post("/admin/claims", json=claim | {"min_serving": 99})
+        if not self.measured:
+            order = {"profile": "ladder", "model": "steady", "repeats": 2, "requests": 8, "shape": {"kind": "concurrent", "concurrency": 2}}
+            answer = client.post("/v1/benchmarks", json=order)
+            assert answer.status_code < 300, answer.text
+            self.measured = True
+        self.ended.wait(8)
 
     def _leave(self) -> None:
         body = {"model": "steady", "prompt": "hello", "max_tokens": 500, "stream": True}
