@@ -55,7 +55,7 @@ def query(expression: str) -> float:
 
 
 def chat(tokens: int, stream: bool = False) -> tuple[int, bytes]:
-    body = {"messages": [{"role": "user", "content": "Tell me a story."}], "max_tokens": tokens, "stream": stream}
+    body = {"messages": [{"role": "user", "content": "Tell me a story."}], "max_tokens": tokens, "stream": stream, "ignore_eos": True}
     return ask("POST", f"{GATEWAY}/v1/chat/completions", body, 300)
 
 
@@ -69,10 +69,16 @@ until("Prometheus sees three nodes", lambda: query('sum(up{job="hostler"})') == 
 until("both workers' schedulers serve", lambda: query('sum(hostler_scheduler_state{state="serving"})') == 2)
 
 answers: list[bytes] = []
-streams = [threading.Thread(target=lambda: answers.append(chat(200, True)[1])) for _ in range(4)]
+streams = [threading.Thread(target=lambda: answers.append(chat(1500, True)[1])) for _ in range(4)]
 for stream in streams:
     stream.start()
-until("streams run on both workers", lambda: query("min(hostler_scheduler_requests_running)") > 0)
+
+
+def running() -> list[int]:
+    return [scheduler["running"] for scheduler in json.loads(ask("GET", f"{GATEWAY}/admin/schedulers")[1])["data"]]
+
+
+until("streams run on both workers", lambda: min(running()) > 0)
 subprocess.run(["docker", "kill", container("worker-2")], check=True, capture_output=True)
 for stream in streams:
     stream.join()

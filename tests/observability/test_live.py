@@ -32,19 +32,19 @@ def awaited(look, what: str):
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("query", dashboard_queries(), ids=str)
+@pytest.mark.parametrize("query", list(dashboard_queries()), ids=str)
 def test_a_panel_has_data(prometheus, query: Query):
     expression = filled_in(query.expression)
     awaited(lambda: prometheus.range(expression, WINDOW_SECONDS), expression)
 
 
-@pytest.mark.parametrize("query", variable_queries(), ids=str)
+@pytest.mark.parametrize("query", list(variable_queries()), ids=str)
 def test_a_variable_has_values(prometheus, query: Query):
     source, label = re.fullmatch(r"label_values\((.+), (\w+)\)", query.expression).groups()
     awaited(lambda: prometheus.get(f"label/{label}/values", **{"match[]": filled_in(source)}), query.expression)
 
 
-@pytest.mark.parametrize("query", rule_queries(), ids=str)
+@pytest.mark.parametrize("query", list(rule_queries()), ids=str)
 def test_a_rule_has_data(prometheus, query: Query):
     expression = without_limits(query.expression) if query.kind == "alert" else query.expression
     awaited(lambda: prometheus.range(expression, WINDOW_SECONDS), expression)
