@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::RouterConfig;
 use crate::actor::{Directory, RouterActor};
+use crate::claims::{ClaimLedger, Claims, InProcessLedger};
 use crate::in_flight::{InFlightGuard, Whereabouts};
 use crate::messages::{AddScheduler, ChooseScheduler, RemoveScheduler};
 use crate::metrics;
@@ -34,6 +35,7 @@ struct Shared {
     whereabouts: Arc<Whereabouts>,
     directory: watch::Receiver<Directory>,
     draining: AtomicBool,
+    claims: Claims,
 }
 
 /// A generation that a scheduler has admitted.
@@ -74,16 +76,25 @@ pub struct ServedModel {
 pub(crate) type Held = (OwnedSemaphorePermit, InFlightGuard);
 
 impl Router {
-    /// Starts the router actor on `arbiter`, with no schedulers yet.
+    /// Starts the router actor on `arbiter`, with no schedulers yet. It is the only
+    /// router of its schedulers.
     #[must_use]
     pub fn start(config: RouterConfig, arbiter: &ArbiterHandle) -> Self {
+        Self::start_with(config, Arc::new(InProcessLedger::default()), arbiter)
+    }
+
+    /// [`Router::start`], for one of several routers, whose claims are in `ledger`.
+    #[must_use]
+    pub fn start_with(config: RouterConfig, ledger: Arc<dyn ClaimLedger>, arbiter: &ArbiterHandle) -> Self {
         let whereabouts = Arc::new(Whereabouts::new());
         let (publisher, directory) = watch::channel(Directory::from([]));
         let policy = config.policy;
         let known = Arc::clone(&whereabouts);
         let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(policy, known, publisher));
         let permits = Arc::new(Semaphore::new(config.requests_max));
-        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining: AtomicBool::new(false) }))
+        let claims = Claims::new(ledger, arbiter.clone());
+        let draining = AtomicBool::new(false);
+        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining, claims }))
     }
 
     /// Lets requests go to `scheduler` from now on. One of the same name is replaced.
@@ -103,26 +114,26 @@ impl Router {
     }
 
     /// Has a scheduler admit the request. Where one refuses and another may not,
-    /// the next is asked.
+    /// the next is asked. While only a claim keeps the model from being served, the
+    /// request waits for its end, for `wait_max` or until its deadline.
     ///
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` while nobody serves it,
     /// `Overloaded` beyond the router's bound, and what
     /// [`Scheduler::submit`] answers.
     pub async fn generate(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let model = request.model.clone();
-        let result = self.dispatch(request).await;
+        let result = self.dispatch_or_wait(&request).await;
         if let Err(error) = &result {
-            metrics::refused(&model, error.code);
+            metrics::refused(&request.model, error.code);
         }
         result
     }
 
-    async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+    pub(crate) async fn dispatch(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
         let permit = self.permit()?;
         let mut refusals = Refusals::default();
         loop {
-            let question = ChooseScheduler::new(&request, refusals.schedulers());
+            let question = ChooseScheduler::new(request, refusals.schedulers());
             let assignment = match self.0.actor.send(question).await.map_err(stopped)? {
                 Ok(assignment) => assignment,
                 Err(error) => return Err(refusals.exhausted(error)),
@@ -143,7 +154,7 @@ impl Router {
     }
 
     /// What every request holds until its end.
-    fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
         if self.0.draining.load(Ordering::Relaxed) {
             return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
         }
@@ -281,12 +292,25 @@ impl Router {
     /// Refuses new requests from now on, and returns when the last one has ended.
     pub async fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.stop_waiting();
         let directory = self.directory();
         join_all(directory.iter().map(|scheduler| scheduler.drain())).await;
     }
 
-    fn directory(&self) -> Directory {
+    pub(crate) fn directory(&self) -> Directory {
         Arc::clone(&self.0.directory.borrow())
+    }
+
+    pub(crate) fn watch_directory(&self) -> watch::Receiver<Directory> {
+        self.0.directory.clone()
+    }
+
+    pub(crate) fn config(&self) -> &RouterConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 }
 
