@@ -108,11 +108,11 @@ impl Benchmarks {
         };
         let others = u32::try_from(self.schedulers_of(&order).saturating_sub(1)).unwrap_or(u32::MAX);
         order.claim = ClaimTerms { drain, force, min_serving: min_serving.unwrap_or(others.min(1)), ..order.claim };
-        answer(self.run(order).await?)
+        answer(&self.run(order).await?)
     }
 }
 
-fn answer(record: BenchmarkRecord) -> Result<CompatAnswer, RequestError> {
+fn answer(record: &BenchmarkRecord) -> Result<CompatAnswer, RequestError> {
     let run = record
         .result
         .as_ref()

@@ -186,8 +186,8 @@ pub struct OrderError {
     pub reason: String,
 }
 
-fn wrong(param: &'static str, reason: impl ToString) -> OrderError {
-    OrderError { param, reason: reason.to_string() }
+fn wrong(param: &'static str, reason: impl Into<String>) -> OrderError {
+    OrderError { param, reason: reason.into() }
 }
 
 impl Order {
@@ -196,7 +196,7 @@ impl Order {
     /// # Errors
     /// Says which member is wrong and what is allowed.
     pub fn plan(&self) -> Result<Plan, OrderError> {
-        self.shape.validate().map_err(|error| wrong("shape", error))?;
+        self.shape.validate().map_err(|error| wrong("shape", error.to_string()))?;
         self.check_layers()?;
         let ttl = self.claim.ttl_seconds;
         if !(1.0..=TTL_SECONDS_MAX).contains(&ttl) {
@@ -224,7 +224,7 @@ impl Order {
             repeats: self.repeats.unwrap_or(if self.profile == Profile::Ladder { LADDER_REPEATS } else { 1 }),
             slo: self.slo,
         };
-        plan.validate().map_err(|error| wrong("", error))?;
+        plan.validate().map_err(|error| wrong("", error.to_string()))?;
         Ok(plan)
     }
 

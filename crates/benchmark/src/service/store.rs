@@ -92,7 +92,7 @@ fn read_all(folder: &Path) -> io::Result<Vec<BenchmarkRecord>> {
         match read(&path) {
             Ok(record) => records.push(record),
             Err(error) => {
-                tracing::warn!(%error, file = %path.display(), "this benchmark cannot be read and is left as it is")
+                tracing::warn!(%error, file = %path.display(), "this benchmark cannot be read and is left as it is");
             }
         }
     }

@@ -157,7 +157,7 @@ async fn keep_alive(scheduler: Arc<dyn Scheduler>, followed: Arc<Followed>) {
             Ok(false) => break,
             Err(_) if renewed.elapsed() > followed.ttl => break,
             Err(error) => {
-                tracing::warn!(%error, scheduler = %scheduler.id(), "a claim's heartbeat did not get through")
+                tracing::warn!(%error, scheduler = %scheduler.id(), "a claim's heartbeat did not get through");
             }
         }
     }

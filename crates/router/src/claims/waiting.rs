@@ -39,7 +39,8 @@ impl Router {
             let held = self.claims().holds(&request.model)
                 || self.claims().changes.load(Ordering::Acquire) != before
                 || self.is_held(&request.model);
-            if !held && !(std::mem::take(&mut second_chance) && self.is_served(&request.model)) {
+            let tries_again = held || (std::mem::take(&mut second_chance) && self.is_served(&request.model));
+            if !tries_again {
                 return Err(error);
             }
             self.wait(request, until, error).await?;
