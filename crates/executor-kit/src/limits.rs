@@ -53,6 +53,22 @@ impl Limits {
         sequence.stop.validate()
     }
 
+    /// Refuses a text that cannot be read as a whole.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, naming the field `input`.
+    pub fn check_text(&self, tokens: &[TokenId]) -> Result<(), RequestError> {
+        let (context, length) = (self.context_length as usize, tokens.len());
+        if length == 0 {
+            return Err(RequestError::invalid("input", "the text is empty; at least 1 token is needed"));
+        }
+        if length > context {
+            let message = format!("the text has {length} tokens; this model's context holds {context}");
+            return Err(RequestError::invalid("input", message));
+        }
+        self.known("input", tokens.iter().copied())
+    }
+
     fn known(&self, field: &'static str, ids: impl IntoIterator<Item = TokenId>) -> Result<(), RequestError> {
         let size = self.vocabulary_size;
         match ids.into_iter().find(|&id| id >= size) {
@@ -93,6 +109,11 @@ mod tests {
         assert_eq!(refused(|s| s.sampling.logit_bias = vec![(100, 1.0)]), "logit_bias");
         assert_eq!(refused(|s| s.sampling.temperature = f32::NAN), "temperature");
         assert_eq!(refused(|s| s.top_logprobs = Some(21)), "top_logprobs");
+        assert_eq!(LIMITS.check_text(&[1; 16]), Ok(()));
+        for text in [&[][..], &[1; 17], &[100]] {
+            let error = LIMITS.check_text(text).expect_err("it cannot be read");
+            assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("input")));
+        }
         assert_eq!(refused(|s| s.stop.sequences = vec![String::new()]), "stop");
     }
 }

@@ -7,6 +7,7 @@
 
 mod argmax;
 mod draw;
+mod exp;
 mod history;
 mod logprobs;
 
@@ -14,7 +15,7 @@ use hostler_executor::text::Answer;
 use hostler_protocol::{Logprob, SamplingParams, TokenId};
 
 use self::argmax::argmax;
-use self::draw::{Candidate, Chance, draw};
+use self::draw::{Chance, Field, draw};
 use self::history::History;
 use crate::constraint::ConstraintState;
 
@@ -48,7 +49,7 @@ pub enum Choice {
 #[derive(Debug, Default)]
 pub struct Scratch {
     logits: Vec<f32>,
-    candidates: Vec<Candidate>,
+    field: Field,
 }
 
 impl Chooser {
@@ -114,7 +115,7 @@ impl Chooser {
             return Ok(argmax(&scratch.logits));
         }
         let chance = Chance::new(self.seed, self.position);
-        Ok(draw(&scratch.logits, &self.params, chance, &mut scratch.candidates))
+        Ok(draw(&scratch.logits, &self.params, chance, &mut scratch.field))
     }
 
     /// The logits with everything that is asked of them; forbidden tokens get minus infinity.

@@ -191,4 +191,6 @@ impl Running {
 }
 
 #[cfg(test)]
+mod exact;
+#[cfg(test)]
 mod tests;

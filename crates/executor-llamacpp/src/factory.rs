@@ -14,10 +14,10 @@ use llguidance::ParserFactory;
 
 use crate::codec::LlamaCodec;
 use crate::config::LlamacppConfig;
-use crate::engine::Job;
+use crate::embedding::Pooling;
 use crate::executor::{EngineThread, LlamacppExecutor};
 use crate::gguf;
-use crate::life::{self, Life};
+use crate::life::{self, Life, Work};
 use crate::model;
 
 /// Loads one model on llama.cpp, as often as it is asked to.
@@ -51,6 +51,7 @@ impl LlamacppFactory {
     ) -> Result<LlamacppExecutor, LoadError> {
         let grammars = grammars(&model).map_err(LoadError::Engine)?;
         let weight_bytes = model.size();
+        let dimensions = Pooling::of(&model).map(|_| model.n_embd_out().unsigned_abs());
         let codec = LlamaCodec::new(model);
         let limits = Limits { context_length, vocabulary_size: codec.vocabulary_size() };
         let config = &self.config;
@@ -72,6 +73,7 @@ impl LlamacppFactory {
                 constraints: true,
                 top_logprobs_max: Some(TOP_LOGPROBS_MAX),
                 chat: codec.has_chat_template(),
+                embedding_dimensions: dimensions,
             },
         };
         let end_tokens = codec.end_tokens();
@@ -85,17 +87,17 @@ impl ExecutorFactory for LlamacppFactory {
     fn load(&self, progress: &dyn LoadProgress) -> Result<Arc<dyn ModelExecutor>, LoadError> {
         // Twice what may run: what a caller sends while an ended sequence has not
         // yet given its slot back waits here. More is refused.
-        let (jobs_in, jobs_out) = sync_channel(2 * self.config.max_batch_size as usize);
+        let (work_in, work_out) = sync_channel(2 * self.config.max_batch_size as usize);
         let (reports_in, reports_out) = channel();
         let life = Life::begin();
         let handle = thread::Builder::new()
             .name(format!("llamacpp {}", self.config.model))
             .spawn({
                 let (config, life) = (self.config.clone(), Arc::clone(&life));
-                move || run_thread(&config, &jobs_out, &reports_in, &life)
+                move || run_thread(&config, &work_out, &reports_in, &life)
             })
             .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?;
-        let thread = EngineThread::new(jobs_in, handle);
+        let thread = EngineThread::new(work_in, handle);
         for report in reports_out {
             match report {
                 Report::Stage(stage) => progress.stage(stage),
@@ -118,7 +120,7 @@ fn grammars(model: &LlamaModel) -> Result<ParserFactory, String> {
 }
 
 /// The engine's thread, from its first breath to its last.
-fn run_thread(config: &LlamacppConfig, jobs: &Receiver<Job>, reports: &Sender<Report>, life: &Life) {
+fn run_thread(config: &LlamacppConfig, work: &Receiver<Work>, reports: &Sender<Report>, life: &Life) {
     // Nobody listens any more only if the loading itself was given up.
     let report = |report| {
         let _ = reports.send(report);
@@ -131,7 +133,8 @@ fn run_thread(config: &LlamacppConfig, jobs: &Receiver<Job>, reports: &Sender<Re
     match model::engine(config, &model, &stage) {
         Ok((engine, context_length)) => {
             report(Report::Ready(Arc::clone(&model), context_length));
-            life::run(engine, jobs, life);
+            let embedder = model::embedder(config, &model, context_length);
+            life::run(engine, embedder, work, life);
         }
         Err(error) => report(Report::Failed(error)),
     }

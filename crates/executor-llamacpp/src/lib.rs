@@ -14,6 +14,7 @@ mod codec;
 mod config;
 mod cores;
 mod device;
+mod embedding;
 mod engine;
 mod executor;
 mod factory;

@@ -6,7 +6,16 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use hostler_executor::Progress;
 
+use crate::embedding::{Embedder, EmbeddingJob, Reader};
 use crate::engine::{Engine, Forward, Job};
+
+/// What the engine's thread is given to do.
+pub(crate) enum Work {
+    /// A sequence to generate.
+    Generate(Box<Job>),
+    /// A text to find a vector for.
+    Embed(EmbeddingJob),
+}
 
 /// Read by everyone, written by the engine's thread.
 #[derive(Debug)]
@@ -38,20 +47,27 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Runs `engine` until nobody can send it a job any more, or until it fails. While
+/// Runs `engine` until nobody can send it work any more, or until it fails. After
+/// each of its steps, `embedder` reads one piece of a text, if there is one. While
 /// there is nothing to do, the thread sleeps on the channel.
-pub(crate) fn run<F: Forward>(engine: Engine<F>, jobs: &Receiver<Job>, life: &Life) {
+pub(crate) fn run<F: Forward, R: Reader>(
+    engine: Engine<F>,
+    mut embedder: Embedder<R>,
+    work: &Receiver<Work>,
+    life: &Life,
+) {
     let mut engine = engine;
     // Dropped before the engine: whoever hears that a sequence failed finds that
     // the engine is dead.
     let _end = EndOnDrop(life);
-    while receive(&mut engine, jobs) {
+    while receive(&mut engine, &mut embedder, work) {
         if let Err(reason) = engine.step() {
             tracing::error!(reason, "llama.cpp failed; the engine stops");
             life.end();
             engine.fail_all(&reason);
             return;
         }
+        embedder.step();
         life.steps.fetch_add(1, Ordering::Relaxed);
     }
     life.end();
@@ -60,16 +76,21 @@ pub(crate) fn run<F: Forward>(engine: Engine<F>, jobs: &Receiver<Job>, life: &Li
 
 /// Takes in what has come; waits for it if there is nothing else to do. Whether the
 /// engine shall go on.
-fn receive<F: Forward>(engine: &mut Engine<F>, jobs: &Receiver<Job>) -> bool {
-    if engine.is_idle() {
-        match jobs.recv() {
-            Ok(job) => engine.submit(job),
+fn receive<F: Forward, R: Reader>(engine: &mut Engine<F>, embedder: &mut Embedder<R>, work: &Receiver<Work>) -> bool {
+    let idle = engine.is_idle() && embedder.is_idle();
+    let mut submit = |work| match work {
+        Work::Generate(job) => engine.submit(*job),
+        Work::Embed(job) => embedder.submit(job),
+    };
+    if idle {
+        match work.recv() {
+            Ok(work) => submit(work),
             Err(_) => return false,
         }
     }
     loop {
-        match jobs.try_recv() {
-            Ok(job) => engine.submit(job),
+        match work.try_recv() {
+            Ok(work) => submit(work),
             Err(TryRecvError::Empty) => return true,
             Err(TryRecvError::Disconnected) => return false,
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use hostler_executor::{LoadError, LoadStage};
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -13,11 +13,17 @@ use llama_cpp_2::{LogOptions, list_llama_ggml_backend_devices, send_logs_to_trac
 use crate::config::LlamacppConfig;
 use crate::cores::default_thread_count;
 use crate::device::{Device, GpuBackend};
+use crate::embedding::{Embedder, LlamaReader, Pooling};
 use crate::engine::{ChunkBudget, Engine, FeedRow, Forward, LlamaForward, ReusePolicy};
 
 /// Most prompt tokens in one step while nobody waits for a token: larger ones read
 /// no faster, and a cancelled prompt is noticed at the end of a step only.
 const PREFILL_CHUNK_ALONE: usize = 256;
+
+/// Most tokens of a text that are read for its vector in one step. From 64 on
+/// llama.cpp's attention is the faster kind; every token of a pass also costs the
+/// memory of its logits, which nobody wants but llama.cpp computes.
+const EMBEDDING_CHUNK_MAX: u32 = 64;
 
 /// A copy of a slot moves all of the slot's memory, however much of it is used. It
 /// costs about as much as reading this part of the context, so it must save more.
@@ -104,6 +110,25 @@ pub(crate) fn engine<'model>(
         ReusePolicy::SharedPrefix { copy_saves_min: (context_length / COPY_SAVES_MIN_PER_CONTEXT) as usize }
     };
     Ok((Engine::new(forward, slots, policy, budget), context_length))
+}
+
+/// What makes embeddings of a loaded model. It shares the weights, and takes memory
+/// of its own when the first text comes.
+pub(crate) fn embedder<'model>(
+    config: &LlamacppConfig,
+    model: &'model LlamaModel,
+    context_length: u32,
+) -> Embedder<LlamaReader<'model>> {
+    let chunk = config.prefill_chunk_tokens.min(EMBEDDING_CHUNK_MAX);
+    let one = LlamacppConfig { max_batch_size: 1, ..config.clone() };
+    let params =
+        context_params(&one, context_length, chunk).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
+    let reader = LlamaReader::new(chunk as usize, move || {
+        let backend = backend().map_err(|error| error.to_string())?;
+        model.new_context(backend, params.clone()).map_err(|error| error.to_string())
+    });
+    // A model that ranks is never asked: its description says that it makes none.
+    Embedder::new(reader, Pooling::of(model).unwrap_or(Pooling::Mean), chunk as usize)
 }
 
 fn context_params(config: &LlamacppConfig, context_length: u32, batch_tokens: u32) -> LlamaContextParams {

@@ -3,7 +3,7 @@
 mod support;
 
 use hostler_executor::{ExecutorFactory, ModelExecutor, Sequence, TokenStream};
-use hostler_protocol::TokenId;
+use hostler_protocol::{Constraint, SamplingParams, TokenId};
 
 const TOGETHER: usize = 8;
 
@@ -43,14 +43,26 @@ fn a_model_is_loaded_again_and_again() {
     assert!(grown < 4.0 * MEMORY_GROWTH_MIB_MAX, "three loads left {grown:.1} MiB behind: {resident:?}");
 }
 
-/// One token in, one token out.
+/// Short requests of every kind: each of them allocates something of its own.
 fn requests(executor: &dyn ModelExecutor, count: u32) {
     let mut running: Vec<TokenStream> = Vec::new();
     for index in 0..count {
         if running.len() == TOGETHER {
             support::finished(running.remove(0));
         }
-        running.push(executor.generate(Sequence::greedy(vec![100 + index % 1_000], 1)));
+        let mut sequence = Sequence::greedy(vec![100 + index % 1_000, 200 + index % 7], 1 + index % 3);
+        match index % 8 {
+            0 => sequence.sampling = SamplingParams { temperature: 1.0, top_p: 0.9, ..SamplingParams::default() },
+            1 => sequence.top_logprobs = Some(5),
+            2 => sequence.stop.sequences = vec!["never".into(), "ever".into()],
+            3 => sequence.sampling.repetition_penalty = 1.1,
+            4 if index % 64 == 4 => sequence.constraint = Some(Constraint::Regex("[a-z ]{1,20}".into())),
+            // Given up at once: what was begun must be freed as well.
+            5 => drop(executor.generate(sequence.clone())),
+            6 if index % 32 == 6 => drop(futures::executor::block_on(executor.embed(vec![1, 2, 3]))),
+            _ => {}
+        }
+        running.push(executor.generate(sequence));
     }
     running.into_iter().for_each(|stream| drop(support::finished(stream)));
 }

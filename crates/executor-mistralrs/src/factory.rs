@@ -95,6 +95,7 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
             constraints: true,
             top_logprobs_max: Some(TOP_LOGPROBS_MAX),
             chat: codec.has_chat_template(),
+            embedding_dimensions: None,
         },
     };
     let reception = Reception {

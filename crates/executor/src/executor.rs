@@ -1,6 +1,8 @@
 //! What an engine must do.
 
-use hostler_protocol::{ChatMessage, ModelDescription, TokenId};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use hostler_protocol::{ChatMessage, ErrorCode, ModelDescription, RequestError, TokenId};
 
 use crate::{Sequence, TextError, TokenSink, TokenStream, token_channel};
 
@@ -29,6 +31,21 @@ pub trait ModelExecutor: Send + Sync + 'static {
     /// from a hung or dead one.
     fn progress(&self) -> Progress;
 
+    /// The vector that stands for a text, of length 1. Running sequences keep their
+    /// keys and values, and wait for a bounded piece of the text at most. Dropping
+    /// the future gives it up, at the latest after such a piece.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, for an empty text, a token outside the vocabulary, more
+    /// tokens than the context holds, or an engine without
+    /// [`embedding_dimensions`](hostler_protocol::Capabilities::embedding_dimensions);
+    /// `EngineFailed`.
+    fn embed(&self, _tokens: Vec<TokenId>) -> EmbeddingFuture {
+        let engine = self.description().engine.as_str();
+        let message = format!("the engine {engine} makes no embeddings");
+        ready(Err(RequestError::new(ErrorCode::InvalidRequest, message))).boxed()
+    }
+
     /// [`ModelExecutor::start`] with a stream of its own: dropping the stream
     /// cancels the sequence.
     fn generate(&self, sequence: Sequence) -> TokenStream {
@@ -37,6 +54,9 @@ pub trait ModelExecutor: Send + Sync + 'static {
         stream
     }
 }
+
+/// What [`ModelExecutor::embed`] answers.
+pub type EmbeddingFuture = BoxFuture<'static, Result<Vec<f32>, RequestError>>;
 
 /// What an engine says of its own life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub mod simulated;
 pub mod text;
 
 pub use error::{LoadError, TextError};
-pub use executor::{ModelExecutor, Progress, TextCodec};
+pub use executor::{EmbeddingFuture, ModelExecutor, Progress, TextCodec};
 pub use load::{ExecutorFactory, LoadProgress, LoadStage};
 pub use output::{CancelHandle, EndReport, EndState, SequenceObserver, TokenSink, TokenStream, token_channel};
 pub use sequence::Sequence;

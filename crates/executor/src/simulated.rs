@@ -14,6 +14,7 @@ mod chooser;
 mod codec;
 mod config;
 mod driver;
+mod embedding;
 mod executor;
 mod faults;
 mod planner;

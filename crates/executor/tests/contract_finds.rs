@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use hostler_executor::contract::{ContractOptions, run_all};
 use hostler_executor::simulated::{
     CostModel, Fault, FaultKind, Faults, SequenceFault, SimulatedConfig, SimulatedFactory,
 };
 use hostler_executor::{
-    ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence, TextCodec, TokenSink,
+    EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence, TextCodec, TokenSink,
 };
-use hostler_protocol::ModelDescription;
+use hostler_protocol::{ModelDescription, TokenId};
 
 /// How an engine misbehaves: what it makes of a sequence that is the so-many-th.
 type Misdeed = fn(Sequence, u32) -> Sequence;
@@ -35,6 +36,15 @@ impl ModelExecutor for Misbehaving {
     fn start(&self, sequence: Sequence, sink: TokenSink) {
         let ordinal = self.started.fetch_add(1, Ordering::Relaxed);
         self.engine.start((self.misdeed)(sequence, ordinal), sink);
+    }
+
+    fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
+        // It treats a text as it treats a prompt, and forgets the length.
+        let ordinal = self.started.fetch_add(1, Ordering::Relaxed);
+        let sequence = (self.misdeed)(Sequence::greedy(tokens, 1), ordinal);
+        let embedding = self.engine.embed(sequence.tokens.to_vec());
+        let factor = if sequence.max_new_tokens == 1 { 1.0 } else { 2.0 };
+        embedding.map(move |vector| Ok(vector?.into_iter().map(|number| number * factor).collect())).boxed()
     }
 
     fn progress(&self) -> Progress {
@@ -91,6 +101,27 @@ fn stop_conditions_that_are_ignored() {
     };
     finds(careless, "a stop sequence ends the answer before it");
     finds(careless, "a stop token ends the answer before it");
+}
+
+#[test]
+fn vectors_that_are_not_of_length_one() {
+    let stretching: Misdeed = |mut sequence, _| {
+        sequence.max_new_tokens = sequence.max_new_tokens.saturating_add(1);
+        sequence
+    };
+    finds(stretching, "a text has a vector of length 1, or is refused");
+}
+
+#[test]
+fn vectors_that_others_change() {
+    let leak: Misdeed = |mut sequence, ordinal| {
+        if ordinal % 3 == 2 && sequence.tokens.len() > 1 {
+            sequence.tokens = sequence.tokens.iter().skip(1).copied().collect();
+            sequence.answered = sequence.answered.min(sequence.tokens.len() - 1);
+        }
+        sequence
+    };
+    finds(leak, "embeddings and sequences do not disturb each other");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::{native, openai, operations};
+use crate::{benchmarks, claims, native, openai, operations};
 
 /// One endpoint, as `GET /` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -31,6 +31,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("GET", "/v1/models/{id}", "one model"),
     endpoint("POST", "/v1/chat/completions", "answer a conversation (OpenAI)"),
     endpoint("POST", "/v1/completions", "continue prompts (OpenAI)"),
+    endpoint("POST", "/v1/embeddings", "vectors that stand for texts (OpenAI)"),
     endpoint("DELETE", "/v1/requests/{id}", "cancel a request"),
     endpoint("POST", "/tokenize", "text or messages to tokens (vLLM)"),
     endpoint("POST", "/detokenize", "tokens to text (vLLM)"),
@@ -38,14 +39,29 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("POST", "/generate_stream", "continue a prompt, token by token"),
     endpoint("POST", "/encode", "text to tokens"),
     endpoint("GET", "/model/info", "what the model is and what it can do"),
+    endpoint("POST", "/benchmark", "measure a scheduler, and wait for the result (admin)"),
+    endpoint("POST", "/v1/benchmarks", "order a benchmark of a scheduler (admin)"),
+    endpoint("GET", "/v1/benchmarks", "the benchmarks that are remembered (admin)"),
+    endpoint("GET", "/v1/benchmarks/{id}", "one benchmark, with its result (admin)"),
+    endpoint("DELETE", "/v1/benchmarks/{id}", "cancel a benchmark (admin)"),
+    endpoint("GET", "/v1/benchmarks/{id}/events", "how a benchmark goes on, as events (admin)"),
     endpoint("GET", "/admin/schedulers", "state and load of every scheduler"),
+    endpoint("POST", "/admin/claims", "claim a scheduler"),
+    endpoint("GET", "/admin/claims", "the claims on schedulers"),
+    endpoint("DELETE", "/admin/claims/{token}", "give a claimed scheduler back"),
+    endpoint("POST", "/admin/claims/{token}/heartbeat", "keep a claim alive"),
 ];
 
 /// Adds every endpoint to an application.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
-    let mut add = |path: &str, route: actix_web::Route| {
-        app.service(web::resource(path).route(route).default_service(web::to(method_not_allowed)));
+    let mut add_all = |path: &str, routes: Vec<actix_web::Route>| {
+        let resource = routes.into_iter().fold(web::resource(path), actix_web::Resource::route);
+        app.service(resource.default_service(web::to(method_not_allowed)));
     };
+    add_all("/v1/benchmarks", vec![web::post().to(benchmarks::create), web::get().to(benchmarks::list)]);
+    add_all("/v1/benchmarks/{id}", vec![web::get().to(benchmarks::get), web::delete().to(benchmarks::cancel)]);
+    add_all("/admin/claims", vec![web::post().to(claims::create), web::get().to(claims::list)]);
+    let mut add = |path: &str, route: actix_web::Route| add_all(path, vec![route]);
     add("/", web::get().to(operations::index));
     add("/health", web::get().to(operations::health));
     add("/livez", web::get().to(operations::livez));
@@ -56,6 +72,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/v1/models/{id:.+}", web::get().to(openai::model));
     add("/v1/chat/completions", web::post().to(openai::chat));
     add("/v1/completions", web::post().to(openai::completions));
+    add("/v1/embeddings", web::post().to(openai::embeddings));
     add("/v1/requests/{id}", web::delete().to(openai::cancel));
     add("/tokenize", web::post().to(openai::tokenize));
     add("/detokenize", web::post().to(openai::detokenize));
@@ -63,7 +80,11 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/generate_stream", web::post().to(native::generate_stream));
     add("/encode", web::post().to(native::encode));
     add("/model/info", web::get().to(native::model_info));
+    add("/benchmark", web::post().to(benchmarks::run));
+    add("/v1/benchmarks/{id}/events", web::get().to(benchmarks::events));
     add("/admin/schedulers", web::get().to(operations::schedulers));
+    add("/admin/claims/{token}", web::delete().to(claims::release));
+    add("/admin/claims/{token}/heartbeat", web::post().to(claims::heartbeat));
     app.default_service(web::to(not_found));
 }
 

@@ -1,5 +1,6 @@
 //! The schedulers of this process: planned, started, waited for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -10,8 +11,8 @@ use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSta
 use crate::progress::{LoadSpinner, Shown};
 use crate::{engines, models, settings};
 
-/// A scheduler that is to be started.
-pub(crate) type Planned = (SchedulerConfig, Arc<Shown>);
+/// A scheduler that is to be started, and the model that it loads.
+pub(crate) type Planned = (SchedulerConfig, Arc<Shown>, PathBuf);
 
 /// Refuses engines that this binary lacks, before anything starts.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
@@ -25,7 +26,7 @@ pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec
         let model = models::prepare(config, scheduler)?;
         let inner = engines::factory(scheduler, &model)?;
         let shown = Shown { name: model.name.to_string(), inner, spinner: spinner.clone() };
-        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown)));
+        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown), model.path));
     }
     Ok(planned)
 }
@@ -47,5 +48,5 @@ pub(crate) async fn all_loaded(schedulers: &[Arc<dyn Scheduler>]) -> anyhow::Res
 
 /// Starts what was planned; models are loaded meanwhile.
 pub(crate) fn start(planned: Vec<Planned>) -> Vec<Arc<LocalScheduler>> {
-    planned.into_iter().map(|(config, factory)| LocalScheduler::start(config, factory)).collect()
+    planned.into_iter().map(|(config, factory, _)| LocalScheduler::start(config, factory)).collect()
 }

@@ -6,6 +6,7 @@
 
 mod claim;
 mod deadline;
+mod embedding;
 mod error;
 mod event;
 mod ids;
@@ -14,9 +15,11 @@ mod prompt;
 mod request;
 mod sampling;
 mod stop;
+mod trace;
 
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
+pub use embedding::{EmbeddingInput, Embeddings};
 pub use error::{ErrorCode, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
 pub use ids::{ModelId, NodeId, RequestId, SchedulerId, TenantId, TokenId};
@@ -25,3 +28,4 @@ pub use prompt::{ChatMessage, Prompt, Role};
 pub use request::{Constraint, GenerationRequest, Priority};
 pub use sampling::SamplingParams;
 pub use stop::StopConditions;
+pub use trace::{InvalidTraceContext, TraceContext};

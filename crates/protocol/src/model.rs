@@ -97,4 +97,7 @@ pub struct Capabilities {
     pub top_logprobs_max: Option<u32>,
     /// Whether the model carries a chat template.
     pub chat: bool,
+    /// How many numbers the vector has that stands for a text; `None`: it makes none.
+    #[serde(default)]
+    pub embedding_dimensions: Option<u32>,
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, StopConditions, TenantId, TokenId};
+use crate::{
+    Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, StopConditions, TenantId, TokenId, TraceContext,
+};
 
 /// Everything that a scheduler needs to know of one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct GenerationRequest {
     pub deadline: Option<Deadline>,
     /// The claim under which it comes: a claimed scheduler takes nothing else.
     pub claim: Option<FencingToken>,
+    /// The span that it belongs to, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl GenerationRequest {
@@ -51,6 +55,7 @@ impl GenerationRequest {
             tenant: TenantId::default(),
             deadline: None,
             claim: None,
+            trace: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What can be set on the router.
 
+use std::time::Duration;
+
 use crate::Policy;
 
 /// The router's configuration.
@@ -16,10 +18,14 @@ pub struct RouterConfig {
     /// passed on. Every one that refuses has said no within a millisecond or so;
     /// the bound keeps a full cluster from asking itself over and over.
     pub attempts_max: u32,
+    /// Longest time that a request waits for a claim to end, where nobody else
+    /// serves its model. Two minutes are more than a benchmark with the defaults
+    /// takes on a small model and a CPU.
+    pub wait_max: Duration,
 }
 
 impl Default for RouterConfig {
     fn default() -> Self {
-        Self { policy: Policy::LeastLoaded, requests_max: 4096, attempts_max: 3 }
+        Self { policy: Policy::LeastLoaded, requests_max: 4096, attempts_max: 3, wait_max: Duration::from_secs(120) }
     }
 }

@@ -9,13 +9,15 @@ use actix::{Actor, Addr, ArbiterHandle, MailboxError};
 use futures::Stream;
 use futures::future::join_all;
 use hostler_protocol::{
-    ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId, TokenEvent, TokenId,
+    EmbeddingInput, Embeddings, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId,
+    Retry, SchedulerId, TokenEvent, TokenId,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::RouterConfig;
 use crate::actor::{Directory, RouterActor};
+use crate::claims::{ClaimLedger, Claims, InProcessLedger};
 use crate::in_flight::{InFlightGuard, Whereabouts};
 use crate::messages::{AddScheduler, ChooseScheduler, RemoveScheduler};
 use crate::metrics;
@@ -33,6 +35,7 @@ struct Shared {
     whereabouts: Arc<Whereabouts>,
     directory: watch::Receiver<Directory>,
     draining: AtomicBool,
+    claims: Claims,
 }
 
 /// A generation that a scheduler has admitted.
@@ -46,6 +49,16 @@ pub struct RoutedGeneration {
     /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels
     /// the request.
     pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
+}
+
+/// Embeddings, and where they come from.
+pub struct RoutedEmbeddings {
+    /// Which scheduler made them: `x-hostler-scheduler`.
+    pub scheduler: SchedulerId,
+    /// The loaded model that made them.
+    pub description: Arc<ModelDescription>,
+    /// One vector for each text.
+    pub embeddings: Embeddings,
 }
 
 /// A model that at least one scheduler holds, or is loading.
@@ -63,16 +76,25 @@ pub struct ServedModel {
 pub(crate) type Held = (OwnedSemaphorePermit, InFlightGuard);
 
 impl Router {
-    /// Starts the router actor on `arbiter`, with no schedulers yet.
+    /// Starts the router actor on `arbiter`, with no schedulers yet. It is the only
+    /// router of its schedulers.
     #[must_use]
     pub fn start(config: RouterConfig, arbiter: &ArbiterHandle) -> Self {
+        Self::start_with(config, Arc::new(InProcessLedger::default()), arbiter)
+    }
+
+    /// [`Router::start`], for one of several routers, whose claims are in `ledger`.
+    #[must_use]
+    pub fn start_with(config: RouterConfig, ledger: Arc<dyn ClaimLedger>, arbiter: &ArbiterHandle) -> Self {
         let whereabouts = Arc::new(Whereabouts::new());
         let (publisher, directory) = watch::channel(Directory::from([]));
         let policy = config.policy;
         let known = Arc::clone(&whereabouts);
         let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(policy, known, publisher));
         let permits = Arc::new(Semaphore::new(config.requests_max));
-        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining: AtomicBool::new(false) }))
+        let claims = Claims::new(ledger, arbiter.clone());
+        let draining = AtomicBool::new(false);
+        Self(Arc::new(Shared { config, actor, permits, whereabouts, directory, draining, claims }))
     }
 
     /// Lets requests go to `scheduler` from now on. One of the same name is replaced.
@@ -92,29 +114,26 @@ impl Router {
     }
 
     /// Has a scheduler admit the request. Where one refuses and another may not,
-    /// the next is asked.
+    /// the next is asked. While only a claim keeps the model from being served, the
+    /// request waits for its end, for `wait_max` or until its deadline.
     ///
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` while nobody serves it,
     /// `Overloaded` beyond the router's bound, and what
     /// [`Scheduler::submit`] answers.
     pub async fn generate(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let model = request.model.clone();
-        let result = self.dispatch(request).await;
+        let result = self.dispatch_or_wait(&request).await;
         if let Err(error) = &result {
-            metrics::refused(&model, error.code);
+            metrics::refused(&request.model, error.code);
         }
         result
     }
 
-    async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        if self.0.draining.load(Ordering::Relaxed) {
-            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
-        }
-        let permit = Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())?;
+    pub(crate) async fn dispatch(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+        let permit = self.permit()?;
         let mut refusals = Refusals::default();
         loop {
-            let question = ChooseScheduler::new(&request, refusals.schedulers());
+            let question = ChooseScheduler::new(request, refusals.schedulers());
             let assignment = match self.0.actor.send(question).await.map_err(stopped)? {
                 Ok(assignment) => assignment,
                 Err(error) => return Err(refusals.exhausted(error)),
@@ -132,6 +151,14 @@ impl Router {
                 }
             }
         }
+    }
+
+    /// What every request holds until its end.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
+        }
+        Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())
     }
 
     fn too_many(&self) -> RequestError {
@@ -163,6 +190,42 @@ impl Router {
     /// As [`Router::tokenize`].
     pub async fn pieces(&self, model: &ModelId, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
         self.holder(model)?.pieces(tokens).await
+    }
+
+    /// Vectors that stand for texts, in the texts' order, by the scheduler of the
+    /// model that has the least to do; where one refuses and another may not, by the
+    /// next.
+    ///
+    /// # Errors
+    /// As [`Router::generate`], and what [`Scheduler::embed`] answers.
+    pub async fn embed(&self, model: &ModelId, inputs: Vec<EmbeddingInput>) -> Result<RoutedEmbeddings, RequestError> {
+        let _permit = self.permit()?;
+        let directory = self.directory();
+        let mut able: Vec<(u64, &Arc<dyn Scheduler>, Arc<ModelDescription>)> = Vec::new();
+        for scheduler in directory.iter() {
+            let snapshot = scheduler.snapshot();
+            let snapshot = snapshot.borrow();
+            if snapshot.model == *model && snapshot.state == SchedulerState::Serving {
+                able.extend(snapshot.description.clone().map(|it| (snapshot.outstanding_tokens, scheduler, it)));
+            }
+        }
+        able.sort_by_key(|&(outstanding_tokens, ..)| outstanding_tokens);
+        let mut refusal = None;
+        for (_, scheduler, description) in able.into_iter().take(self.0.config.attempts_max as usize) {
+            match scheduler.embed(inputs.clone()).await {
+                Ok(embeddings) => {
+                    return Ok(RoutedEmbeddings { scheduler: scheduler.id().clone(), description, embeddings });
+                }
+                Err(error) if error.code.retry() == Retry::Elsewhere => refusal = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(match refusal {
+            Some(error) => error,
+            None => self.holder(model).err().unwrap_or_else(|| {
+                RequestError::new(ErrorCode::Unavailable, format!("nobody serves {:?} now", model.as_str()))
+            }),
+        })
     }
 
     /// Any scheduler that has the model loaded.
@@ -229,12 +292,25 @@ impl Router {
     /// Refuses new requests from now on, and returns when the last one has ended.
     pub async fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.stop_waiting();
         let directory = self.directory();
         join_all(directory.iter().map(|scheduler| scheduler.drain())).await;
     }
 
-    fn directory(&self) -> Directory {
+    pub(crate) fn directory(&self) -> Directory {
         Arc::clone(&self.0.directory.borrow())
+    }
+
+    pub(crate) fn watch_directory(&self) -> watch::Receiver<Directory> {
+        self.0.directory.clone()
+    }
+
+    pub(crate) fn config(&self) -> &RouterConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 }
 

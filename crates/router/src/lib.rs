@@ -7,6 +7,7 @@
 //! actor. This crate knows nothing of HTTP or of engines.
 
 mod actor;
+mod claims;
 mod config;
 mod handle;
 mod in_flight;
@@ -17,6 +18,7 @@ mod retry;
 mod state;
 mod stream;
 
+pub use claims::{ClaimLedger, ClaimSelector, ClaimWish, InProcessLedger, Lease, RecordedClaim};
 pub use config::RouterConfig;
-pub use handle::{RoutedGeneration, Router, ServedModel};
+pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};
 pub use policy::Policy;

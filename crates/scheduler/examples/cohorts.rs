@@ -2,9 +2,10 @@
 //! `cohort_wait` trades: tokens/s and latencies on the simulated engine, calibrated
 //! to mistral.rs in f32 on two cores, four times as fast so that it takes less time.
 //!
-//! Run: `cargo run -p hostler-scheduler --example cohorts`. Times are printed in
-//! those of the real engine. One line for each workload and `cohort_wait`; a wait
-//! of 0 is plain continuous refill.
+//! Run: `cargo run -p hostler-scheduler --example cohorts [plot.svg]`. Times are
+//! printed in those of the real engine. One line for each workload and
+//! `cohort_wait`; a wait of 0 is plain continuous refill. The plot shows the trade
+//! for the first workload that a server meets: eight clients, like prompts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +15,18 @@ use futures::future::join_all;
 use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{GenerationRequest, Prompt, TokenEvent};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
+use plotters::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// The simulated engine's time runs so much faster.
 const FASTER: f64 = 4.0;
+
+/// What is tried for `cohort_wait`, in seconds of the real engine.
+const WAITS: [f64; 6] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0];
+
+/// The workload of the plot.
+const PLOTTED: &str = "8 clients, prompts 16-20, answers 16-112";
 
 /// Requests in a run.
 const REQUESTS: usize = 40;
@@ -42,22 +50,60 @@ async fn main() {
         |name, clients, prompt_tokens, answer_tokens| Workload { name, clients, prompt_tokens, answer_tokens };
     let workloads = [
         workload("2 clients, prompts 16-20, answers 16-112", 2, 16..=20, 16..=112),
-        workload("8 clients, prompts 16-20, answers 16-112", 8, 16..=20, 16..=112),
+        workload(PLOTTED, 8, 16..=20, 16..=112),
         workload("40 clients, prompts 16-20, answers 16-112", 40, 16..=20, 16..=112),
         workload("40 clients, prompts 16-20, answers 64", 40, 16..=20, 64..=64),
         workload("8 clients, prompts 10-200, answers 16-112", 8, 10..=200, 16..=112),
         workload("40 clients, prompts 10-200, answers 16-112", 40, 10..=200, 16..=112),
     ];
+    let mut trade = Vec::new();
     println!("{:<44} {:>12} {:>10} {:>11} {:>10}", "workload", "cohort_wait", "tokens/s", "TTFT p95 s", "E2E p95 s");
     for workload in &workloads {
-        for wait in [0.0, 2.0, 5.0, 10.0] {
+        for wait in WAITS {
             let outcome = run(workload, wait).await;
             println!(
                 "{:<44} {:>10} s {:>10.1} {:>11.2} {:>10.2}",
                 workload.name, wait, outcome.tokens_per_second, outcome.first_token_p95, outcome.end_to_end_p95
             );
+            if workload.name == PLOTTED {
+                trade.push((wait, outcome));
+            }
         }
     }
+    if let Some(path) = std::env::args().nth(1) {
+        plot(&path, &trade).expect("the plot can be written");
+    }
+}
+
+/// Throughput and latency against the wait, each on an axis of its own.
+fn plot(path: &str, trade: &[(f64, Outcome)]) -> Result<(), Box<dyn std::error::Error>> {
+    let rate: Vec<(f64, f64)> = trade.iter().map(|(wait, outcome)| (*wait, outcome.tokens_per_second)).collect();
+    let first: Vec<(f64, f64)> = trade.iter().map(|(wait, outcome)| (*wait, outcome.first_token_p95)).collect();
+    let top = |points: &[(f64, f64)]| points.iter().map(|point| point.1).fold(0.0, f64::max) * 1.2;
+    let longest = trade.last().map_or(1.0, |(wait, _)| *wait);
+    let root = SVGBackend::new(path, (720, 360)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(PLOTTED, ("sans-serif", 16))
+        .margin(10)
+        .x_label_area_size(40)
+        .y_label_area_size(50)
+        .right_y_label_area_size(50)
+        .build_cartesian_2d(0.0..longest, 0.0..top(&rate))?
+        .set_secondary_coord(0.0..longest, 0.0..top(&first));
+    chart.configure_mesh().x_desc("cohort_wait, s").y_desc("tokens/s").draw()?;
+    chart.configure_secondary_axes().y_desc("p95 time to first token, s").draw()?;
+    chart
+        .draw_series(LineSeries::new(rate, BLUE.stroke_width(2)).point_size(4))?
+        .label("tokens/s")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLUE.stroke_width(2)));
+    chart
+        .draw_secondary_series(LineSeries::new(first, RED.stroke_width(2)).point_size(4))?
+        .label("p95 time to first token")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], RED.stroke_width(2)));
+    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    root.present()?;
+    Ok(())
 }
 
 async fn run(workload: &Workload, wait: f64) -> Outcome {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::Stream;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ChatMessage, ClaimRequest, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId, TokenEvent,
-    TokenId,
+    ChatMessage, ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
+    RequestId, SchedulerId, TokenEvent, TokenId,
 };
 use tokio::sync::watch;
 
@@ -51,6 +51,17 @@ pub trait Scheduler: Send + Sync + 'static {
     /// # Errors
     /// `InvalidRequest`, or `Unavailable` while no model is loaded.
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError>;
+
+    /// Vectors that stand for texts, by this scheduler's model, in the texts' order.
+    /// Dropping the future gives them up. It waits in no queue and carries no claim:
+    /// a scheduler that is claimed makes none.
+    ///
+    /// # Errors
+    /// `InvalidRequest` (a text that is empty or too long; an engine that makes no
+    /// embeddings), `Overloaded`, `Unavailable` (it does not serve), `EngineFailed`.
+    async fn embed(&self, _inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+        Err(RequestError::new(ErrorCode::InvalidRequest, "this scheduler's engine makes no embeddings"))
+    }
 
     /// Cancels a request that waits or runs. Whether there was one.
     async fn cancel(&self, id: RequestId) -> bool;

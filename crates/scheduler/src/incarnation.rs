@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::SchedulerConfig;
 use crate::actor::SchedulerActor;
 use crate::board::Board;
+use crate::embedding::EmbeddingGate;
 use crate::life::Lives;
 use crate::metrics::SchedulerMetrics;
 use crate::observer::WorkMeter;
@@ -33,6 +34,7 @@ pub(crate) struct Incarnation {
     pub(crate) meter: Arc<WorkMeter>,
     /// Bounds what is in the mailbox, the queue and the engine together.
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) embeddings: EmbeddingGate,
     metrics: Arc<SchedulerMetrics>,
 }
 
@@ -60,6 +62,7 @@ impl Incarnation {
             lives: Arc::default(),
             meter,
             permits: Arc::new(Semaphore::new(held_max + IN_TRANSIT_MAX)),
+            embeddings: EmbeddingGate::default(),
             metrics: Arc::clone(metrics),
         };
         (Arc::new(incarnation), arbiter)

@@ -14,6 +14,7 @@ mod actor;
 mod board;
 pub mod config;
 pub mod contract;
+mod embedding;
 mod handle;
 mod incarnation;
 mod intake;
@@ -26,6 +27,7 @@ mod owner;
 mod snapshot;
 pub mod state;
 mod stream;
+mod trace;
 mod watchdog;
 
 pub use config::SchedulerConfig;

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use hostler_executor::ModelExecutor;
-use hostler_protocol::{ClaimRequest, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId, TokenId};
+use hostler_protocol::{
+    ClaimRequest, EmbeddingInput, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId, TokenId,
+};
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, TokenizeInput};
 use tokio::sync::watch;
 use tonic::Streaming;
@@ -88,6 +90,12 @@ impl Scheduler for RemoteScheduler {
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
         let request = self.tokens(tokens);
         Ok(self.link.call(|mut client| async move { client.pieces(request).await }).await?.pieces)
+    }
+
+    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+        let inputs = inputs.into_iter().map(Into::into).collect();
+        let request = proto::EmbedRequest { scheduler: self.name.clone(), inputs };
+        Ok(self.link.call(|mut client| async move { client.embed(request).await }).await?.into())
     }
 
     async fn cancel(&self, id: RequestId) -> bool {

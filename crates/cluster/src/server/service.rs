@@ -97,6 +97,13 @@ impl worker_server::Worker for Service {
         Ok(Response::new(proto::PiecesReply { pieces }))
     }
 
+    async fn embed(&self, request: Request<proto::EmbedRequest>) -> Answer<proto::Embeddings> {
+        let proto::EmbedRequest { scheduler, inputs } = request.into_inner();
+        let inputs = inputs.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(malformed)?;
+        let embeddings = self.scheduler(&scheduler)?.embed(inputs).await.map_err(status)?;
+        Ok(Response::new(embeddings.into()))
+    }
+
     async fn cancel(&self, request: Request<proto::CancelRequest>) -> Answer<proto::CancelReply> {
         let proto::CancelRequest { scheduler, request } = request.into_inner();
         let id = request.parse().map_err(|_| malformed(Malformed(format!("{request:?} is no request's id"))))?;

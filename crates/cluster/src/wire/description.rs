@@ -7,7 +7,7 @@ use super::{Malformed, proto};
 impl From<&ModelDescription> for proto::ModelDescription {
     fn from(own: &ModelDescription) -> Self {
         let Driving { max_sequences, batching, prefill } = own.driving;
-        let Capabilities { constraints, top_logprobs_max, chat } = own.capabilities;
+        let Capabilities { constraints, top_logprobs_max, chat, embedding_dimensions } = own.capabilities;
         Self {
             model: own.model.as_str().to_owned(),
             engine: proto::Engine::from(own.engine).into(),
@@ -26,6 +26,7 @@ impl From<&ModelDescription> for proto::ModelDescription {
             constraints,
             top_logprobs_max,
             chat,
+            embedding_dimensions,
         }
     }
 }
@@ -50,6 +51,7 @@ impl TryFrom<proto::ModelDescription> for ModelDescription {
                 constraints: message.constraints,
                 top_logprobs_max: message.top_logprobs_max,
                 chat: message.chat,
+                embedding_dimensions: message.embedding_dimensions,
             },
         })
     }

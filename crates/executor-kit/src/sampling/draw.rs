@@ -10,12 +10,16 @@
 use hostler_protocol::{SamplingParams, TokenId};
 
 use super::argmax::largest;
+use super::exp::exp;
 
 /// So few candidates are sorted rather than parted any further.
 const SORTED_AT_ONCE: usize = 64;
 
 /// Nuclei are mostly small: a quarter of what is unsure is tried first.
 const NUCLEUS_SHARE: usize = 4;
+
+/// So many candidates are looked at together, which the compiler turns into vector code.
+const LANES: usize = 16;
 
 /// 2^64 divided by the golden ratio: spreads neighbours over all numbers.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -53,52 +57,85 @@ fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+/// The buffers of a draw.
+#[derive(Debug, Default)]
+pub(crate) struct Field {
+    /// Of every token, relative to the likeliest one's; 0 for one that cannot come.
+    weights: Vec<f32>,
+    candidates: Vec<Candidate>,
+}
+
 /// The token that `chance` draws; `None` if all logits are minus infinity.
-/// `candidates` is a buffer.
-pub(crate) fn draw(
-    logits: &[f32],
-    params: &SamplingParams,
-    chance: Chance,
-    candidates: &mut Vec<Candidate>,
-) -> Option<TokenId> {
-    collect(logits, params.temperature, params.min_p, candidates);
+pub(crate) fn draw(logits: &[f32], params: &SamplingParams, chance: Chance, field: &mut Field) -> Option<TokenId> {
+    weigh(logits, params.temperature, &mut field.weights);
+    if params.min_p == 0.0 && params.top_k.is_none() && params.top_p >= 1.0 {
+        return race(&field.weights, chance);
+    }
+    let candidates = &mut field.candidates;
+    candidates.clear();
+    let weighed = (0..).zip(&field.weights).map(|(id, &weight)| Candidate { id, weight });
+    candidates.extend(weighed.filter(|candidate| candidate.weight > 0.0 && candidate.weight >= params.min_p));
     if let Some(count) = params.top_k {
         keep_likeliest(candidates, count as usize);
     }
     if params.top_p < 1.0 {
         keep_nucleus(candidates, f64::from(params.top_p));
     }
-    race(candidates, chance)
+    let mut race = Race::new(chance);
+    candidates.iter().for_each(|candidate| race.enter(candidate.id, candidate.weight));
+    race.winner
+}
+
+/// Every token's weight at this temperature.
+fn weigh(logits: &[f32], temperature: f32, weights: &mut Vec<f32>) {
+    weights.clear();
+    let max = largest(logits);
+    if max > f32::NEG_INFINITY {
+        let sharpness = temperature.recip();
+        weights.extend(logits.iter().map(|&logit| exp((logit - max) * sharpness)));
+    }
+}
+
+/// The winner among all tokens.
+fn race(weights: &[f32], chance: Chance) -> Option<TokenId> {
+    let mut race = Race::new(chance);
+    for (chunk, first) in weights.chunks(LANES).zip((0..).step_by(LANES)) {
+        // Without a branch, so that all are looked at in one go: mostly none may win.
+        let may_win = |open: bool, (id, &weight)| open | race.may_win(id, weight);
+        if (first..).zip(chunk).fold(false, may_win) {
+            (first..).zip(chunk).for_each(|(id, &weight)| race.enter(id, weight));
+        }
+    }
+    race.winner
 }
 
 /// Who arrives first, each after a time that is exponentially distributed, with its
 /// weight for a rate.
-fn race(candidates: &[Candidate], chance: Chance) -> Option<TokenId> {
-    let (mut winner, mut best) = (None, f64::INFINITY);
-    for candidate in candidates {
-        let number = chance.of(candidate.id);
-        let weight = f64::from(candidate.weight);
-        // -ln(x) is at least 1 - x: most cannot win, and need no logarithm.
-        if 1.0 - number >= weight * best {
-            continue;
-        }
-        let time = -number.ln() / weight;
-        if time < best {
-            (winner, best) = (Some(candidate.id), time);
-        }
-    }
-    winner
+struct Race {
+    chance: Chance,
+    winner: Option<TokenId>,
+    best: f64,
 }
 
-/// All tokens that min-p admits, with their weights at this temperature.
-fn collect(logits: &[f32], temperature: f32, min_p: f32, candidates: &mut Vec<Candidate>) {
-    candidates.clear();
-    let max = largest(logits);
-    if max == f32::NEG_INFINITY {
-        return;
+impl Race {
+    fn new(chance: Chance) -> Self {
+        Self { chance, winner: None, best: f64::INFINITY }
     }
-    let weighed = (0..).zip(logits).map(|(id, &logit)| Candidate { id, weight: ((logit - max) / temperature).exp() });
-    candidates.extend(weighed.filter(|candidate| candidate.weight > 0.0 && candidate.weight >= min_p));
+
+    /// Whether it needs a closer look. `-ln(x)` is at least `1 - x`: most cannot win,
+    /// and need no logarithm.
+    fn may_win(&self, id: TokenId, weight: f32) -> bool {
+        1.0 - self.chance.of(id) < f64::from(weight) * self.best
+    }
+
+    fn enter(&mut self, id: TokenId, weight: f32) {
+        if self.may_win(id, weight) {
+            let time = -self.chance.of(id).ln() / f64::from(weight);
+            if time < self.best {
+                (self.winner, self.best) = (Some(id), time);
+            }
+        }
+    }
 }
 
 /// The `count` likeliest, in no order.
@@ -164,9 +201,9 @@ mod tests {
     fn shares(params: &SamplingParams, logits: &[f32]) -> Vec<f64> {
         let draws = 10_000;
         let mut counts = vec![0_u32; logits.len()];
-        let mut candidates = Vec::new();
+        let mut field = Field::default();
         for position in 0..draws {
-            let id = draw(logits, params, Chance::new(7, position), &mut candidates).expect("there are candidates");
+            let id = draw(logits, params, Chance::new(7, position), &mut field).expect("there are candidates");
             counts[id as usize] += 1;
         }
         counts.into_iter().map(|count| f64::from(count) / draws as f64).collect()
@@ -225,18 +262,37 @@ mod tests {
         let logits: Vec<f32> = (0..5_000).map(|id| ((id * 7_919) % 1_009) as f32 / 100.0).collect();
         let noisy: Vec<f32> = logits.iter().zip(0..).map(|(l, id)| l + ((id % 7) as f32 - 3.0) / 3_000.0).collect();
         let params = SamplingParams::default();
-        let mut candidates = Vec::new();
-        let mut draw = |logits: &[f32], at| draw(logits, &params, Chance::new(1, at), &mut candidates);
+        let mut field = Field::default();
+        let mut draw = |logits: &[f32], at| draw(logits, &params, Chance::new(1, at), &mut field);
         let changed = (0..2_000).filter(|&at| draw(&logits, at) != draw(&noisy, at)).count();
         assert!(changed < 10, "{changed} of 2,000 draws changed");
     }
 
     #[test]
     fn nothing_is_drawn_from_nothing() {
-        let mut candidates = Vec::new();
-        let params = SamplingParams { top_p: 0.5, top_k: Some(3), ..SamplingParams::default() };
-        assert_eq!(draw(&[f32::NEG_INFINITY; 4], &params, Chance::new(1, 1), &mut candidates), None);
-        assert_eq!(draw(&[], &params, Chance::new(1, 1), &mut candidates), None);
+        let mut field = Field::default();
+        let limited = SamplingParams { top_p: 0.5, top_k: Some(3), ..SamplingParams::default() };
+        for params in [limited, SamplingParams::default()] {
+            assert_eq!(draw(&[f32::NEG_INFINITY; 4], &params, Chance::new(1, 1), &mut field), None);
+            assert_eq!(draw(&[], &params, Chance::new(1, 1), &mut field), None);
+        }
+    }
+
+    /// The short way past all limits draws what the long one draws, and nothing that
+    /// is forbidden.
+    #[test]
+    fn limits_that_limit_nothing_change_nothing() {
+        let logits: Vec<f32> = (0..1_003)
+            .map(|id| if id % 3 == 0 { f32::NEG_INFINITY } else { ((id * 7_919) % 1_009) as f32 / 100.0 })
+            .collect();
+        let free = SamplingParams::default();
+        let limited = SamplingParams { top_k: Some(100_000), ..free.clone() };
+        let mut field = Field::default();
+        for at in 0..500 {
+            let drawn = draw(&logits, &free, Chance::new(1, at), &mut field);
+            assert_eq!(drawn, draw(&logits, &limited, Chance::new(1, at), &mut field));
+            assert!(drawn.is_some_and(|id| id % 3 != 0));
+        }
     }
 
     proptest! {

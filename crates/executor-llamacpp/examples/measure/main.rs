@@ -4,6 +4,7 @@
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf throughput [PATTERN] [CONCURRENCY]
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf gap
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf prefix
+//! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf drift
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf workload PATTERN
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! `DEVICE`, `THREADS`, `BATCH`, `CHUNK`, `ROUNDS`,
 //! `REQUESTS`.
 
+mod drift;
 mod gap;
 mod prefix;
 mod throughput;
@@ -38,13 +40,14 @@ fn main() {
         "throughput" => throughput::measure(&*load(model, None), pattern, concurrency),
         "workload" => workload::print(&*load(model, None), pattern),
         "gap" => gap::measure(&|chunk| load(model, Some(chunk))),
+        "drift" => drift::measure(&*load(model, None), &*load(model, None)),
         "prefix" => prefix::measure(&*load(model, None)),
         _ => usage(),
     }
 }
 
 fn usage() {
-    eprintln!("usage: measure MODEL.gguf throughput|workload|gap|prefix [like|unlike] [CONCURRENCY]");
+    eprintln!("usage: measure MODEL.gguf throughput|workload|gap|prefix|drift [like|unlike] [CONCURRENCY]");
 }
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {

@@ -53,13 +53,15 @@ fn talkative(count: u32) -> Vec<TokenId> {
 struct HashModel {
     held: Vec<Vec<TokenId>>,
     logits: Vec<Vec<f32>>,
+    /// Of every pass: tokens of each row.
+    passes: Vec<Vec<usize>>,
     fails: bool,
     cannot_cut: bool,
 }
 
 impl HashModel {
-    fn new() -> Self {
-        Self { held: vec![Vec::new(); SLOTS], ..Self::default() }
+    fn new(slots: usize) -> Self {
+        Self { held: vec![Vec::new(); slots], ..Self::default() }
     }
 }
 
@@ -70,6 +72,7 @@ impl Forward for HashModel {
         }
         assert!(rows.is_sorted_by(|left, right| left.slot < right.slot), "one row a slot, in order");
         self.logits.clear();
+        self.passes.push(rows.iter().map(|row| row.tokens.len()).collect());
         for row in rows {
             let held = &mut self.held[row.slot];
             assert_eq!(held.len(), row.position, "positions follow each other");
@@ -117,7 +120,7 @@ fn job(prompt: &[TokenId], count: u32) -> (Job, TokenStream) {
 }
 
 fn engine(policy: ReusePolicy) -> Engine<HashModel> {
-    Engine::new(HashModel::new(), SLOTS, policy, BUDGET)
+    Engine::new(HashModel::new(SLOTS), SLOTS, policy, BUDGET)
 }
 
 fn run_to_idle(engine: &mut Engine<HashModel>) {
@@ -199,6 +202,53 @@ fn a_sequence_that_is_not_wanted_stops_at_the_next_step() {
     for stream in streams {
         let (_, end) = outcome(stream);
         assert!(matches!(end, TokenEvent::Failed(error) if error.code == ErrorCode::Cancelled));
+    }
+}
+
+/// The bound that `docs/performance.md` states: between two tokens of a running
+/// sequence lies one pass, with one token of each that runs and at most one chunk of a
+/// prompt, however long that is.
+#[test]
+fn a_long_prompt_stands_between_two_tokens_with_one_chunk_only() {
+    const RUNNING: usize = 7;
+    const PROMPT: usize = 1_500;
+    for chunk in [1, 16, 65, 256, 2_000] {
+        let budget = ChunkBudget { beside_decoding: chunk, alone: chunk.max(256) };
+        let mut engine = Engine::new(HashModel::new(RUNNING + 1), RUNNING + 1, REUSE, budget);
+        let steps = PROMPT.div_ceil(chunk);
+        let prompt = talkative(steps as u32 + 10);
+        let streams: Vec<_> = (0..RUNNING)
+            .map(|_| {
+                let (job, stream) = job(&prompt, steps as u32 + 10);
+                engine.submit(job);
+                stream
+            })
+            .collect();
+        // Until all of them decode.
+        while engine.running.len() < RUNNING
+            || engine.running.iter().any(|running| running.tokens.len() <= prompt.len())
+        {
+            engine.step().expect("the model does not fail");
+        }
+        let answered = |engine: &Engine<HashModel>| -> usize {
+            engine.running.iter().map(|running| running.tokens.len()).filter(|&length| length < PROMPT).sum()
+        };
+        let long: Vec<TokenId> = (0..PROMPT).map(|at| 1 + (at % 5) as TokenId).collect();
+        let (long, _stream) = job(&long, 2);
+        engine.submit(long);
+        engine.forward.passes.clear();
+        for step in 0..steps {
+            let before = answered(&engine);
+            engine.step().expect("the model does not fail");
+            assert_eq!(answered(&engine), before + RUNNING, "chunk {chunk}: somebody got no token in step {step}");
+        }
+        let read = engine.running.iter().find(|running| running.tokens.len() > PROMPT);
+        assert!(read.is_some_and(|long| long.fed == PROMPT), "chunk {chunk}: the prompt needs more than {steps} steps");
+        for pass in &engine.forward.passes {
+            assert!(pass.iter().sum::<usize>() <= RUNNING + chunk, "chunk {chunk}: a pass of {pass:?}");
+            assert_eq!(pass.iter().filter(|&&tokens| tokens == 1).count().min(RUNNING), RUNNING);
+        }
+        drop(streams);
     }
 }
 

@@ -3,6 +3,7 @@
 mod cancel;
 mod constraints;
 mod description;
+mod embeddings;
 mod ends;
 mod greedy;
 mod life;
@@ -42,6 +43,8 @@ pub(super) const ALL: &[Check] = &[
     Check { name: "a sequence whose time is up says so", run: cancel::deadline },
     Check { name: "a sequence cancelled before it begins does not run", run: cancel::before_start },
     Check { name: "a reader that never reads stops nobody", run: cancel::slow_reader },
+    Check { name: "a text has a vector of length 1, or is refused", run: embeddings::normalised },
+    Check { name: "embeddings and sequences do not disturb each other", run: embeddings::beside_sequences },
     Check { name: "steps are counted while the engine lives", run: life::progress },
     Check { name: "many short requests leave nothing behind", run: life::many_short_requests },
 ];

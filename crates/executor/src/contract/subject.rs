@@ -211,6 +211,11 @@ impl Subject {
         (stream, Watch { tokens, report, patience: self.options.patience })
     }
 
+    /// The vector of a text, or why there is none.
+    pub(super) fn embed(&self, tokens: Vec<TokenId>) -> Result<Result<Vec<f32>, RequestError>, Violation> {
+        self.wait("an embedding", self.executor.embed(tokens))
+    }
+
     /// That the engine refuses a sequence as one that can never succeed.
     pub(super) fn must_refuse(&self, what: &str, sequence: Sequence) -> Result<(), Violation> {
         let ended = self.end_of(sequence)?;

@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
-use hostler_protocol::{Capabilities, Driving, Engine, ErrorCode, ModelDescription, ModelId, RequestError};
+use futures::FutureExt;
+use futures::future::ready;
+use hostler_protocol::{Capabilities, Driving, Engine, ErrorCode, ModelDescription, ModelId, RequestError, TokenId};
 
 use super::candidates::TOP_LOGPROBS_MAX;
 use super::codec::{Codec, VOCABULARY_SIZE};
 use super::driver::{Arrival, Driver};
+use super::embedding;
 use super::{InvalidSetting, SimulatedConfig, SimulatedProbe};
 use crate::{
-    ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor, Progress, Sequence, TextCodec, TokenSink,
+    EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor, Progress, Sequence, TextCodec,
+    TokenSink,
 };
 
 /// Loads simulated engines.
@@ -122,7 +126,12 @@ fn describe(model: ModelId, config: &SimulatedConfig) -> ModelDescription {
         kv_capacity_tokens: config.kv_capacity_tokens,
         vocabulary_size: VOCABULARY_SIZE,
         driving: Driving { max_sequences: config.max_sequences, batching: config.batching, prefill: config.prefill },
-        capabilities: Capabilities { constraints: false, top_logprobs_max: Some(TOP_LOGPROBS_MAX), chat: true },
+        capabilities: Capabilities {
+            constraints: false,
+            top_logprobs_max: Some(TOP_LOGPROBS_MAX),
+            chat: true,
+            embedding_dimensions: Some(embedding::DIMENSIONS),
+        },
     }
 }
 
@@ -143,6 +152,11 @@ impl ModelExecutor for SimulatedExecutor {
         if let Err(mpsc::SendError(arrival)) = arrivals.send(Arrival { sequence, sink }) {
             arrival.sink.fail(RequestError::new(ErrorCode::EngineFailed, "the simulated engine is dead"));
         }
+    }
+
+    /// At once: the cost model speaks of generation only.
+    fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
+        ready(embedding::embed(&tokens, self.description.context_length)).boxed()
     }
 
     fn progress(&self) -> Progress {

@@ -11,7 +11,7 @@ use crate::limits::CONSTRAINT_BYTES_MAX;
 /// `InvalidRequest`, naming the field.
 pub(super) fn read(body: &GenerationBody) -> Result<Option<Constraint>, RequestError> {
     let given = [
-        ("response_format", body.response_format.as_ref().map(schema).transpose()?.flatten()),
+        ("response_format", body.response_format.as_deref().map(schema).transpose()?.flatten()),
         ("regex", body.regex.clone().map(Constraint::Regex)),
         ("lark", body.lark.clone().map(Constraint::Lark)),
     ];

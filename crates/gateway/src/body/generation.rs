@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::fields::{Given, LogprobsField, PromptField, Stop};
 use super::message::Message;
+use super::object::Object;
 use super::unsupported::Unsupported;
 
 /// Every field that a generation endpoint knows; a field that is not here is
@@ -16,11 +17,11 @@ use super::unsupported::Unsupported;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GenerationBody {
     pub(crate) model: Option<String>,
-    pub(crate) messages: Option<Vec<Message>>,
+    pub(crate) messages: Option<Vec<Object<Message>>>,
     pub(crate) prompt: Option<PromptField>,
     pub(crate) n: Option<u32>,
     pub(crate) stream: Option<bool>,
-    pub(crate) stream_options: Option<StreamOptions>,
+    pub(crate) stream_options: Option<Object<StreamOptions>>,
 
     pub(crate) max_tokens: Option<u32>,
     pub(crate) max_completion_tokens: Option<u32>,
@@ -41,7 +42,7 @@ pub(crate) struct GenerationBody {
 
     pub(crate) logprobs: Option<LogprobsField>,
     pub(crate) top_logprobs: Option<u32>,
-    pub(crate) response_format: Option<ResponseFormat>,
+    pub(crate) response_format: Option<Object<ResponseFormat>>,
     pub(crate) regex: Option<String>,
     pub(crate) lark: Option<String>,
     pub(crate) priority: Option<Priority>,
@@ -100,7 +101,7 @@ pub(crate) struct StreamOptions {
 pub(crate) struct ResponseFormat {
     pub(crate) r#type: ResponseFormatType,
     #[serde(default)]
-    pub(crate) json_schema: Option<JsonSchemaFormat>,
+    pub(crate) json_schema: Option<Object<JsonSchemaFormat>>,
 }
 
 /// `response_format.type`

@@ -8,6 +8,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::fields::Given;
+use super::object::Object;
 use super::unsupported::Unsupported;
 use crate::exchange::Exchange;
 use crate::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX};
@@ -39,7 +40,7 @@ pub(crate) struct Message {
 #[derive(Debug)]
 enum Content {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<Object<Part>>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,14 +92,17 @@ impl<'de> Visitor<'de> for ContentVisitor {
 ///
 /// # Errors
 /// `InvalidRequest`, naming the message and its field.
-pub(crate) fn conversation(messages: Vec<Message>, exchange: &Exchange) -> Result<Vec<ChatMessage>, RequestError> {
+pub(crate) fn conversation(
+    messages: Vec<Object<Message>>,
+    exchange: &Exchange,
+) -> Result<Vec<ChatMessage>, RequestError> {
     if messages.is_empty() || messages.len() > MESSAGES_MAX {
         return Err(RequestError::invalid(
             "messages",
             format!("messages has {} entries; 1 to {MESSAGES_MAX} are allowed", messages.len()),
         ));
     }
-    messages.into_iter().enumerate().map(|(index, message)| message.into_domain(index, exchange)).collect()
+    messages.into_iter().enumerate().map(|(index, message)| message.0.into_domain(index, exchange)).collect()
 }
 
 impl Message {
@@ -130,7 +134,7 @@ impl Message {
 }
 
 /// Text parts, a line each.
-fn joined(parts: Vec<Part>, index: usize) -> Result<String, RequestError> {
+fn joined(parts: Vec<Object<Part>>, index: usize) -> Result<String, RequestError> {
     if parts.is_empty() || parts.len() > CONTENT_PARTS_MAX {
         return Err(invalid(
             index,
@@ -139,7 +143,7 @@ fn joined(parts: Vec<Part>, index: usize) -> Result<String, RequestError> {
         ));
     }
     let mut texts = Vec::with_capacity(parts.len());
-    for (part_index, part) in parts.into_iter().enumerate() {
+    for (part_index, Object(part)) in parts.into_iter().enumerate() {
         match (part.r#type.as_str(), part.text) {
             ("text", Some(text)) => texts.push(text),
             ("text", None) => return Err(invalid(index, &format!("content[{part_index}].text"), "it is missing")),
@@ -164,7 +168,7 @@ mod tests {
     use crate::body::json::parse;
 
     fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
-        conversation(parse::<Vec<Message>>(json.as_bytes())?, &Exchange::begin(None))
+        conversation(parse::<Vec<Object<Message>>>(json.as_bytes())?, &Exchange::begin(None, None))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hostler_scheduler::TokenizeInput;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Caller;
-use crate::body::{Json, Message, conversation};
+use crate::body::{Json, Message, Object, conversation};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::limits::DETOKENIZE_TOKENS_MAX;
@@ -17,7 +17,7 @@ use crate::shared::Shared;
 pub(crate) struct TokenizeBody {
     model: Option<String>,
     prompt: Option<String>,
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<Object<Message>>>,
     add_special_tokens: Option<bool>,
     add_generation_prompt: Option<bool>,
     return_token_strs: Option<bool>,
@@ -55,7 +55,7 @@ pub(crate) async fn tokenize(
 fn input(
     exchange: &Exchange,
     prompt: Option<String>,
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<Object<Message>>>,
     add_special_tokens: Option<bool>,
     add_generation_prompt: Option<bool>,
 ) -> Result<TokenizeInput, RequestError> {

@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, Engine, ErrorCode, FencingToken, Finish, FinishReason,
-    GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Started,
-    Timings, Token, TokenEvent, TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish,
+    FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId,
+    Started, Timings, Token, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use std::sync::Mutex;
 use tokio::sync::{Semaphore, watch};
+
+/// The vector of every text.
+pub(crate) const EMBEDDING: [f32; 3] = [0.5, -0.25, 1.0];
 
 /// What it answers, word by word.
 const WORDS: [&str; 4] = ["one", " two", " three", " four"];
@@ -46,7 +49,12 @@ impl FakeScheduler {
             kv_capacity_tokens: 4096,
             vocabulary_size: 256,
             driving: Driving { max_sequences: 8, batching: Batching::Ragged, prefill: Prefill::Blocking },
-            capabilities: Capabilities { constraints: true, top_logprobs_max: Some(20), chat: true },
+            capabilities: Capabilities {
+                constraints: true,
+                top_logprobs_max: Some(20),
+                chat: true,
+                embedding_dimensions: Some(EMBEDDING.len() as u32),
+            },
         };
         let id = SchedulerId::new(format!("{model}-0"));
         let snapshot = SchedulerSnapshot {
@@ -210,6 +218,21 @@ impl Scheduler for FakeScheduler {
             token => WORDS[token as usize % WORDS.len()].as_bytes().to_vec(),
         };
         Ok(tokens.into_iter().map(piece).collect())
+    }
+
+    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+        let tokens = |input: &EmbeddingInput| match input {
+            EmbeddingInput::Text(text) if text == "hang" => Err(()),
+            EmbeddingInput::Text(text) => Ok(text.chars().count()),
+            EmbeddingInput::Tokens(tokens) => Ok(tokens.len()),
+        };
+        match inputs.iter().map(tokens).sum::<Result<usize, ()>>() {
+            Ok(tokens) => Ok(Embeddings {
+                vectors: vec![EMBEDDING.to_vec(); inputs.len()],
+                prompt_tokens: u32::try_from(tokens).expect("short texts"),
+            }),
+            Err(()) => std::future::pending().await,
+        }
     }
 
     async fn cancel(&self, id: RequestId) -> bool {

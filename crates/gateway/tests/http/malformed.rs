@@ -15,7 +15,7 @@ async fn chat_raw(harness: &Harness, body: &[u8]) -> Response {
 #[actix_web::test]
 async fn every_wrong_value_is_named_by_its_path() {
     let harness = Harness::start().await;
-    let cases: [(&str, Value); 26] = [
+    let cases: [(&str, Value); 30] = [
         ("temperature", json!({"temperature": "hot"})),
         ("temperature", json!({"temperature": -0.1})),
         ("temperature", json!({"temperature": 1e300})),
@@ -39,6 +39,10 @@ async fn every_wrong_value_is_named_by_its_path() {
         ("priority", json!({"priority": "now"})),
         ("timeout", json!({"timeout": -1})),
         ("messages", json!({"messages": "hello"})),
+        ("messages[0]", json!({"messages": [["user", "hello"]]})),
+        ("messages[0].content[0]", json!({"messages": [{"role": "user", "content": [["text", "hello"]]}]})),
+        ("stream_options", json!({"stream": true, "stream_options": [true]})),
+        ("response_format", json!({"response_format": ["text"]})),
         ("messages[0].role", json!({"messages": [{"role": "king", "content": "a"}]})),
         ("messages[0].content", json!({"messages": [{"role": "user", "content": 5}]})),
         (

@@ -1,25 +1,27 @@
 //! `hostler worker`: schedulers, for gateways.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::System;
 use anyhow::Context;
 use futures::future::join_all;
-use hostler_cluster::{Listen, WorkerServer};
+use hostler_cluster::{Listen, WorkerOptions as NodeOptions, WorkerServer};
 use hostler_config::Config;
+use hostler_gateway::Probes;
 use hostler_protocol::ModelDescription;
-use hostler_scheduler::{LocalScheduler, Scheduler};
+use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerState};
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
-use super::serve::upkeep;
 use crate::cli::WorkerOptions;
 use crate::cluster::{self, Transport};
 use crate::progress::LoadSpinner;
 use crate::schedulers::{self, Planned};
 use crate::settings;
 use crate::signals::Signals;
+use crate::telemetry::{Telemetry, upkeep};
 
 /// How long calls may take to end when every scheduler has stopped, so that the last
 /// words of their streams arrive.
@@ -29,16 +31,20 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     let config = settings::load_worker(options)?;
     schedulers::check(&config)?;
     settings::init_logs(&config)?;
-    // Handles that are taken before this record nothing.
-    let exporter = Exporter::install()?;
+    let options = cluster::worker(&config.worker)?;
+    let telemetry = Telemetry::start(&config, options.name.as_str())?;
     let spinner = LoadSpinner::new();
     let planned = schedulers::plan(&config, &spinner)?;
     let transport = Transport::start()?;
-    System::new().block_on(serve(config, planned, exporter, spinner, &transport, as_json))
+    let exporter = telemetry.exporter.clone();
+    let served = System::new().block_on(serve(config, options, planned, exporter, spinner, &transport, as_json));
+    telemetry.shutdown();
+    served
 }
 
 async fn serve(
     config: Config,
+    options: NodeOptions,
     planned: Vec<Planned>,
     exporter: Exporter,
     spinner: LoadSpinner,
@@ -46,12 +52,12 @@ async fn serve(
     as_json: bool,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    actix_rt::spawn(upkeep(exporter));
-    let options = cluster::worker(&config.worker)?;
+    actix_rt::spawn(upkeep(exporter.clone()));
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     spinner.start();
     let locals = schedulers::start(planned);
     let shared: Vec<_> = locals.iter().map(|local| Arc::clone(local) as Arc<dyn Scheduler>).collect();
+    let probes = config.worker.http_address.map(|listen| probes(listen, &shared, exporter)).transpose()?;
     // It can be seen while its models load, and is used when they are there.
     let server = transport
         .enter(|| WorkerServer::start(options, shared.clone()))
@@ -70,8 +76,24 @@ async fn serve(
     }
     actix_rt::spawn(signals.end_at_next());
     stop(&locals, server, Duration::from_secs(config.worker.drain_timeout_seconds)).await;
+    if let Some(probes) = probes {
+        probes.stop().await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Answers whether this process lives, whether all its schedulers serve, and with what
+/// metrics: `worker.http_address`.
+fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Exporter) -> anyhow::Result<Probes> {
+    let snapshots: Vec<_> = schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
+    // Who is claimed, or empties for it, works as it should.
+    let ready = move || {
+        let works =
+            |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
+        snapshots.iter().all(|snapshot| works(snapshot.borrow().state))
+    };
+    Probes::start(listen, Arc::new(ready), exporter).with_context(|| format!("cannot listen on {listen}"))
 }
 
 /// Finishes what runs, then stops. What runs longer than `patience` is cut off with an

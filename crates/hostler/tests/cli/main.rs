@@ -1,6 +1,7 @@
 //! The command, run as a user runs it. Models are simulated, so that these tests hold
 //! for a binary without engines too.
 
+mod benchmarks;
 mod hub;
 mod options;
 mod serving;

@@ -1,0 +1,112 @@
+//! Vectors that stand for texts. They pass by the queue, which orders generation;
+//! what keeps them from swamping the engine is here: a bound on requests, and one
+//! text in the engine at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostler_executor::ModelExecutor;
+use hostler_protocol::{EmbeddingInput, Embeddings, ErrorCode, Prompt, RequestError, TokenId};
+use tokio::sync::{Semaphore, watch};
+
+use crate::state::not_serving;
+use crate::{SchedulerSnapshot, SchedulerState, intake};
+
+/// Most requests for embeddings that one scheduler holds. They wait for each other:
+/// more would only wait longer than their clients do.
+const REQUESTS_MAX: usize = 8;
+
+/// When to come back if so many are held.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Who may ask the engine for a vector.
+pub(crate) struct EmbeddingGate {
+    requests: Semaphore,
+    /// Handed on in order, text by text, so that a long list delays a short one by
+    /// one text at a time.
+    engine: Semaphore,
+}
+
+impl Default for EmbeddingGate {
+    fn default() -> Self {
+        Self { requests: Semaphore::new(REQUESTS_MAX), engine: Semaphore::new(1) }
+    }
+}
+
+impl EmbeddingGate {
+    /// One vector for each input. It begins only where the scheduler serves, and ends
+    /// when that one fails, stops or is claimed: nobody disturbs whoever has the claim.
+    pub(crate) async fn embed(
+        &self,
+        executor: &Arc<dyn ModelExecutor>,
+        mut snapshots: watch::Receiver<SchedulerSnapshot>,
+        inputs: Vec<EmbeddingInput>,
+    ) -> Result<Embeddings, RequestError> {
+        let state = snapshots.borrow().state;
+        if state != SchedulerState::Serving {
+            return Err(not_serving(state));
+        }
+        let _permit = self.requests.try_acquire().map_err(|_| {
+            let message = format!("this scheduler makes {REQUESTS_MAX} embeddings already, the most that it may");
+            RequestError::new(ErrorCode::Overloaded, message).with_retry_after(RETRY_AFTER)
+        })?;
+        // What runs may go on while the scheduler drains.
+        let goes_on = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining);
+        tokio::select! {
+            embeddings = self.embed_all(executor, inputs) => embeddings,
+            left = snapshots.wait_for(|snapshot| !goes_on(snapshot.state)) => {
+                Err(not_serving(left.map_or(SchedulerState::Stopped, |snapshot| snapshot.state)))
+            }
+        }
+    }
+
+    /// All texts become tokens before the first one is read, so that a request of
+    /// which one text is refused costs the engine nothing.
+    async fn embed_all(
+        &self,
+        executor: &Arc<dyn ModelExecutor>,
+        inputs: Vec<EmbeddingInput>,
+    ) -> Result<Embeddings, RequestError> {
+        let model = executor.description();
+        if model.capabilities.embedding_dimensions.is_none() {
+            let engine = model.engine.as_str();
+            return Err(RequestError::new(
+                ErrorCode::InvalidRequest,
+                format!("the engine {engine} makes no embeddings"),
+            ));
+        }
+        let mut texts: Vec<Vec<TokenId>> = Vec::with_capacity(inputs.len());
+        let mut prompt_tokens = 0_usize;
+        for (index, input) in inputs.into_iter().enumerate() {
+            let prompt = match input {
+                EmbeddingInput::Text(text) => Prompt::Text(text),
+                EmbeddingInput::Tokens(tokens) => Prompt::Tokens(tokens),
+            };
+            let tokens = intake::tokenize(executor, prompt).await?;
+            check(index, &tokens, model.context_length, model.vocabulary_size)?;
+            prompt_tokens += tokens.len();
+            texts.push(tokens);
+        }
+        let mut vectors = Vec::with_capacity(texts.len());
+        for tokens in texts {
+            let _turn = self.engine.acquire().await.map_err(|_| not_serving(SchedulerState::Stopped))?;
+            vectors.push(executor.embed(tokens).await?);
+        }
+        Ok(Embeddings { vectors, prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX) })
+    }
+}
+
+/// What the engine would refuse, with the number of the text.
+fn check(index: usize, tokens: &[TokenId], context_length: u32, vocabulary_size: u32) -> Result<(), RequestError> {
+    let length = tokens.len();
+    let message = if length == 0 {
+        format!("input {index} is empty; it must have at least 1 token")
+    } else if length > context_length as usize {
+        format!("input {index} has {length} tokens; this model's context holds {context_length}")
+    } else if let Some(id) = tokens.iter().find(|&&id| id >= vocabulary_size) {
+        format!("input {index} has token id {id}; the vocabulary has {vocabulary_size} tokens, so ids are below that")
+    } else {
+        return Ok(());
+    };
+    Err(RequestError::invalid("input", message))
+}

@@ -1,0 +1,69 @@
+"""Embeddings by OpenAI's own client, which asks for base64 unless it is told otherwise."""
+
+import math
+import threading
+
+import httpx
+import openai
+import pytest
+
+TEXTS = ["The horse pulled the wagon out of the shed.", "A locomotive is a steam engine on rails.", "Bread is baked."]
+
+
+@pytest.fixture(scope="module")
+def dimensions(description: dict) -> int:
+    made = description["capabilities"]["embedding_dimensions"]
+    if made is None:
+        pytest.skip("this engine makes no embeddings")
+    return made
+
+
+def cosine(left: list[float], right: list[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+def test_an_engine_without_embeddings_says_so(client: openai.OpenAI, model: str, description: dict) -> None:
+    if description["capabilities"]["embedding_dimensions"] is not None:
+        pytest.skip("this engine makes embeddings")
+    with pytest.raises(openai.BadRequestError, match="makes no embeddings"):
+        client.embeddings.create(model=model, input="a")
+
+
+def test_a_list_has_one_vector_a_text(client: openai.OpenAI, model: str, dimensions: int) -> None:
+    answer = client.embeddings.create(model=model, input=TEXTS)
+    floats = client.embeddings.create(model=model, input=TEXTS, encoding_format="float")
+    assert [item.index for item in answer.data] == [0, 1, 2]
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > len(TEXTS)
+    for coded, plain in zip(answer.data, floats.data, strict=True):
+        assert len(coded.embedding) == dimensions
+        assert math.isclose(math.sqrt(cosine(coded.embedding, coded.embedding)), 1, abs_tol=1e-4)
+        assert cosine(coded.embedding, plain.embedding) > 0.9999
+    first, second, third = (item.embedding for item in answer.data)
+    assert max(cosine(first, second), cosine(first, third), cosine(second, third)) < 0.999
+
+
+def test_tokens_are_taken_as_they_are(client: openai.OpenAI, http: httpx.Client, model: str, dimensions: int) -> None:
+    tokens = http.post("/encode", json={"text": TEXTS[0]}).json()["data"]["tokens"]
+    by_text, by_tokens = (client.embeddings.create(model=model, input=value) for value in (TEXTS[0], [tokens]))
+    assert by_tokens.usage.prompt_tokens == len(tokens)
+    assert cosine(by_text.data[0].embedding, by_tokens.data[0].embedding) > 0.9999
+
+
+def test_what_cannot_be_is_refused(client: openai.OpenAI, model: str, dimensions: int) -> None:
+    with pytest.raises(openai.BadRequestError, match="not shortened"):
+        client.embeddings.create(model=model, input="a", dimensions=dimensions - 1)
+    with pytest.raises(openai.BadRequestError, match="input 1 "):
+        client.embeddings.create(model=model, input=["fine", "too long " * 3000])
+
+
+def test_a_running_answer_is_not_disturbed(client: openai.OpenAI, model: str, dimensions: int) -> None:
+    def answer() -> str:
+        return client.completions.create(model=model, prompt="One, two,", max_tokens=40, temperature=0).choices[0].text
+
+    alone, together = answer(), []
+    generating = threading.Thread(target=lambda: together.append(answer()))
+    generating.start()
+    vectors = client.embeddings.create(model=model, input=["word " * 300] * 3).data
+    generating.join()
+    assert together == [alone]
+    assert cosine(vectors[0].embedding, vectors[2].embedding) > 0.9999
