@@ -71,7 +71,10 @@ async fn every_end_is_counted_once_for_its_client() {
     assert_eq!((books.outcome("engine_failed").await, books.outcome("overloaded").await), (3.0, 1.0));
 
     // One that leaves in the middle of its answer, and one that leaves before it.
+    let mut alive = scheduler.alive.subscribe();
     for (content, stream) in [("gated", true), ("hang", false)] {
+        // The one before it is gone: what is alive below is this one.
+        alive.wait_for(|&alive| alive == 0).await.expect("the sender lives");
         let mut connection = harness.connect().await;
         let body = ask(MODEL, content, json!({"stream": stream})).to_string();
         connection.send("POST", "/v1/chat/completions", &[("content-type", "application/json")], body.as_bytes()).await;
@@ -79,7 +82,6 @@ async fn every_end_is_counted_once_for_its_client() {
             scheduler.gate.add_permits(1);
             connection.head().await;
         } else {
-            let mut alive = scheduler.alive.subscribe();
             alive.wait_for(|&alive| alive > 0).await.expect("the sender lives");
         }
         drop(connection);
