@@ -6,7 +6,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ClaimRequest, EmbeddingInput, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId, TokenId,
+    ClaimRequest, EmbeddingInput, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId,
+    TokenId,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, TokenizeInput};
 use tokio::sync::watch;

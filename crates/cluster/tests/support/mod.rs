@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+pub(crate) mod proxy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
