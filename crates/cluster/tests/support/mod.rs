@@ -59,7 +59,7 @@ pub(crate) fn local(config: SchedulerConfig, engine: SimulatedConfig) -> Arc<Loc
 }
 
 pub(crate) fn worker_options(listen: Listen) -> WorkerOptions {
-    WorkerOptions { name: "worker-1".into(), version: "0".to_owned(), listen, tls: None }
+    WorkerOptions { name: "worker-1".into(), version: "0".to_owned(), listen, tls: None, metrics: None }
 }
 
 pub(crate) fn serve(listen: Listen, schedulers: Vec<Arc<dyn Scheduler>>) -> WorkerServer {
