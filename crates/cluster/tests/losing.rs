@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use hostler_cluster::{RemoteNode, RemoteOptions};
-use hostler_protocol::{ErrorCode, TokenEvent};
+use hostler_protocol::{ErrorCode, FencingToken, TokenEvent};
 use hostler_scheduler::{Generation, Scheduler, SchedulerConfig, SchedulerState};
+use support::proxy::Proxy;
 use support::{Pair, endpoint, eventually, first_scheduler, local, quick, read, request, serve, serves, until};
 
 /// Streams that run when the worker goes.
@@ -54,7 +55,7 @@ async fn a_worker_that_hangs_is_noticed_and_what_ran_there_ends() {
     all_failed(running.split_off(0), ErrorCode::EngineFailed).await;
     let refused = scheduler.submit(request(1)).await.err().expect("it is lost");
     assert_eq!(refused.code, ErrorCode::Unavailable);
-    assert!(scheduler.heartbeat(hostler_protocol::FencingToken(1)).await.is_err(), "nobody knows");
+    assert!(scheduler.heartbeat(FencingToken(1)).await.is_err(), "nobody knows");
 
     proxy.go_on();
     serves(&*scheduler).await;

@@ -22,6 +22,7 @@ fn under(token: FencingToken) -> GenerationRequest {
     GenerationRequest { claim: Some(token), ..request(4, 3) }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 fn failed(error: RequestError) -> Violation {
     Violation(error.to_string())
 }
