@@ -51,22 +51,25 @@ impl Facts for ServerFacts {
 
 /// Checksums of files, computed once for each state of a file.
 #[derive(Default)]
-struct Checksums(Mutex<HashMap<PathBuf, (Option<SystemTime>, u64, String)>>);
+struct Checksums(Mutex<HashMap<PathBuf, (FileState, String)>>);
+
+/// When a file was changed, and its length in bytes.
+type FileState = (Option<SystemTime>, u64);
 
 impl Checksums {
     /// The checksum of a file; `None` for anything else, or where it cannot be read.
     fn of(&self, path: &Path) -> Option<String> {
         let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let (changed, size) = (metadata.modified().ok(), metadata.len());
+        let state: FileState = (metadata.modified().ok(), metadata.len());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((then, length, sum)) = known.get(path)
-            && (*then, *length) == (changed, size)
+        if let Some((then, sum)) = known.get(path)
+            && *then == state
         {
             return Some(sum.clone());
         }
         match hostler_models::sha256(path) {
             Ok(sum) => {
-                known.insert(path.to_owned(), (changed, size, sum.clone()));
+                known.insert(path.to_owned(), (state, sum.clone()));
                 Some(sum)
             }
             Err(error) => {
