@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
+use hostler_telemetry::Exporter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,6 +38,8 @@ pub struct WorkerOptions {
     pub listen: Listen,
     /// TLS, for a port; a Unix socket needs none.
     pub tls: Option<ServerTls>,
+    /// What is handed to observers that ask for metrics.
+    pub metrics: Option<Exporter>,
 }
 
 /// A worker that can be reached. Dropping it closes it, and leaves calls that run to
@@ -53,6 +56,7 @@ struct Node {
     name: NodeId,
     version: String,
     schedulers: Vec<Arc<dyn Scheduler>>,
+    metrics: Option<Exporter>,
     /// Whether observers shall be let go.
     closing: watch::Receiver<bool>,
 }
@@ -63,9 +67,9 @@ impl WorkerServer {
     /// # Errors
     /// The place cannot be listened at, or the certificates cannot be used.
     pub fn start(options: WorkerOptions, schedulers: Vec<Arc<dyn Scheduler>>) -> io::Result<Self> {
-        let WorkerOptions { name, version, listen, tls } = options;
+        let WorkerOptions { name, version, listen, tls, metrics } = options;
         let (closing, closed) = watch::channel(false);
-        let node = Arc::new(Node { name, version, schedulers, closing: closed.clone() });
+        let node = Arc::new(Node { name, version, schedulers, metrics, closing: closed.clone() });
         let mut server = Server::builder()
             .initial_stream_window_size(REQUEST_WINDOW_BYTES)
             .initial_connection_window_size(REQUESTS_WINDOW_BYTES)

@@ -42,6 +42,11 @@ pub(crate) fn load_worker(options: &WorkerOptions) -> anyhow::Result<Config> {
     Ok(hostler_config::load(&layers(file, command_line)?, &schedulers.model)?)
 }
 
+/// What a process told its child, and nothing else: the environment was the parent's.
+pub(crate) fn load_child(toml: &str) -> anyhow::Result<Config> {
+    Ok(hostler_config::load(&[Layer::text("the parent process", toml)?], &[])?)
+}
+
 fn layers(file: &ConfigFile, command_line: Vec<Layer>) -> anyhow::Result<Vec<Layer>> {
     let mut layers = Vec::new();
     if let Some(path) = &file.config {

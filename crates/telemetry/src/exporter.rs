@@ -1,5 +1,6 @@
 //! The Prometheus exporter.
 
+use std::fmt;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -7,12 +8,14 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::catalogue::ALL;
 use crate::metric::{Kind, NODE};
 use crate::process;
+use crate::relay::{Relay, Relayed};
 
 /// Renders what was recorded. Clones render the same.
 #[derive(Clone)]
 pub struct Exporter {
     recorded: PrometheusHandle,
     node: Arc<str>,
+    relayed: Relayed,
 }
 
 /// Why the exporter could not be installed.
@@ -41,7 +44,7 @@ impl Exporter {
                 Kind::Histogram(_) => metrics::describe_histogram!(metric.name, metric.help),
             }
         }
-        Ok(Self { recorded: handle, node: node.into() })
+        Ok(Self { recorded: handle, node: node.into(), relayed: Relayed::default() })
     }
 
     /// Everything, in Prometheus' text format.
@@ -52,12 +55,24 @@ impl Exporter {
         if let Some(usage) = process::read() {
             usage.write(&mut text, &self.node);
         }
-        text
+        self.relayed.merge(text)
+    }
+
+    /// Where the metrics of another process go, to be rendered among these.
+    #[must_use]
+    pub fn relay(&self, name: &str) -> Relay {
+        self.relayed.relay(name)
     }
 
     /// Folds recorded samples into their buckets, so that they take no memory
     /// while nobody scrapes. Call it every few seconds.
     pub fn upkeep(&self) {
         self.recorded.run_upkeep();
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter").field("node", &self.node).finish_non_exhaustive()
     }
 }

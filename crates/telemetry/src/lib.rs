@@ -12,6 +12,7 @@ mod log;
 mod metric;
 mod process;
 mod reference;
+mod relay;
 pub mod spans;
 
 pub use exporter::{Exporter, ExporterError};
@@ -19,3 +20,4 @@ pub use log::{LogFormat, init_logs};
 pub use metric::{Kind, Labels, Metric, NODE};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use reference::reference_tables;
+pub use relay::Relay;

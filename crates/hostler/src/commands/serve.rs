@@ -8,11 +8,11 @@ use anyhow::{Context, bail};
 use hostler_config::Config;
 use hostler_protocol::ModelDescription;
 use hostler_router::Router;
-use hostler_scheduler::Scheduler;
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
 use crate::cli::ServeOptions;
+use crate::cluster::Transport;
 use crate::facts::ServerFacts;
 use crate::http::{Http, reachable};
 use crate::progress::LoadSpinner;
@@ -30,7 +30,9 @@ pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
 
     let spinner = LoadSpinner::new();
     let planned = schedulers::plan(&config, &spinner)?;
-    let served = System::new().block_on(serve(config, planned, telemetry.exporter.clone(), spinner, as_json));
+    let transport = Transport::start()?;
+    let exporter = telemetry.exporter.clone();
+    let served = System::new().block_on(serve(config, planned, &transport, exporter, spinner, as_json));
     telemetry.shutdown();
     served
 }
@@ -38,6 +40,7 @@ pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
 async fn serve(
     config: Config,
     planned: Vec<Planned>,
+    transport: &Transport,
     exporter: Exporter,
     spinner: LoadSpinner,
     as_json: bool,
@@ -46,18 +49,17 @@ async fn serve(
     let arbiter = Arbiter::new();
     let router = Router::start(settings::router(&config), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
-    let facts = ServerFacts::new(&config, planned.iter().map(|(_, _, path)| path.clone()));
+    let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
     // HTTP comes first: probes must be answered while models load.
-    let http = Http::start(&config, &router, Arc::new(facts), exporter)?;
+    let http = Http::start(&config, &router, Arc::new(facts), exporter.clone())?;
     spinner.start();
-    let locals = schedulers::start(planned);
-    let shared: Vec<_> = locals.iter().map(|local| Arc::clone(local) as Arc<dyn Scheduler>).collect();
-    for scheduler in &shared {
+    let running = schedulers::start(&config, planned, transport, &exporter)?;
+    for scheduler in &running.all {
         router.add(Arc::clone(scheduler)).await?;
     }
 
     tokio::select! {
-        loaded = schedulers::all_loaded(&shared) => {
+        loaded = schedulers::all_loaded(&running.all) => {
             spinner.finish();
             announce(&config, http.address(), &loaded?, as_json);
             let signal = signals.next().await;
@@ -70,9 +72,7 @@ async fn serve(
     }
     actix_rt::spawn(signals.end_at_next());
     let drained = http.stop().await;
-    for scheduler in &locals {
-        scheduler.stop().await;
-    }
+    running.stop().await;
     arbiter.stop();
     if !drained {
         bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);

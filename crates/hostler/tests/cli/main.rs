@@ -2,7 +2,9 @@
 //! for a binary without engines too.
 
 mod benchmarks;
+mod cluster;
 mod hub;
+mod isolation;
 mod options;
 mod serving;
 mod support;
