@@ -4,11 +4,11 @@ ENGINE ?= mistralrs
 MODEL  ?= smollm2-135m-instruct
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build check test test-quick bench audit fmt docs clean
+.PHONY: help run build check test test-quick compose-test bench audit fmt docs clean
 .DEFAULT_GOAL := help
 
 help: ## shows this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## builds, fetches the demo model, serves it on 127.0.0.1:8080; ENGINE=llamacpp, MODEL=…
 	@exec $(TARGET)/debug/hostler serve --engine $(ENGINE) --model $(MODEL)
@@ -28,6 +28,9 @@ test: ## every test, with all that they need
 test-quick: ## the tests that need neither engine nor model
 	@scripts/setup.sh check
 	@scripts/test.sh quick
+
+compose-test: ## brings compose.yaml up, uses and breaks it, takes it down; needs root
+	@scripts/compose-test.sh
 
 bench: build ## speed of both engines, and beside llama.cpp's own server; minutes, on a quiet machine
 	@scripts/bench.sh

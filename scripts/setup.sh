@@ -24,11 +24,22 @@ python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
 if [ -z "${LIBCLANG_PATH:-}" ] && ! compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; then
     missing+=(libclang-dev)
 fi
+# The tests look at metrics with a real Prometheus.
+if [ "${1:-}" = test ]; then
+    need promtool prometheus
+fi
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing ${missing[*]}"
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
+        # Installed, but not started as services of the machine: what Debian asks before it
+        # starts one says no, unless somebody has settled that already.
+        if [ ! -e /usr/sbin/policy-rc.d ]; then
+            trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+            printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+            chmod +x /usr/sbin/policy-rc.d
+        fi
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     else
         say "missing: ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
@@ -56,6 +67,7 @@ check) install "$tools" scripts/tools.txt ;;
 test)
     install "$tools" scripts/tools.txt
     install .cache/e2e tests/e2e/requirements.txt
+    install .cache/observability tests/observability/requirements.txt
     ;;
 *)
     say "usage: scripts/setup.sh build|check|test"

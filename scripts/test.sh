@@ -39,6 +39,8 @@ step "Rust" cargo nextest run $build --profile "$profile"
 step "examples in the documentation" cargo test $build --doc --quiet
 step "end to end, over HTTP" env PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
     python3 -m pytest -p no:cacheprovider tests/e2e
+step "what is seen from outside: metrics, dashboards, alerts, traces" env PYTHONPATH=.cache/observability \
+    PYTHONNOUSERSITE=1 python3 -m pytest -p no:cacheprovider tests/observability
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'failed: %s\n' "${failed[@]}" >&2

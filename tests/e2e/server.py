@@ -17,14 +17,16 @@ STOP_SECONDS = 60
 
 @dataclass
 class Server:
-    """`hostler serve` with a configuration of its own."""
+    """`hostler serve`, or another role, with a configuration of its own."""
 
     binary: Path
     engine: str
     model: str
     folder: Path
     settings: str = ""
+    role: str = "serve"
     port: int = field(default_factory=lambda: free_port())
+    grpc_port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen | None = None
 
     @property
@@ -37,14 +39,10 @@ class Server:
 
     def start(self) -> "Server":
         config = self.folder / "hostler.toml"
-        config.write_text(
-            f'[server]\naddress = "127.0.0.1:{self.port}"\n\n'
-            f'[scheduler]\nengine = "{self.engine}"\ndevice = "cpu"\n'
-            f'model = "{self.model}"\nmax_context_length = 2048\n\n{self.settings}'
-        )
+        config.write_text(self.configuration())
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--config", config],
+                [self.binary, self.role, "--config", config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -58,6 +56,16 @@ class Server:
             time.sleep(0.05)
         self.kill()
         raise RuntimeError(f"the server was not ready in {START_SECONDS} s:\n{self.log_end()}")
+
+    def configuration(self) -> str:
+        """`settings` go on where this ends."""
+        address = "[worker]\nhttp_address" if self.role == "worker" else "[server]\naddress"
+        return (
+            f'{address} = "127.0.0.1:{self.port}"\n'
+            + (f'listen = "127.0.0.1:{self.grpc_port}"\nname = "{self.folder.name}"\n' if self.role == "worker" else "")
+            + f'\n[scheduler]\nengine = "{self.engine}"\ndevice = "cpu"\n'
+            f'model = "{self.model}"\nmax_context_length = 2048\n\n{self.settings}'
+        )
 
     def status(self, path: str) -> int | None:
         """The status of a path; `None` while nobody listens."""

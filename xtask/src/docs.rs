@@ -4,15 +4,22 @@ use std::fs;
 
 use anyhow::Context;
 
-const HANDBOOK: &str = "docs/configuration.md";
+const CONFIGURATION: &str = "docs/configuration.md";
+const METRICS: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- begin: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end -->";
 
-/// Writes them. Tests of `hostler-config` fail while they are stale.
+/// Writes them. Tests of `hostler-config` and `hostler-telemetry` fail while they
+/// are stale.
 pub(crate) fn write() -> anyhow::Result<()> {
     fs::write("config/hostler.toml", hostler_config::reference_file()).context("config/hostler.toml")?;
-    let text = fs::read_to_string(HANDBOOK).context(HANDBOOK)?;
-    fs::write(HANDBOOK, replace(&text, &hostler_config::reference_table())?).context(HANDBOOK)
+    renew(CONFIGURATION, &hostler_config::reference_table())?;
+    renew(METRICS, &hostler_telemetry::reference_tables())
+}
+
+fn renew(page: &'static str, table: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(page).context(page)?;
+    fs::write(page, replace(&text, table)?).context(page)
 }
 
 /// Puts `table` between the two marks.

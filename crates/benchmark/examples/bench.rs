@@ -24,5 +24,5 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    cli::run(arguments.command, arguments.json).await.into()
+    cli::run(arguments.command, arguments.json, None).await.into()
 }

@@ -4,8 +4,10 @@
 //! goes) then falls on all of them alike, and ratios are taken within a round.
 
 mod plan;
+mod sweep;
 
 pub use plan::{Plan, PlanError};
+pub use sweep::sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::measure::{Distributions, Failure, Live, ProcessUsage, RequestRecord, 
 use crate::result::Series;
 use crate::shape::Shape;
 use crate::target::Target;
+use crate::workload::Workload;
 
 /// One of those that are measured.
 #[derive(Clone)]
@@ -87,8 +90,10 @@ pub async fn measure(
 ) -> Result<Vec<Series>, BenchError> {
     let mut runs: Vec<Vec<(RunSummary, Distributions)>> = contestants.iter().map(|_| Vec::new()).collect();
     for round in 0..plan.repeats {
-        for (contestant, runs) in contestants.iter().zip(&mut runs) {
-            let run = run(contestant, plan, round, observer).await?;
+        for (salt, (contestant, runs)) in (0..).zip(contestants.iter().zip(&mut runs)) {
+            // Prompts of its own: two contestants may be one server with a cache.
+            let workload = Arc::new(plan.workload.reseeded(round).salted(salt));
+            let run = run(contestant, plan, workload, round, observer).await?;
             observer.run_ended(&contestant.name, &run.0);
             runs.push(run);
         }
@@ -100,10 +105,10 @@ pub async fn measure(
 async fn run(
     contestant: &Contestant,
     plan: &Plan,
+    workload: Arc<Workload>,
     round: u32,
     observer: &dyn Observer,
 ) -> Result<(RunSummary, Distributions), BenchError> {
-    let workload = Arc::new(plan.workload.reseeded(round));
     let extent = Extent {
         first: 0,
         requests: plan.requests,
@@ -132,7 +137,7 @@ fn summarise(
 ) -> Result<(RunSummary, Distributions), BenchError> {
     let name = || contestant.name.clone();
     if let Some(failure) = records.first().and_then(|record| record.outcome.clone().err())
-        && records.iter().all(|record| record.outcome.is_err())
+        && records.iter().all(RequestRecord::failed)
     {
         return Err(BenchError::AllFailed { contestant: name(), failure });
     }

@@ -67,12 +67,12 @@ pub async fn http_ceiling(settings: &HttpSettings, shape: &Shape, plan: &Plan) -
 /// # Errors
 /// When the echo cannot be measured.
 pub async fn measure_ceiling(echo: Contestant, plan: &Plan) -> Result<GeneratorCheck, BenchError> {
-    let in_flight = match echo.shape.pace(0) {
+    let in_flight = match echo.shape.pace(&plan.workload) {
         Pace::Closed { in_flight } => in_flight,
         Pace::Open(_) => OPEN_LOOP_IN_FLIGHT,
     };
     let plan = Plan {
-        requests: (ECHO_TOKENS / u64::from(plan.workload.output_tokens.max())).max(u64::from(in_flight)),
+        requests: (ECHO_TOKENS / u64::from(plan.workload.answer_tokens_max())).max(u64::from(in_flight)),
         seconds_max: Some(ECHO_SECONDS_MAX),
         head_seconds: 0.0,
         tail_seconds: 0.0,

@@ -3,12 +3,16 @@
 mod arguments;
 mod asked;
 mod progress;
+mod remote;
 mod run;
 
 use std::fmt;
 use std::path::Path;
 
-pub use arguments::{BenchCommand, CompareArgs, LoadArgs, ReportArgs, ReportFormat, RunArgs, ShapeName, TargetArgs};
+pub use arguments::{
+    BenchCommand, ClaimArgs, CompareArgs, DrainName, LadderArgs, LoadArgs, ReportArgs, ReportFormat, RunArgs,
+    ShapeName, TargetArgs,
+};
 
 use crate::report;
 use crate::result::{self, Comparison};
@@ -49,13 +53,24 @@ impl Stop {
 }
 
 /// Carries a command out, in a tokio runtime. Results go to standard output, as
-/// JSON if `as_json`; the rest goes to standard error.
-pub async fn run(command: BenchCommand, as_json: bool) -> Exit {
+/// JSON if `as_json`; the rest goes to standard error. `commit` is the one that this
+/// program was built from.
+pub async fn run(command: BenchCommand, as_json: bool, commit: Option<&str>) -> Exit {
     let done = match command {
-        BenchCommand::Run(arguments) => run::run(*arguments, as_json).await,
+        BenchCommand::Run(arguments) => Box::pin(run::run(*arguments, as_json, commit)).await,
         BenchCommand::Compare(arguments) => compare(&arguments, as_json),
         BenchCommand::Report(arguments) => report(&arguments),
     };
+    finish(done, as_json)
+}
+
+/// Has the Hostler at `url` climb the ladder on a scheduler of `model` (its only one, if
+/// `None`), in the same way.
+pub async fn ladder(arguments: LadderArgs, url: &str, model: Option<&str>, as_json: bool) -> Exit {
+    finish(Box::pin(run::ladder(arguments, url, model, as_json)).await, as_json)
+}
+
+fn finish(done: Result<Exit, Stop>, as_json: bool) -> Exit {
     done.unwrap_or_else(|stop| {
         if as_json {
             eprintln!("{}", serde_json::json!({"error": stop.reason}));

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::measure::{Failure, Live, RequestRecord, Stopwatch};
 use crate::shape::{Pace, Shape};
 use crate::target::Target;
-use crate::workload::{Job, Workload};
+use crate::workload::{Job, Turn, Workload};
 
 /// How much is sent, and how long anything may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub async fn drive(
         live: Arc::clone(live),
         origin: Instant::now(),
     };
-    let mut records = match shape.pace(workload.seed) {
+    let mut records = match shape.pace(workload) {
         Pace::Closed { in_flight } => closed::drive(run, in_flight).await,
         Pace::Open(arrivals) => open::drive(run, arrivals).await,
     };
@@ -67,17 +67,51 @@ impl Run {
         self.extent.time_max.is_some_and(|most| self.origin.elapsed() >= most)
     }
 
-    /// The `nth` request.
-    fn job(&self, nth: u64) -> Job {
-        self.workload.job(self.extent.first + nth)
+    /// How many conversations there are; for most workloads each is one request.
+    fn conversations(&self) -> u64 {
+        self.extent.requests.div_ceil(self.workload.turns())
     }
 
-    /// Makes a request, and notes what happens to it.
-    async fn request(&self, job: Job, due: Option<Duration>) -> RequestRecord {
-        let mut stopwatch = Stopwatch::start(self.origin, due, job.max_tokens, Arc::clone(&self.live));
-        let most = self.extent.request_time_max;
-        let answer = tokio::time::timeout(most, self.target.generate(&job, &mut stopwatch)).await;
-        stopwatch.end(job.index, answer.unwrap_or(Err(Failure::TimedOut(most))))
+    /// The first request of the `nth` conversation.
+    fn opening(&self, nth: u64) -> Job {
+        self.workload.job(self.extent.first + nth * self.workload.turns())
+    }
+
+    /// Holds a conversation: makes its requests one after the other, until there is
+    /// no answer to go on from.
+    async fn converse(&self, nth: u64, opening: Job, due: Option<Duration>) -> Vec<RequestRecord> {
+        let turns = self.workload.turns();
+        let last = (turns * (nth + 1)).min(self.extent.requests) + self.extent.first;
+        let mut records = Vec::new();
+        let (mut job, mut due) = (opening, due);
+        loop {
+            let (record, answer) = self.request(&job, due.take()).await;
+            let next = job.index + 1;
+            let goes_on = record.outcome.is_ok() && next < last && !self.is_over();
+            records.push(record);
+            if !goes_on {
+                return records;
+            }
+            let Job { mut history, prompt, .. } = job;
+            history.push(Turn { prompt, answer });
+            job = Job { history, ..self.workload.job(next) };
+        }
+    }
+
+    /// Makes a request, and notes what happens to it; and its text, if that is wanted.
+    async fn request(&self, job: &Job, due: Option<Duration>) -> (RequestRecord, String) {
+        let mut stopwatch = Stopwatch::start(self.origin, due, job, Arc::clone(&self.live));
+        let (most, leaves) = (self.extent.request_time_max, stopwatch.leaves());
+        let answer = tokio::select! {
+            // An answer that is complete with the last token before leaving is complete.
+            biased;
+            answer = tokio::time::timeout(most, self.target.generate(job, &mut stopwatch)) => {
+                answer.unwrap_or(Err(Failure::TimedOut(most)))
+            }
+            () = leaves.notified() => Err(Failure::Left),
+        };
+        let text = stopwatch.take_text();
+        (stopwatch.end(job.index, answer), text)
     }
 }
 

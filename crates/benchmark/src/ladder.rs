@@ -57,7 +57,7 @@ pub async fn climb(
 /// # Errors
 /// When that cannot be measured.
 pub async fn in_process_ceiling(shape: &Shape, plan: &Plan) -> Result<GeneratorCheck, BenchError> {
-    let asking = Asking { model: "echo".into(), chat: false };
+    let asking = Asking { model: "echo".into(), chat: false, claim: None };
     let factory = SimulatedFactory::new("echo", echo()).map_err(|error| BenchError::Echo(error.to_string()))?;
     let executor = factory.load(&()).map_err(|error| BenchError::Echo(error.to_string()))?;
     let target = Arc::new(EngineTarget::new(executor, asking, u32::MAX));

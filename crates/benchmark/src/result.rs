@@ -36,6 +36,11 @@ pub struct BenchmarkResult {
     pub commit: Option<String>,
     /// When it began: seconds since 1970, UTC.
     pub started_unix_seconds: u64,
+    /// What the server said of the scheduler that was measured: its model's file and
+    /// checksum, its threads, its configuration in effect. `null` for a server that was
+    /// asked from outside.
+    #[serde(default)]
+    pub server: serde_json::Value,
     /// Where the generator ran.
     pub machine: Machine,
     /// What was done.
@@ -79,7 +84,8 @@ impl BenchmarkResult {
             format: FORMAT,
             kind,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("HOSTLER_COMMIT").map(str::to_owned),
+            commit: None,
+            server: serde_json::Value::Null,
             started_unix_seconds,
             machine: Machine::this(),
             plan,

@@ -10,6 +10,8 @@ pub use trend::{Trend, is_over_saturated};
 
 use serde::{Deserialize, Serialize};
 
+use crate::workload::Workload;
+
 /// Highest rate, in requests per second. Far beyond what one generator makes;
 /// it keeps a gap between two arrivals above the clock's resolution.
 const RATE_MAX: f64 = 1_000_000.0;
@@ -47,6 +49,11 @@ pub enum Shape {
         to_rate: f64,
         /// How long it takes.
         seconds: f64,
+    },
+    /// As the workload's trace says (open loop).
+    Replay {
+        /// So many times as fast as it was.
+        speed: f64,
     },
 }
 
@@ -88,25 +95,31 @@ impl Shape {
                 }
                 Err(ShapeError(format!("the ramp takes {seconds} seconds; it must take more than 0")))
             }
+            Self::Replay { speed } if speed.is_finite() && speed > 0.0 => Ok(()),
+            Self::Replay { speed } => Err(ShapeError(format!("the replay's speed is {speed}; it must be more than 0"))),
         }
     }
 
-    /// How it is driven. `seed` decides what is random in it.
+    /// How it is driven. The workload's seed decides what is random in it, its trace
+    /// when a replay sends.
     #[must_use]
-    pub fn pace(&self, seed: u64) -> Pace {
+    pub fn pace(&self, workload: &Workload) -> Pace {
         match *self {
             Self::Synchronous => Pace::Closed { in_flight: 1 },
             Self::Concurrent { concurrency } => Pace::Closed { in_flight: concurrency },
             Self::Constant { rate } => Pace::Open(Arrivals::constant(rate)),
-            Self::Poisson { rate } => Pace::Open(Arrivals::poisson(rate, seed)),
+            Self::Poisson { rate } => Pace::Open(Arrivals::poisson(rate, workload.seed)),
             Self::Ramp { from_rate, to_rate, seconds } => Pace::Open(Arrivals::ramp(from_rate, to_rate, seconds)),
+            Self::Replay { speed } => {
+                Pace::Open(Arrivals::listed(workload.trace().map(|trace| trace.times(speed)).unwrap_or_default()))
+            }
         }
     }
 
     /// Whether requests are sent regardless of answers.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(self.pace(0), Pace::Open(_))
+        !matches!(self, Self::Synchronous | Self::Concurrent { .. })
     }
 
     /// In words, for reports: `concurrent 8`, `poisson 2.5/s`.
@@ -118,6 +131,7 @@ impl Shape {
             Self::Constant { rate } => format!("constant {rate}/s"),
             Self::Poisson { rate } => format!("poisson {rate}/s"),
             Self::Ramp { from_rate, to_rate, seconds } => format!("ramp {from_rate}/s to {to_rate}/s in {seconds} s"),
+            Self::Replay { speed } => format!("replay at {speed} times the speed"),
         }
     }
 }
@@ -143,5 +157,7 @@ mod tests {
             assert!(Shape::Ramp { from_rate: 1.0, to_rate: rate, seconds: 1.0 }.validate().is_err(), "{rate}");
         }
         assert!(Shape::Ramp { from_rate: 1.0, to_rate: 2.0, seconds: 0.0 }.validate().is_err());
+        assert!(Shape::Replay { speed: 0.0 }.validate().is_err());
+        assert!(Shape::Replay { speed: 2.0 }.validate().is_ok());
     }
 }

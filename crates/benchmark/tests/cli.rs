@@ -17,7 +17,7 @@ struct Arguments {
 
 async fn bench(arguments: &[&str]) -> Exit {
     let arguments = Arguments::try_parse_from(std::iter::once(&"bench").chain(arguments)).expect("they can be parsed");
-    cli::run(arguments.command, true).await
+    cli::run(arguments.command, true, Some("abc")).await
 }
 
 /// A server of 200 tokens/s for each request.

@@ -25,6 +25,7 @@ fn settings(base_url: String, stream: bool) -> HttpSettings {
         endpoint: Endpoint::Chat,
         stream,
         extra_body: serde_json::Map::new(),
+        claim: None,
     }
 }
 
@@ -36,6 +37,8 @@ fn plan(requests: u64, tokens: u32) -> Plan {
             exact_length: true,
             temperature: 0.0,
             seed: 1,
+            leaving: None,
+            salt: 0,
         },
         requests,
         seconds_max: None,
@@ -199,7 +202,7 @@ async fn ask(answer: &str) -> Result<Answer, Failure> {
     let settings = HttpSettings { model: Some("m".to_owned()), ..settings(scripted(answer), true) };
     let target = HttpTarget::connect(settings).await.expect("the model is named");
     let job = plan(1, 5).workload.job(0);
-    let mut stopwatch = Stopwatch::start(Instant::now(), None, 5, Arc::new(Live::default()));
+    let mut stopwatch = Stopwatch::start(Instant::now(), None, &job, Arc::new(Live::default()));
     target.generate(&job, &mut stopwatch).await
 }
 

@@ -23,11 +23,13 @@ const STEP: Duration = Duration::from_millis(5);
 fn plan() -> Plan {
     Plan {
         workload: Workload {
-            prompts: Prompts::Synthetic { tokens: Length::between(5, 20).expect("a range") },
+            prompts: Prompts::Fixed { text: "Tell a short story.".to_owned() },
             output_tokens: Length::fixed(20).expect("a length"),
             exact_length: true,
             temperature: 0.0,
             seed: 3,
+            leaving: None,
+            salt: 0,
         },
         requests: 8,
         seconds_max: None,
@@ -48,7 +50,7 @@ fn factory() -> Arc<SimulatedFactory> {
 }
 
 fn asking() -> Asking {
-    Asking { model: MODEL.into(), chat: false }
+    Asking { model: MODEL.into(), chat: false, claim: None }
 }
 
 fn rung(name: &str, target: impl Target) -> Rung {
@@ -106,7 +108,7 @@ fn check(run: &RunSummary) {
 async fn a_refusal_is_counted_by_its_code() {
     let router = Router::start(RouterConfig::default(), &Arbiter::current());
     router.add(scheduler().await).await.expect("the router runs");
-    let target = Arc::new(RouterTarget::new(router, Asking { model: "another".into(), chat: false }));
+    let target = Arc::new(RouterTarget::new(router, Asking { model: "another".into(), chat: false, claim: None }));
     let shape = Shape::Synchronous;
     let contestant = Contestant { name: "r".to_owned(), target, shape, server: Server::ThisProcess };
     let error = measure(&[contestant], &plan(), &()).await.expect_err("there is no such model");

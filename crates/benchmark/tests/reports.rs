@@ -45,6 +45,8 @@ async fn result(kind: Kind, names: &[&str]) -> BenchmarkResult {
             exact_length: true,
             temperature: 0.0,
             seed: 0,
+            leaving: None,
+            salt: 0,
         },
         requests: 9,
         seconds_max: None,

@@ -9,6 +9,7 @@ pub mod join;
 pub mod listen;
 pub mod remote;
 pub mod server;
+pub mod supervisor;
 pub mod tls;
 pub mod transport;
 pub mod wire;

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostler_protocol::NodeId;
+use hostler_scheduler::SchedulerSnapshot;
+use hostler_telemetry::Relay;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -39,6 +41,12 @@ pub struct RemoteOptions {
     /// Whether schedulers are called `NODE.NAME`: names are unique on a node, and must
     /// be so in the cluster.
     pub qualify_names: bool,
+    /// Schedulers that are known to be there before the worker has been reached: they
+    /// show as what stands here until then.
+    pub expected: Vec<SchedulerSnapshot>,
+    /// Where the worker's metrics go, which are asked for then. For a worker that nobody
+    /// scrapes.
+    pub metrics: Option<Relay>,
     /// The version of the protocol that is spoken. Only tests speak another.
     #[doc(hidden)]
     pub protocol_version: u32,
@@ -51,6 +59,8 @@ impl Default for RemoteOptions {
             silence_max: Duration::from_secs(3),
             tls: None,
             qualify_names: true,
+            expected: Vec::new(),
+            metrics: None,
             protocol_version: crate::wire::PROTOCOL_VERSION,
         }
     }
@@ -114,6 +124,13 @@ impl RemoteNode {
     #[must_use]
     pub fn schedulers(&self) -> watch::Receiver<Schedulers> {
         self.schedulers.clone()
+    }
+
+    /// Says that the worker is lost, by who knows before its connection does. It is
+    /// found again when it says something.
+    pub(crate) fn fail(&self, why: &str) {
+        self.link.cut(why);
+        self.schedulers.borrow().iter().for_each(|scheduler| scheduler.failed(why));
     }
 
     /// How it fares.

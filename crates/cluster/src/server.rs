@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
+use hostler_telemetry::Exporter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,9 +38,12 @@ pub struct WorkerOptions {
     pub listen: Listen,
     /// TLS, for a port; a Unix socket needs none.
     pub tls: Option<ServerTls>,
+    /// What is handed to observers that ask for metrics.
+    pub metrics: Option<Exporter>,
 }
 
-/// A worker that can be reached. Dropping it leaves it running.
+/// A worker that can be reached. Dropping it closes it, and leaves calls that run to
+/// their ends.
 pub struct WorkerServer {
     listen: Listen,
     closing: watch::Sender<bool>,
@@ -52,6 +56,7 @@ struct Node {
     name: NodeId,
     version: String,
     schedulers: Vec<Arc<dyn Scheduler>>,
+    metrics: Option<Exporter>,
     /// Whether observers shall be let go.
     closing: watch::Receiver<bool>,
 }
@@ -62,9 +67,9 @@ impl WorkerServer {
     /// # Errors
     /// The place cannot be listened at, or the certificates cannot be used.
     pub fn start(options: WorkerOptions, schedulers: Vec<Arc<dyn Scheduler>>) -> io::Result<Self> {
-        let WorkerOptions { name, version, listen, tls } = options;
+        let WorkerOptions { name, version, listen, tls, metrics } = options;
         let (closing, closed) = watch::channel(false);
-        let node = Arc::new(Node { name, version, schedulers, closing: closed.clone() });
+        let node = Arc::new(Node { name, version, schedulers, metrics, closing: closed.clone() });
         let mut server = Server::builder()
             .initial_stream_window_size(REQUEST_WINDOW_BYTES)
             .initial_connection_window_size(REQUESTS_WINDOW_BYTES)
@@ -108,17 +113,26 @@ impl WorkerServer {
 
     /// Takes no more calls, lets observers go, and returns when the calls that there
     /// are have ended, or `patience` is over. Stop the schedulers first.
-    pub async fn stop(self, patience: Duration) {
-        self.closing.send_replace(true);
-        let mut serving = self.serving;
-        if tokio::time::timeout(patience, &mut serving).await.is_err() {
+    pub async fn stop(mut self, patience: Duration) {
+        self.close();
+        if tokio::time::timeout(patience, &mut self.serving).await.is_err() {
             tracing::warn!("calls still ran when the worker closed");
-            serving.abort();
+            self.serving.abort();
         }
-        if let Some(path) = self.socket {
+    }
+
+    fn close(&mut self) {
+        self.closing.send_replace(true);
+        if let Some(path) = self.socket.take() {
             // Whoever starts next replaces what is left.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for WorkerServer {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

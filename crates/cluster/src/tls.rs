@@ -37,8 +37,16 @@ pub struct ServerTls {
     pub client_authority: Option<String>,
 }
 
+/// Names the cryptography of this process. Several of its libraries bring one, and
+/// rustls chooses only where there is no choice.
+fn choose_cryptography() {
+    // An error means that it was chosen before, and that stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl ServerTls {
     pub(crate) fn config(&self) -> ServerTlsConfig {
+        choose_cryptography();
         let config = ServerTlsConfig::new().identity(self.own.identity());
         match &self.client_authority {
             Some(authority) => config.client_ca_root(Certificate::from_pem(authority)),
@@ -60,6 +68,7 @@ pub struct ClientTls {
 
 impl ClientTls {
     pub(crate) fn config(&self) -> ClientTlsConfig {
+        choose_cryptography();
         let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.authority));
         if let Some(own) = &self.own {
             config = config.identity(own.identity());

@@ -50,6 +50,9 @@ pub struct WorkerSettings {
     /// Its name; `None`: the machine's, and the port or the socket's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Where probes and metrics are answered; `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_address: Option<SocketAddr>,
     /// How long a shutdown waits for running requests, in seconds.
     pub drain_timeout_seconds: u64,
     /// For gateways that use `https`.
@@ -82,6 +85,7 @@ impl Default for WorkerSettings {
         Self {
             listen: "127.0.0.1:7070".to_owned(),
             name: None,
+            http_address: None,
             drain_timeout_seconds: 30,
             tls: WorkerTlsSettings::default(),
         }

@@ -111,6 +111,16 @@ pub const KEYS: &[Key] = &[
     key("log.format", OneOf(&["text", "json"]), "How a log line looks: for people, or one JSON object a line."),
     key("log.filter", Form("a level (error, warn, info, debug, trace), or target=level,…"), "Which events are logged."),
     key(
+        "tracing.otlp_endpoint",
+        Optional("http://HOST:PORT"),
+        "The collector that traces of requests are sent to, by OpenTelemetry's protocol over gRPC; usually port 4317. Left out: nothing is recorded.",
+    ),
+    key(
+        "tracing.sample_ratio",
+        Form("a number from 0 to 1"),
+        "The share of requests that is traced. A client that sends a traceparent decides for its own requests.",
+    ),
+    key(
         "models.store",
         Optional("a folder"),
         "Where pulled models are kept. Default: hostler/models in the user's data folder ($XDG_DATA_HOME, else ~/.local/share).",
@@ -162,6 +172,27 @@ pub const KEYS: &[Key] = &[
         "How long a scheduler that has just begun to serve gets less than its share, beside others that have served for longer.",
     ),
     key(
+        "router.wait_seconds_max",
+        Whole(0, DAY_SECONDS),
+        "Longest time that a request waits where every scheduler of its model is claimed or kept from serving by a claim, as by a benchmark; then it is refused with 503. requests_max bounds how many wait.",
+    ),
+    key(
+        "benchmarks.store",
+        Optional("a folder"),
+        "Where results of benchmarks are kept. Default: hostler/benchmarks in the user's data folder ($XDG_DATA_HOME, else ~/.local/share). It belongs to one server at a time; a second one keeps its results in memory.",
+    ),
+    key("benchmarks.queue_max", Whole(0, 1_000), "Most benchmarks that wait for their turn; one runs at a time."),
+    key(
+        "benchmarks.kept_max",
+        Whole(1, 100_000),
+        "Most results that are kept; the oldest make room. One takes some 50 kB.",
+    ),
+    key(
+        "benchmarks.seconds_max",
+        Whole(1, DAY_SECONDS),
+        "Longest time that a benchmark may take, and hold a scheduler.",
+    ),
+    key(
         "cluster.workers",
         List("a list of http://HOST:PORT, https://HOST:PORT and unix:/PATH"),
         "For `hostler gateway`: the workers whose schedulers it serves. One that is not there is tried until it is.",
@@ -201,6 +232,11 @@ pub const KEYS: &[Key] = &[
         "worker.name",
         Optional("up to 63 of a-z, 0-9, - and _"),
         "For a worker: its name, unique in the cluster; its schedulers are NAME.SCHEDULER there. Default: the name of the machine, and the port or the socket's name.",
+    ),
+    key(
+        "worker.http_address",
+        Optional("IP:PORT"),
+        "For a worker: where it answers /livez, /readyz and /metrics over HTTP. Left out: nowhere.",
     ),
     key(
         "worker.drain_timeout_seconds",

@@ -20,6 +20,7 @@ mod render;
 mod scheduler;
 mod secret;
 mod sections;
+mod tracing;
 
 pub use cluster::{ClusterSettings, ClusterTlsSettings, WorkerSettings, WorkerTlsSettings};
 pub use device::{CoreSet, Device, DeviceError};
@@ -34,5 +35,7 @@ pub use scheduler::{
 };
 pub use secret::Secret;
 pub use sections::{
-    ApiKeySettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy, ServerSettings,
+    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy,
+    ServerSettings, TracingSettings,
 };
+pub use tracing::{OtlpEndpoint, SampleRatio};

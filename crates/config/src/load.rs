@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::DEFAULTS;
 use crate::{
-    ClusterSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem, RouterSettings,
-    SchedulerSettings, ServerSettings, WorkerSettings, check, explain,
+    BenchmarkSettings, ClusterSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem,
+    RouterSettings, SchedulerSettings, ServerSettings, TracingSettings, WorkerSettings, check, explain,
 };
 
 /// A valid configuration.
@@ -19,10 +19,14 @@ pub struct Config {
     pub server: ServerSettings,
     /// Logs.
     pub log: LogSettings,
+    /// What is recorded of requests.
+    pub tracing: TracingSettings,
     /// Where models are kept.
     pub models: ModelSettings,
     /// Which scheduler serves a request.
     pub router: RouterSettings,
+    /// What operators measure on the live server.
+    pub benchmarks: BenchmarkSettings,
     /// A gateway's workers.
     pub cluster: ClusterSettings,
     /// A worker.
@@ -37,8 +41,10 @@ pub struct Config {
 pub(crate) struct Sections {
     pub(crate) server: ServerSettings,
     pub(crate) log: LogSettings,
+    pub(crate) tracing: TracingSettings,
     pub(crate) models: ModelSettings,
     pub(crate) router: RouterSettings,
+    pub(crate) benchmarks: BenchmarkSettings,
     pub(crate) cluster: ClusterSettings,
     pub(crate) worker: WorkerSettings,
     pub(crate) scheduler: SchedulerSettings,
@@ -77,8 +83,8 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
-    let Sections { server, log, models, router, cluster, worker, .. } = sections;
-    Ok(Config { server, log, models, router, cluster, worker, schedulers })
+    let Sections { server, log, tracing, models, router, benchmarks, cluster, worker, .. } = sections;
+    Ok(Config { server, log, tracing, models, router, benchmarks, cluster, worker, schedulers })
 }
 
 /// `[schedulers.NAME]` over `[scheduler]`, for each name.

@@ -87,8 +87,10 @@ pub fn effective(config: &Config) -> String {
     let sections = [
         ("server".to_owned(), table(&config.server)),
         ("log".to_owned(), table(&config.log)),
+        ("tracing".to_owned(), table(&config.tracing)),
         ("models".to_owned(), table(&config.models)),
         ("router".to_owned(), table(&config.router)),
+        ("benchmarks".to_owned(), table(&config.benchmarks)),
         ("cluster".to_owned(), table(&config.cluster)),
         ("worker".to_owned(), table(&config.worker)),
     ];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
+use crate::{OtlpEndpoint, SampleRatio, Secret};
 
 /// `[server]`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,17 @@ impl Default for LogSettings {
     }
 }
 
+/// `[tracing]`: what is recorded of requests, and who gets it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingSettings {
+    /// The collector; `None`: nothing is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+    /// The share of requests that is recorded.
+    pub sample_ratio: SampleRatio,
+}
+
 /// `[models]`: where models are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +136,8 @@ pub struct RouterSettings {
     pub breaker_open_seconds: u64,
     /// How long a newcomer gets less than its share, in seconds.
     pub slow_start_seconds: u64,
+    /// Longest time that a request waits for a claim to end, in seconds.
+    pub wait_seconds_max: u64,
 }
 
 /// How the router chooses a scheduler.
@@ -151,6 +164,7 @@ impl Default for RouterSettings {
             policy: RoutingPolicy::LeastLoaded,
             requests_max: 4096,
             attempts_max: 3,
+            wait_seconds_max: 120,
             retry_share_percent: 20,
             retries_per_second: 10,
             moves_max: 2,
@@ -159,5 +173,26 @@ impl Default for RouterSettings {
             breaker_open_seconds: 5,
             slow_start_seconds: 10,
         }
+    }
+}
+
+/// `[benchmarks]`: what operators measure on the live server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchmarkSettings {
+    /// The folder of results; `None`: the user's data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+    /// Most benchmarks that wait for their turn.
+    pub queue_max: u32,
+    /// Most results that are kept.
+    pub kept_max: u32,
+    /// Longest time that a benchmark may take, in seconds.
+    pub seconds_max: u64,
+}
+
+impl Default for BenchmarkSettings {
+    fn default() -> Self {
+        Self { store: None, queue_max: 8, kept_max: 100, seconds_max: 3600 }
     }
 }

@@ -153,3 +153,23 @@ fn what_is_in_effect_can_be_loaded_again() {
     let again = load_text(&hostler_config::effective(&first)).expect("what was shown is valid");
     assert_eq!(first, again);
 }
+
+#[test]
+fn roles_are_checked_beyond_ranges() {
+    let cases = [
+        ("[cluster]\nworkers = [\"10.0.0.2:7070\"]", "cluster.workers: \"10.0.0.2:7070\" is no worker's URL"),
+        ("[cluster]\nworkers = [\"unix:relative\"]", "cluster.workers"),
+        ("[cluster]\nworkers = [\"http://a:1\", \"http://a:1\"]", "stands there twice"),
+        ("[cluster]\nworkers = [\"https://a:1\"]", "cluster.tls.authority: it is missing"),
+        ("[cluster.tls]\ncertificate = \"c\"", "cluster.tls.key: it is missing"),
+        ("[worker.tls]\nkey = \"k\"", "worker.tls.certificate: it is missing"),
+        ("[worker.tls]\nclient_authority = \"a\"", "worker.tls.certificate: it is missing"),
+        ("[worker]\nlisten = \"7070\"", "worker.listen: \"7070\" is no place to listen at"),
+        ("[worker]\nname = \"A b\"", "worker.name: this name is not allowed"),
+        ("[scheduler]\nisolation = \"fork\"", "scheduler.isolation: \"fork\" is not allowed; allowed are auto"),
+    ];
+    for (text, expected) in cases {
+        let said = complaint(text);
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}

@@ -36,3 +36,22 @@ fn every_key_is_in_the_table_and_every_row_is_a_key() {
         assert!(KEYS.iter().any(|key| key.path.rsplit('.').next() == Some(name)), "{name} has no row in KEYS");
     }
 }
+
+#[test]
+fn the_files_of_the_roles_are_valid() {
+    for (name, text) in [
+        ("gateway.toml", include_str!("../../../config/cluster/gateway.toml")),
+        ("worker.toml", include_str!("../../../config/cluster/worker.toml")),
+    ] {
+        // What is commented out is meant to be used as well.
+        let used = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest,
+            _ => line,
+        });
+        let used: Vec<_> = used.collect();
+        for text in [text.to_owned(), used.join("\n")] {
+            let layer = Layer::text(name, &text).expect("it is TOML");
+            load(&[layer], &[]).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+        }
+    }
+}

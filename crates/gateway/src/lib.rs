@@ -15,8 +15,11 @@
 //! none of vLLM's fields and owns every string of every chunk. Strict structs
 //! that borrow are shorter than a layer that would correct either.
 
+mod account;
 mod auth;
+mod benchmarks;
 mod body;
+mod claims;
 mod config;
 mod error;
 mod exchange;
@@ -27,10 +30,13 @@ mod native;
 mod observe;
 mod openai;
 mod operations;
+mod probes;
 mod routes;
 mod server;
 mod shared;
 mod timing;
+mod trace;
 
 pub use config::{ApiKey, GatewayConfig};
+pub use probes::{Probes, Readiness};
 pub use server::Gateway;

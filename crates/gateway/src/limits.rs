@@ -1,5 +1,6 @@
 //! Every bound of the HTTP API that is not a matter of configuration.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most generations of one HTTP request: its prompts times `n`. Eight are what
@@ -23,6 +24,13 @@ pub(crate) const CONSTRAINT_BYTES_MAX: usize = 64 * 1024;
 /// Longest `model`, in bytes. Names come back in error messages.
 pub(crate) const MODEL_NAME_BYTES_MAX: usize = 256;
 
+/// Longest name of a claim's owner, in bytes: it stands in error messages.
+pub(crate) const CLAIM_OWNER_BYTES_MAX: usize = 128;
+
+/// How long a claim may last without a heartbeat, in seconds. Below a second, a busy
+/// network ends it; for more than an hour nobody shall have to wait for a dead tool.
+pub(crate) const CLAIM_TTL_SECONDS: RangeInclusive<f64> = 1.0..=3600.0;
+
 /// Longest `x-request-id` that is taken over, in bytes: it goes into every log line.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -42,6 +50,10 @@ pub(crate) const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most bytes of stream output that are gathered before they are handed to the
 /// connection: a burst goes out in one write, and no connection holds much.
 pub(crate) const FRAME_BYTES: usize = 8 * 1024;
+
+/// Most tenants that have series of their own in the metrics; those beyond share
+/// one. A hundred keep a page of metrics readable.
+pub(crate) const TENANT_LABELS_MAX: usize = 100;
 
 /// Schedulers end a request at its deadline. One that is this much overdue has
 /// been lost, and the gateway answers in the scheduler's place.

@@ -1,8 +1,9 @@
 //! For operators and their machines: health, metrics, schedulers.
 
 use actix_web::{HttpResponse, web};
-use hostler_protocol::{ErrorCode, Priority, RequestError};
+use hostler_protocol::{ErrorCode, FencingToken, Priority, RequestError};
 use hostler_scheduler::SchedulerSnapshot;
+use hostler_telemetry::Exporter;
 use serde::Serialize;
 
 use crate::auth::Admin;
@@ -81,7 +82,12 @@ fn ready(shared: &Shared) -> Result<(), RequestError> {
 
 /// `GET /metrics`
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(shared.exporter.render())
+    metrics_page(&shared.exporter)
+}
+
+/// Everything that was recorded, in Prometheus' text format.
+pub(crate) fn metrics_page(exporter: &Exporter) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(exporter.render())
 }
 
 #[derive(Serialize)]
@@ -109,6 +115,15 @@ struct SchedulerBody {
     since_last_step_ms: f64,
     restarts: u32,
     failure: Option<String>,
+    claim: Option<ClaimBody>,
+}
+
+/// Who has a scheduler, or will once it is drained.
+#[derive(Serialize)]
+struct ClaimBody {
+    token: FencingToken,
+    owner: String,
+    ttl_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +161,11 @@ impl From<SchedulerSnapshot> for SchedulerBody {
             since_last_step_ms: milliseconds(snapshot.since_last_step),
             restarts: snapshot.restarts,
             failure: snapshot.failure,
+            claim: snapshot.claim.map(|claim| ClaimBody {
+                token: claim.token,
+                owner: claim.owner,
+                ttl_seconds: claim.ttl.as_secs_f64(),
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::{explain, native, openai, operations};
+use crate::{benchmarks, claims, explain, native, openai, operations};
 
 /// One endpoint, as `GET /` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -39,15 +39,30 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("POST", "/generate_stream", "continue a prompt, token by token"),
     endpoint("POST", "/encode", "text to tokens"),
     endpoint("GET", "/model/info", "what the model is and what it can do"),
+    endpoint("POST", "/benchmark", "measure a scheduler, and wait for the result (admin)"),
+    endpoint("POST", "/v1/benchmarks", "order a benchmark of a scheduler (admin)"),
+    endpoint("GET", "/v1/benchmarks", "the benchmarks that are remembered (admin)"),
+    endpoint("GET", "/v1/benchmarks/{id}", "one benchmark, with its result (admin)"),
+    endpoint("DELETE", "/v1/benchmarks/{id}", "cancel a benchmark (admin)"),
+    endpoint("GET", "/v1/benchmarks/{id}/events", "how a benchmark goes on, as events (admin)"),
     endpoint("GET", "/admin/schedulers", "state and load of every scheduler"),
     endpoint("GET", "/admin/route/explain", "where a request would go, and why"),
+    endpoint("POST", "/admin/claims", "claim a scheduler"),
+    endpoint("GET", "/admin/claims", "the claims on schedulers"),
+    endpoint("DELETE", "/admin/claims/{token}", "give a claimed scheduler back"),
+    endpoint("POST", "/admin/claims/{token}/heartbeat", "keep a claim alive"),
 ];
 
 /// Adds every endpoint to an application.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
-    let mut add = |path: &str, route: actix_web::Route| {
-        app.service(web::resource(path).route(route).default_service(web::to(method_not_allowed)));
+    let mut add_all = |path: &str, routes: Vec<actix_web::Route>| {
+        let resource = routes.into_iter().fold(web::resource(path), actix_web::Resource::route);
+        app.service(resource.default_service(web::to(method_not_allowed)));
     };
+    add_all("/v1/benchmarks", vec![web::post().to(benchmarks::create), web::get().to(benchmarks::list)]);
+    add_all("/v1/benchmarks/{id}", vec![web::get().to(benchmarks::get), web::delete().to(benchmarks::cancel)]);
+    add_all("/admin/claims", vec![web::post().to(claims::create), web::get().to(claims::list)]);
+    let mut add = |path: &str, route: actix_web::Route| add_all(path, vec![route]);
     add("/", web::get().to(operations::index));
     add("/health", web::get().to(operations::health));
     add("/livez", web::get().to(operations::livez));
@@ -66,8 +81,12 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/generate_stream", web::post().to(native::generate_stream));
     add("/encode", web::post().to(native::encode));
     add("/model/info", web::get().to(native::model_info));
+    add("/benchmark", web::post().to(benchmarks::run));
+    add("/v1/benchmarks/{id}/events", web::get().to(benchmarks::events));
     add("/admin/schedulers", web::get().to(operations::schedulers));
     add("/admin/route/explain", web::get().to(explain::explain));
+    add("/admin/claims/{token}", web::delete().to(claims::release));
+    add("/admin/claims/{token}/heartbeat", web::post().to(claims::heartbeat));
     app.default_service(web::to(not_found));
 }
 

@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{App, HttpServer, web};
+use hostler_benchmark::service::Benchmarks;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
@@ -31,11 +32,16 @@ impl Gateway {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub fn start(config: GatewayConfig, router: Router, exporter: Exporter) -> io::Result<Self> {
+    pub fn start(
+        config: GatewayConfig,
+        router: Router,
+        benchmarks: Benchmarks,
+        exporter: Exporter,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.listen)?;
         let address = listener.local_addr()?;
         let stalled_client_timeout = config.stalled_client_timeout;
-        let shared = web::Data::new(Shared::new(config, router, exporter));
+        let shared = web::Data::new(Shared::new(config, router, benchmarks, exporter));
         let app_shared = shared.clone();
         let config = &shared.config;
         let server = HttpServer::new(move || {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use hostler_benchmark::service::Benchmarks;
 use hostler_protocol::{ErrorCode, ModelId, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
@@ -15,6 +16,7 @@ use crate::limits::MODEL_NAME_BYTES_MAX;
 /// Handed to every handler as `web::Data<Shared>`.
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    pub(crate) benchmarks: Benchmarks,
     pub(crate) exporter: Exporter,
     pub(crate) config: GatewayConfig,
     pub(crate) keys: Keys,
@@ -26,9 +28,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: GatewayConfig, router: Router, exporter: Exporter) -> Self {
+    pub(crate) fn new(config: GatewayConfig, router: Router, benchmarks: Benchmarks, exporter: Exporter) -> Self {
         Self {
             router,
+            benchmarks,
             exporter,
             keys: Keys::new(&config.api_keys),
             config,

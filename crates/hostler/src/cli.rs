@@ -67,7 +67,7 @@ pub(crate) enum Command {
     #[command(after_help = BENCH_EXAMPLES)]
     Bench {
         #[command(subcommand)]
-        command: hostler_benchmark::cli::BenchCommand,
+        command: BenchCommand,
     },
     /// List, fetch and find models
     Model {
@@ -81,6 +81,25 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+/// What can be done with benchmarks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measure what each layer of a Hostler costs, from the engine to HTTP
+    Ladder(Box<LadderOptions>),
+    #[command(flatten)]
+    Other(hostler_benchmark::cli::BenchCommand),
+}
+
+/// `hostler bench ladder`. Without --url, a Hostler is started for it with these options
+/// of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct LadderOptions {
+    #[command(flatten)]
+    pub(crate) ladder: hostler_benchmark::cli::LadderArgs,
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -111,6 +130,8 @@ Examples:
   hostler bench run --url A --versus B --repeats 5         two servers in turn, and their ratio
   hostler bench run --url A --shape sweep --concurrency 64 where more brings nothing
   hostler bench run --url A --shape poisson --rate 4 --prompt-tokens 10-200 --max-tokens 10-100
+  hostler bench run --url A --claim --min-serving 0        one scheduler, claimed, from within
+  hostler bench ladder --engine llamacpp                   what each layer costs
   hostler bench compare old.json new.json                  exit code 3 if the new one is worse
   hostler bench report new.json --format html -o new.html  one page with plots";
 

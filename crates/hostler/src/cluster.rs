@@ -71,6 +71,7 @@ pub(crate) fn worker(settings: &WorkerSettings) -> anyhow::Result<WorkerOptions>
         version: env!("CARGO_PKG_VERSION").to_owned(),
         listen,
         tls: own.map(|own| ServerTls { own, client_authority }),
+        metrics: None,
     })
 }
 

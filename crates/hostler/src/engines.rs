@@ -21,6 +21,15 @@ pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::R
     }
 }
 
+/// Refuses, before a process is started for it, what an engine would not take.
+pub(crate) fn check_settings(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<()> {
+    match scheduler.settings.engine {
+        // What a bound process may do, this one may not.
+        Engine::Mistralrs => check(Engine::Mistralrs),
+        Engine::Llamacpp | Engine::Simulated => factory(scheduler, model).map(drop),
+    }
+}
+
 /// Whether this binary holds an engine.
 pub(crate) fn check(engine: Engine) -> anyhow::Result<()> {
     let (held, feature) = match engine {
@@ -54,10 +63,12 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
     use hostler_executor_mistralrs::{MistralrsConfig, MistralrsFactory, ModelSource, WeightFormat};
 
     let settings = &scheduler.settings;
-    if let Device::Cores(cores) = &settings.device {
+    if let Device::Cores(cores) = &settings.device
+        && !crate::process::is_bound_to(cores)
+    {
         bail!(Usage(format!(
-            "schedulers.{}.device: mistralrs shares its threads with the whole process and cannot be pinned alone; \
-             use device = \"cpu\" in a process that is pinned: `taskset --cpu-list {cores} hostler serve …`",
+            "schedulers.{}.device: mistralrs shares its threads with the whole process and cannot be bound to {cores} \
+             alone; use isolation = \"process\"",
             scheduler.name
         )));
     }

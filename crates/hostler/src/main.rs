@@ -6,18 +6,27 @@ mod cluster;
 mod commands;
 mod engines;
 mod environment;
+mod facts;
 mod failure;
+mod http;
+mod isolation;
+mod leash;
 mod models;
+mod process;
 mod progress;
 mod schedulers;
 mod settings;
 mod signals;
+mod telemetry;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+
+/// The commit that this program was built from, where the build knew.
+const COMMIT: Option<&str> = option_env!("HOSTLER_COMMIT");
 
 fn main() -> ExitCode {
     environment::complete();

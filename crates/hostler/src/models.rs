@@ -14,10 +14,6 @@ pub(crate) struct Prepared {
     /// The name that clients write.
     pub(crate) name: ModelId,
     /// A GGUF file, or a folder. Empty for the simulated engine.
-    #[cfg_attr(
-        not(any(feature = "mistralrs", feature = "llamacpp")),
-        expect(dead_code, reason = "only engines that load files ask for it")
-    )]
     pub(crate) path: PathBuf,
 }
 

@@ -1,17 +1,44 @@
 //! The schedulers of this process: planned, started, waited for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
-use hostler_config::Config;
+use anyhow::{Context, bail};
+use hostler_cluster::supervisor::Supervised;
+use hostler_config::{Config, NamedScheduler};
 use hostler_protocol::ModelDescription;
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
+use hostler_telemetry::Exporter;
+use tempfile::TempDir;
 
+use crate::cluster::Transport;
 use crate::progress::{LoadSpinner, Shown};
-use crate::{engines, models, settings};
+use crate::{engines, isolation, models, settings};
 
 /// A scheduler that is to be started.
-pub(crate) type Planned = (SchedulerConfig, Arc<Shown>);
+pub(crate) struct Planned {
+    config: SchedulerConfig,
+    how: How,
+    /// The file or folder that it loads; empty for a made-up model.
+    pub(crate) model: PathBuf,
+}
+
+enum How {
+    /// By an engine in this process.
+    Thread(Arc<Shown>),
+    /// By a process of its own.
+    Process(Box<NamedScheduler>),
+}
+
+/// The schedulers that run, here or in children.
+pub(crate) struct Running {
+    locals: Vec<Arc<LocalScheduler>>,
+    children: Vec<Supervised>,
+    /// Handles on all of them, in the order of the configuration.
+    pub(crate) all: Vec<Arc<dyn Scheduler>>,
+    /// Where children listen; nobody else may look into it.
+    _sockets: Option<TempDir>,
+}
 
 /// Refuses engines that this binary lacks, before anything starts.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
@@ -23,11 +50,62 @@ pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec
     let mut planned = Vec::with_capacity(config.schedulers.len());
     for scheduler in &config.schedulers {
         let model = models::prepare(config, scheduler)?;
-        let inner = engines::factory(scheduler, &model)?;
-        let shown = Shown { name: model.name.to_string(), inner, spinner: spinner.clone() };
-        planned.push((settings::scheduler(scheduler, model.name), Arc::new(shown)));
+        let how = if isolation::is_isolated(config, scheduler) {
+            engines::check_settings(scheduler, &model)?;
+            How::Process(Box::new(scheduler.clone()))
+        } else {
+            let inner = engines::factory(scheduler, &model)?;
+            How::Thread(Arc::new(Shown { name: model.name.to_string(), inner, spinner: spinner.clone() }))
+        };
+        planned.push(Planned { config: settings::scheduler(scheduler, model.name), how, model: model.path });
     }
     Ok(planned)
+}
+
+/// Starts what was planned; models are loaded meanwhile. Call it on the main thread:
+/// children end with the thread that starts them.
+pub(crate) fn start(
+    config: &Config,
+    planned: Vec<Planned>,
+    transport: &Transport,
+    exporter: &Exporter,
+) -> anyhow::Result<Running> {
+    let is_child = |planned: &Planned| matches!(planned.how, How::Process(_));
+    let sockets = if planned.iter().any(is_child) {
+        let folder = tempfile::Builder::new().prefix("hostler-").tempdir();
+        Some(folder.context("no folder for the sockets of child processes")?)
+    } else {
+        None
+    };
+    let mut running = Running { locals: Vec::new(), children: Vec::new(), all: Vec::new(), _sockets: None };
+    for Planned { config: known, how, .. } in planned {
+        match (how, &sockets) {
+            (How::Process(scheduler), Some(sockets)) => {
+                let metrics = exporter.relay(&scheduler.name);
+                let plan = isolation::plan(config, &scheduler, &known, sockets.path(), metrics);
+                let child = Supervised::start(plan, |connect| transport.enter(connect))?;
+                running.all.push(Arc::clone(child.scheduler()) as Arc<dyn Scheduler>);
+                running.children.push(child);
+            }
+            (How::Thread(factory), _) => {
+                let local = LocalScheduler::start(known, factory);
+                running.all.push(Arc::clone(&local) as Arc<dyn Scheduler>);
+                running.locals.push(local);
+            }
+            (How::Process(_), None) => bail!("a child process without a folder for its socket"),
+        }
+    }
+    Ok(Running { _sockets: sockets, ..running })
+}
+
+impl Running {
+    /// Stops them for good: what still runs ends at once.
+    pub(crate) async fn stop(self) {
+        futures::future::join_all(self.children.into_iter().map(Supervised::stop)).await;
+        for local in self.locals {
+            local.stop().await;
+        }
+    }
 }
 
 /// Waits until every scheduler serves. One whose engine does not load at the start
@@ -43,9 +121,4 @@ pub(crate) async fn all_loaded(schedulers: &[Arc<dyn Scheduler>]) -> anyhow::Res
         }
     }
     Ok(descriptions)
-}
-
-/// Starts what was planned; models are loaded meanwhile.
-pub(crate) fn start(planned: Vec<Planned>) -> Vec<Arc<LocalScheduler>> {
-    planned.into_iter().map(|(config, factory)| LocalScheduler::start(config, factory)).collect()
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use hostler_benchmark::service::BenchmarksConfig;
 use hostler_config::{Config, Layer, LogFormat, NamedScheduler, RoutingPolicy};
 use hostler_gateway::{ApiKey, GatewayConfig};
+use hostler_models::Store;
 use hostler_protocol::ModelId;
 use hostler_router::{BreakerConfig, BudgetConfig, MigrationConfig, Policy, RouterConfig};
 use hostler_scheduler::SchedulerConfig;
@@ -153,6 +155,20 @@ pub(crate) fn router(config: &Config) -> RouterConfig {
             open: Duration::from_secs(router.breaker_open_seconds),
         },
         slow_start: Duration::from_secs(router.slow_start_seconds),
+        wait_max: Duration::from_secs(router.wait_seconds_max),
+    }
+}
+
+pub(crate) fn benchmarks(config: &Config) -> BenchmarksConfig {
+    let settings = &config.benchmarks;
+    // Beside the user's models, wherever the configuration may have put those.
+    let of_user = || Some(Store::of_user()?.root().parent()?.join("benchmarks"));
+    BenchmarksConfig {
+        folder: settings.store.clone().or_else(of_user),
+        queue_max: settings.queue_max as usize,
+        kept_max: settings.kept_max as usize,
+        time_max: Duration::from_secs(settings.seconds_max),
+        commit: crate::COMMIT.map(str::to_owned),
     }
 }
 
@@ -198,6 +214,8 @@ mod tests {
     fn defaults_are_those_of_the_parts() {
         let config = hostler_config::load(&[], &[]).expect("the defaults are valid");
         assert_eq!(router(&config), RouterConfig::default());
+        let benchmarks = BenchmarksConfig { folder: None, commit: None, ..benchmarks(&config) };
+        assert_eq!(benchmarks, BenchmarksConfig::default());
         let model = ModelId::new("m");
         let expected = SchedulerConfig::new(config.schedulers[0].name.as_str(), model.clone());
         assert_eq!(scheduler(&config.schedulers[0], model), expected);

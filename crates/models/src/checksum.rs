@@ -38,6 +38,14 @@ pub(crate) fn sha256(path: &Path, progress: &dyn PullProgress) -> Result<String,
     Ok(text)
 }
 
+/// The checksum of a file, in hexadecimal.
+///
+/// # Errors
+/// [`ModelError::Io`].
+pub fn of_file(path: &Path) -> Result<String, ModelError> {
+    sha256(path, &())
+}
+
 /// A path's last part, for people.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()

@@ -17,6 +17,7 @@ mod pypi;
 mod reference;
 mod store;
 
+pub use checksum::of_file as sha256;
 pub use error::ModelError;
 pub use installed::{FileRecord, Installed};
 pub use progress::{PullProgress, PullStage};

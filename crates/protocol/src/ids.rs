@@ -22,6 +22,12 @@ impl RequestId {
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// Its 128 bits, most significant first as it is printed; the lower 62 are random.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
 }
 
 impl Default for RequestId {

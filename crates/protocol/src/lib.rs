@@ -15,6 +15,7 @@ mod prompt;
 mod request;
 mod sampling;
 mod stop;
+mod trace;
 
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
@@ -27,3 +28,4 @@ pub use prompt::{ChatMessage, Prompt, Role};
 pub use request::{Constraint, GenerationRequest, Priority};
 pub use sampling::SamplingParams;
 pub use stop::StopConditions;
+pub use trace::{InvalidTraceContext, TraceContext};

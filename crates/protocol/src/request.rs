@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, SessionId, StopConditions, TenantId, TokenId,
+    TraceContext,
 };
 
 /// Everything that a scheduler needs to know of one request.
@@ -36,6 +37,8 @@ pub struct GenerationRequest {
     pub deadline: Option<Deadline>,
     /// The claim under which it comes: a claimed scheduler takes nothing else.
     pub claim: Option<FencingToken>,
+    /// The span that it belongs to, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl GenerationRequest {
@@ -56,6 +59,7 @@ impl GenerationRequest {
             session: None,
             deadline: None,
             claim: None,
+            trace: None,
         }
     }
 }

@@ -28,6 +28,10 @@ pub struct RouterConfig {
     pub breaker: BreakerConfig,
     /// How long a scheduler that has just begun to serve gets less than its share.
     pub slow_start: Duration,
+    /// Longest time that a request waits for a claim to end, where nobody else
+    /// serves its model. Two minutes are more than a benchmark with the defaults
+    /// takes on a small model and a CPU.
+    pub wait_max: Duration,
 }
 
 /// What becomes of an answer whose scheduler fails in the middle of it.
@@ -54,6 +58,7 @@ impl Default for RouterConfig {
             policy: Policy::LeastLoaded,
             requests_max: 4096,
             attempts_max: 3,
+            wait_max: Duration::from_secs(120),
             retry_budget: BudgetConfig::default(),
             migration: MigrationConfig::default(),
             breaker: BreakerConfig::default(),

@@ -20,16 +20,16 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
 impl Router {
     /// See [`Router::generate`].
-    pub(crate) async fn dispatch(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+    pub(crate) async fn dispatch(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
         let permit = self.permit()?;
         self.with_budget(|budget, _| budget.deposit());
         let submitted = Instant::now();
-        let segment = self.offer(&request, Refusals::default()).await?;
+        let segment = self.offer(request, Refusals::default()).await?;
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
         let description = description(&segment)?;
         let moves_max = self.config().migration.moves_max;
-        let ledger = Ledger::new(&request, prompt_tokens, room(&description), moves_max, submitted);
-        let events = Box::pin(Unbroken::new(self.clone(), request, ledger, segment, permit));
+        let ledger = Ledger::new(request, prompt_tokens, room(&description), moves_max, submitted);
+        let events = Box::pin(Unbroken::new(self.clone(), request.clone(), ledger, segment, permit));
         Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
     }
 

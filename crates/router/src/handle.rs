@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::RouterConfig;
 use crate::actor::{Directory, RouterActor};
 use crate::budget::RetryBudget;
+use crate::claims::{ClaimLedger, Claims, InProcessLedger};
 use crate::explain::Explanation;
 use crate::in_flight::Whereabouts;
 use crate::messages::{AddScheduler, ExplainRoute, Question, RemoveScheduler};
@@ -35,6 +36,7 @@ struct Shared {
     whereabouts: Arc<Whereabouts>,
     directory: watch::Receiver<Directory>,
     draining: AtomicBool,
+    claims: Claims,
 }
 
 /// A generation that a scheduler has admitted.
@@ -72,17 +74,25 @@ pub struct ServedModel {
 }
 
 impl Router {
-    /// Starts the router actor on `arbiter`, with no schedulers yet.
+    /// Starts the router actor on `arbiter`, with no schedulers yet. It is the only
+    /// router of its schedulers.
     #[must_use]
     pub fn start(config: RouterConfig, arbiter: &ArbiterHandle) -> Self {
+        Self::start_with(config, Arc::new(InProcessLedger::default()), arbiter)
+    }
+
+    /// [`Router::start`], for one of several routers, whose claims are in `ledger`.
+    #[must_use]
+    pub fn start_with(config: RouterConfig, ledger: Arc<dyn ClaimLedger>, arbiter: &ArbiterHandle) -> Self {
         let whereabouts = Arc::new(Whereabouts::default());
         let (publisher, directory) = watch::channel(Directory::from([]));
         let (known, settings) = (Arc::clone(&whereabouts), config.clone());
         let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(settings, known, publisher));
         let permits = Arc::new(Semaphore::new(config.requests_max));
         let budget = Mutex::new(RetryBudget::new(config.retry_budget, Instant::now()));
+        let claims = Claims::new(ledger, arbiter.clone());
         let draining = AtomicBool::new(false);
-        Self(Arc::new(Shared { config, actor, permits, budget, whereabouts, directory, draining }))
+        Self(Arc::new(Shared { config, actor, permits, budget, whereabouts, directory, draining, claims }))
     }
 
     /// Lets requests go to `scheduler` from now on. One of the same name is replaced.
@@ -102,17 +112,17 @@ impl Router {
     }
 
     /// Has a scheduler admit the request. Where one refuses and another may not,
-    /// the next is asked.
+    /// the next is asked. While only a claim keeps the model from being served, the
+    /// request waits for its end, for `wait_max` or until its deadline.
     ///
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` while nobody serves it,
     /// `Overloaded` beyond the router's bound, and what
     /// [`Scheduler::submit`] answers.
     pub async fn generate(&self, request: GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let model = request.model.clone();
-        let result = self.dispatch(request).await;
+        let result = self.dispatch_or_wait(&request).await;
         if let Err(error) = &result {
-            metrics::refused(&model, error.code);
+            metrics::refused(&request.model, error.code);
         }
         result
     }
@@ -290,13 +300,22 @@ impl Router {
     /// has ended. The schedulers are left as they are: other routers may use them.
     pub async fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.stop_waiting();
         let all = u32::try_from(self.0.config.requests_max).unwrap_or(u32::MAX);
         // An error means that the semaphore was closed, which nobody does.
         let _ = self.0.permits.acquire_many(all).await;
     }
 
-    fn directory(&self) -> Directory {
+    pub(crate) fn directory(&self) -> Directory {
         Arc::clone(&self.0.directory.borrow())
+    }
+
+    pub(crate) fn watch_directory(&self) -> watch::Receiver<Directory> {
+        self.0.directory.clone()
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 }
 

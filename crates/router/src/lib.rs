@@ -9,6 +9,7 @@
 mod actor;
 mod breaker;
 mod budget;
+mod claims;
 mod config;
 mod dispatch;
 mod entry;
@@ -26,6 +27,7 @@ mod state;
 
 pub use breaker::{BreakerConfig, BreakerState};
 pub use budget::BudgetConfig;
+pub use claims::{ClaimLedger, ClaimSelector, ClaimWish, InProcessLedger, Lease, RecordedClaim};
 pub use config::{MigrationConfig, RouterConfig};
 pub use explain::{Considered, Explanation};
 pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};

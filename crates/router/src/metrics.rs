@@ -1,7 +1,9 @@
 //! The router's metrics.
 
+use std::time::Duration;
+
 use hostler_protocol::{ErrorCode, ModelId, SchedulerId};
-use hostler_telemetry::{Counter, Gauge, catalogue};
+use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
 use crate::policy::{Policy, Reason};
 
@@ -84,4 +86,55 @@ pub(crate) fn retry_denied(model: &ModelId) {
 pub(crate) fn refused(model: &ModelId, code: ErrorCode) {
     let model = if code == ErrorCode::NotFound { "unknown" } else { model.as_str() };
     catalogue::ROUTER_REFUSED.counter(&[model, code.as_str()]).increment(1);
+}
+
+/// How a claim ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimOutcome {
+    /// Its holder gave it back.
+    Released,
+    /// It expired, or its engine failed.
+    Lost,
+}
+
+impl ClaimOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A claim in the books, from its grant to its end.
+pub(crate) struct ClaimMetrics {
+    scheduler: SchedulerId,
+    held: Gauge,
+    drain_seconds: Histogram,
+}
+
+impl ClaimMetrics {
+    /// A claim was granted.
+    pub(crate) fn granted(model: &ModelId, scheduler: &SchedulerId) -> Self {
+        let labels = &[model.as_str(), scheduler.as_str()];
+        let held = catalogue::CLAIMS_HELD.gauge(labels);
+        held.increment(1.0);
+        Self { scheduler: scheduler.clone(), held, drain_seconds: catalogue::CLAIM_DRAIN_SECONDS.histogram(labels) }
+    }
+
+    /// The scheduler is its holder's.
+    pub(crate) fn drained(&self, drain: Duration) {
+        self.drain_seconds.record(drain.as_secs_f64());
+    }
+
+    /// It has ended.
+    pub(crate) fn ended(self, outcome: ClaimOutcome) {
+        self.held.decrement(1.0);
+        catalogue::CLAIMS.counter(&[self.scheduler.as_str(), outcome.as_str()]).increment(1);
+    }
+}
+
+/// Nobody was claimed. Which scheduler was meant, a client may have made up.
+pub(crate) fn claim_refused(code: ErrorCode) {
+    catalogue::CLAIMS_REFUSED.counter(&[code.as_str()]).increment(1);
 }

@@ -27,6 +27,7 @@ mod owner;
 mod snapshot;
 pub mod state;
 mod stream;
+mod trace;
 mod watchdog;
 
 pub use config::SchedulerConfig;

@@ -26,6 +26,7 @@ use crate::observer::RequestObserver;
 use crate::owner::Owner;
 use crate::state::{Claim, Ticket, not_serving};
 use crate::stream::ClientStream;
+use crate::trace::Traced;
 use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
 
 /// When to come back if even the way to the scheduler is full.
@@ -36,7 +37,6 @@ const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct LocalScheduler {
     shared: Arc<Shared>,
     tickets: AtomicU64,
-    claims: AtomicU64,
     running: Mutex<Option<Running>>,
 }
 
@@ -93,7 +93,7 @@ impl LocalScheduler {
             }
         });
         let running = Mutex::new(Some(Running { stop, owner: arbiter, ended }));
-        Arc::new(Self { shared, tickets: AtomicU64::new(0), claims: AtomicU64::new(0), running })
+        Arc::new(Self { shared, tickets: AtomicU64::new(0), running })
     }
 
     /// Stops it for good: what runs and waits ends at once, its threads are joined,
@@ -113,20 +113,10 @@ impl LocalScheduler {
         }
     }
 
-    /// A number for a claim, larger than all before it. It begins at the time, in
-    /// milliseconds, so that it also grows from one process to the next.
-    fn next_token(&self) -> FencingToken {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now = u64::try_from(now).unwrap_or(u64::MAX);
-        let next = |last: u64| now.max(last + 1);
-        let last = self.claims.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
-        // The update never declines.
-        FencingToken(next(last.unwrap_or_else(|last| last)))
-    }
-
     async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
         let model: &ModelDescription = incarnation.executor.description();
         let refused = |error: &RequestError| self.shared.metrics.failed(error.code);
+        let trace = Traced::new(request.trace, &self.shared.config.id);
         let prepared = async {
             let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
             intake::check(&request, model)?;
@@ -152,6 +142,7 @@ impl LocalScheduler {
             meter: Arc::clone(&incarnation.meter),
             metrics: Arc::clone(&self.shared.metrics),
             scheduler: incarnation.actor.clone().recipient(),
+            trace,
         };
         let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
         let scheduler = incarnation.actor.clone().recipient();
@@ -238,7 +229,7 @@ impl Scheduler for LocalScheduler {
     async fn claim(&self, claim: ClaimRequest) -> Result<FencingToken, RequestError> {
         let incarnation = self.shared.incarnation()?;
         let ClaimRequest { owner, ttl, drain } = claim;
-        let token = self.next_token();
+        let token = next_token();
         let claim = Claim { token, owner, ttl, expires: Instant::now() + ttl };
         let granted = incarnation.actor.send(ClaimScheduler { claim, drain }).await;
         granted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?;
@@ -259,6 +250,19 @@ impl Scheduler for LocalScheduler {
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
         Some(Arc::clone(&self.shared.incarnation().ok()?.executor))
     }
+}
+
+/// A number for a claim, larger than all before it, and of no other claim in this
+/// process: requests are routed by it. It begins at the time, in microseconds, so
+/// that it also grows from one process to the next.
+fn next_token() -> FencingToken {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let next = |last: u64| now.max(last + 1);
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    // The update never declines.
+    FencingToken(next(last.unwrap_or_else(|last| last)))
 }
 
 /// The answer when even the way to the scheduler is full.

@@ -12,6 +12,7 @@ use crate::life::{Life, Lives};
 use crate::messages::SequenceEnded;
 use crate::metrics::SchedulerMetrics;
 use crate::state::{Ticket, work};
+use crate::trace::Traced;
 
 /// Work that the engine has done since it was loaded, in the units of [`work`].
 #[derive(Debug, Default)]
@@ -36,6 +37,7 @@ pub(crate) struct RequestObserver {
     pub(crate) meter: Arc<WorkMeter>,
     pub(crate) metrics: Arc<SchedulerMetrics>,
     pub(crate) scheduler: Recipient<SequenceEnded>,
+    pub(crate) trace: Option<Traced>,
 }
 
 impl SequenceObserver for RequestObserver {
@@ -62,6 +64,9 @@ impl SequenceObserver for RequestObserver {
                 *code = error.code;
             }
             self.metrics.ended(&report);
+            if let Some(trace) = &self.trace {
+                trace.ended(&report);
+            }
         }
         if self.life.handed_over() {
             let answer_tokens = report.usage.completion_tokens;

@@ -20,7 +20,7 @@ fn value(exporter: &Exporter, begins: &str, contains: &str) -> f64 {
 
 #[actix::test]
 async fn every_end_is_counted_once_and_gauges_return_to_zero() {
-    let exporter = Exporter::install().expect("the first recorder of this process");
+    let exporter = Exporter::install("here").expect("the first recorder of this process");
     let (factory, levers) = FakeFactory::new();
     let mut config = config();
     config.max_batch_size = 1;

@@ -17,3 +17,11 @@ pub const REQUEST_SECONDS: &[f64] =
 /// Lengths of prompts and answers.
 pub const TOKENS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0, 50_000.0];
+
+/// The scales by name, for people to read.
+pub const SCALES: &[(&str, &[f64])] = &[
+    ("gaps between tokens", INTER_TOKEN_SECONDS),
+    ("first token and queue", FIRST_TOKEN_SECONDS),
+    ("whole requests", REQUEST_SECONDS),
+    ("lengths", TOKENS),
+];

@@ -80,6 +80,20 @@ catalogue! {
         "0 while requests go to the scheduler, 1 while one tries it again, 2 while it is left alone after failures.";
     ROUTER_REFUSED = "hostler_router_refused_total", Kind::Counter, &["model", "reason"],
         "Requests that no scheduler took, by error code.";
+    CLAIMS_HELD = "hostler_router_claims_held", Kind::Gauge, SCHEDULER,
+        "Claims made by this router that have not ended.";
+    CLAIMS = "hostler_router_claims_total", Kind::Counter, &["scheduler", "outcome"],
+        "Claims that have ended, by outcome: released by their holder, or lost (expired, or the engine failed).";
+    CLAIMS_REFUSED = "hostler_router_claims_refused_total", Kind::Counter, &["reason"],
+        "Claims that were asked for and not granted, by error code.";
+    CLAIM_DRAIN_SECONDS = "hostler_router_claim_drain_seconds", Kind::Histogram(buckets::FIRST_TOKEN_SECONDS), SCHEDULER,
+        "From a claim's grant until the scheduler had nothing of others any more.";
+    BENCHMARKS = "hostler_benchmark_runs_total", Kind::Counter, &["profile", "outcome"],
+        "Benchmarks that have ended, by outcome: done, failed, cancelled.";
+    BENCHMARK_TOKENS = "hostler_benchmark_tokens_per_second", Kind::Gauge, &["scheduler", "rung"],
+        "Output tokens per second that the last benchmark of a scheduler measured, by the layer that it asked.";
+    BENCHMARK_FIRST_TOKEN = "hostler_benchmark_time_to_first_token_seconds", Kind::Gauge, &["scheduler", "rung", "quantile"],
+        "Time to the first token that it measured: the median and the 95th percentile.";
     HTTP_REQUESTS = "hostler_http_requests_total", Kind::Counter, &["route", "status"],
         "HTTP requests answered.";
     HTTP_IN_FLIGHT = "hostler_http_requests_in_flight", Kind::Gauge, &[],
@@ -88,6 +102,31 @@ catalogue! {
         "From an HTTP request's head until the last byte of its answer was handed to the connection.";
     HTTP_DISCONNECTS = "hostler_http_disconnects_total", Kind::Counter, &["route"],
         "Clients that left before their answer was complete.";
+    ANSWERS = "hostler_gateway_requests_total", Kind::Counter, &["model", "tenant", "priority", "outcome"],
+        "Generation requests as their clients saw them end: success, cancelled (by the client, or because it left), or another error code. Retries and migrations are not seen here.";
+    ANSWER_PROMPT_TOKENS = "hostler_gateway_prompt_tokens_total", Kind::Counter, &["model", "tenant"],
+        "Prompt tokens of requests that a scheduler took; a prompt counts once, however many answers it has.";
+    ANSWER_TOKENS = "hostler_gateway_generation_tokens_total", Kind::Counter, &["model", "tenant"],
+        "Tokens that reached the gateway for its clients.";
+    ANSWER_FIRST_TOKEN = "hostler_gateway_time_to_first_token_seconds",
+        Kind::Histogram(buckets::FIRST_TOKEN_SECONDS), &["model", "priority"],
+        "From a generation request's head until its first token was there for the client.";
+    ANSWER_SECONDS = "hostler_gateway_request_seconds", Kind::Histogram(buckets::REQUEST_SECONDS), &["model", "priority"],
+        "From a generation request's head until its last byte was handed to the connection, or its client left.";
+    BUILD_INFO = "hostler_build_info", Kind::Gauge, &["version", "commit"],
+        "Always 1; its labels say what runs. The commit is unknown where the build did not name it.";
+    PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, &[],
+        "CPU time of the process, user and system together.";
+    PROCESS_RESIDENT = "process_resident_memory_bytes", Kind::Gauge, &[],
+        "Memory of the process that is in RAM.";
+    PROCESS_FDS = "process_open_fds", Kind::Gauge, &[],
+        "Open file descriptors.";
+    PROCESS_FDS_MAX = "process_max_fds", Kind::Gauge, &[],
+        "Most file descriptors that the process may open.";
+    PROCESS_THREADS = "process_threads", Kind::Gauge, &[],
+        "Threads of the process.";
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],
+        "When the process began, in seconds since 1970.";
 }
 
 #[cfg(test)]
@@ -101,7 +140,10 @@ mod tests {
         let mut seen = HashSet::new();
         for metric in ALL {
             assert!(seen.insert(metric.name), "{} is declared twice", metric.name);
-            assert!(metric.name.starts_with("hostler_"), "{}", metric.name);
+            // What every process has is named as every exporter names it.
+            let ours = metric.name.starts_with("hostler_") || metric.name.starts_with("process_");
+            assert!(ours, "{}", metric.name);
+            assert!(!metric.labels.contains(&"node"), "{}: every metric carries the node", metric.name);
             match metric.kind {
                 Kind::Counter => assert!(metric.name.ends_with("_total"), "{}", metric.name),
                 Kind::Histogram(bounds) => {

@@ -1,13 +1,22 @@
 //! The Prometheus exporter.
 
+use std::fmt;
+use std::sync::Arc;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::catalogue::ALL;
-use crate::metric::Kind;
+use crate::metric::{Kind, NODE};
+use crate::process;
+use crate::relay::{Relay, Relayed};
 
 /// Renders what was recorded. Clones render the same.
 #[derive(Clone)]
-pub struct Exporter(PrometheusHandle);
+pub struct Exporter {
+    recorded: PrometheusHandle,
+    node: Arc<str>,
+    relayed: Relayed,
+}
 
 /// Why the exporter could not be installed.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +25,12 @@ pub struct ExporterError(#[from] metrics_exporter_prometheus::BuildError);
 
 impl Exporter {
     /// Installs the process-wide recorder. Handles taken before this record nothing.
+    /// `node` is the name of this process in the cluster, and a label of every series.
     ///
     /// # Errors
     /// If a recorder is installed already.
-    pub fn install() -> Result<Self, ExporterError> {
-        let mut builder = PrometheusBuilder::new();
+    pub fn install(node: &str) -> Result<Self, ExporterError> {
+        let mut builder = PrometheusBuilder::new().add_global_label(NODE, node);
         for metric in ALL {
             if let Kind::Histogram(bounds) = metric.kind {
                 builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
@@ -34,18 +44,35 @@ impl Exporter {
                 Kind::Histogram(_) => metrics::describe_histogram!(metric.name, metric.help),
             }
         }
-        Ok(Self(handle))
+        Ok(Self { recorded: handle, node: node.into(), relayed: Relayed::default() })
     }
 
     /// Everything, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.recorded.render();
+        // What the kernel counts is read when it is asked for.
+        if let Some(usage) = process::read() {
+            usage.write(&mut text, &self.node);
+        }
+        self.relayed.merge(text)
+    }
+
+    /// Where the metrics of another process go, to be rendered among these.
+    #[must_use]
+    pub fn relay(&self, name: &str) -> Relay {
+        self.relayed.relay(name)
     }
 
     /// Folds recorded samples into their buckets, so that they take no memory
     /// while nobody scrapes. Call it every few seconds.
     pub fn upkeep(&self) {
-        self.0.run_upkeep();
+        self.recorded.run_upkeep();
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter").field("node", &self.node).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! Telemetry: the one registry of metrics, their Prometheus exporter, and logs.
+//! Telemetry: the one registry of metrics, their Prometheus exporter, logs, and what
+//! is recorded of traced requests ([`spans`]).
 //!
 //! Every metric that Hostler exports is declared in [`catalogue`], with its kind,
 //! unit, labels and buckets; a component takes handles from there and never
@@ -9,8 +10,14 @@ pub mod catalogue;
 mod exporter;
 mod log;
 mod metric;
+mod process;
+mod reference;
+mod relay;
+pub mod spans;
 
 pub use exporter::{Exporter, ExporterError};
 pub use log::{LogFormat, init_logs};
-pub use metric::{Kind, Labels, Metric};
+pub use metric::{Kind, Labels, Metric, NODE};
 pub use metrics::{Counter, Gauge, Histogram};
+pub use reference::reference_tables;
+pub use relay::Relay;

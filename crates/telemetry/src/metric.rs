@@ -2,6 +2,10 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, with_recorder};
 
+/// The label that every series carries besides those of its metric: the process
+/// that recorded it.
+pub const NODE: &str = "node";
+
 /// The declaration of one metric.
 #[derive(Debug)]
 pub struct Metric {
@@ -31,7 +35,18 @@ pub type Labels<'a> = &'a [&'a str];
 
 const METADATA: Metadata<'static> = Metadata::new("hostler", Level::INFO, None);
 
+/// Units, as they stand last in a name.
+const UNITS: &[&str] = &["seconds", "tokens", "bytes", "ratio"];
+
 impl Metric {
+    /// What it is measured in, by its name; `None` for a plain count or a flag.
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
+        let last = name.rsplit('_').next()?;
+        UNITS.iter().copied().find(|&unit| unit == last)
+    }
+
     /// A handle on the counter with these label values.
     pub fn counter(&self, labels: Labels<'_>) -> Counter {
         debug_assert!(matches!(self.kind, Kind::Counter), "{} is no counter", self.name);

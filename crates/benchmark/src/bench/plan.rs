@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Slo;
 use crate::shape::{Pace, Shape};
-use crate::workload::Workload;
+use crate::workload::{Prompts, Workload};
 
 /// Most requests of a run. Each is kept with all its times until it is summed
 /// up: a million of 100 tokens take 2 GB.
 const REQUESTS_MAX: u64 = 1_000_000;
+
+/// Most turns of a conversation: each carries all before it.
+const TURNS_MAX: u64 = 100;
 
 /// Most repeats; beyond, the interval of the median hardly narrows.
 const REPEATS_MAX: u32 = 1000;
@@ -62,6 +65,14 @@ impl Plan {
         if !(0.0..=2.0).contains(&self.workload.temperature) {
             return Err(PlanError(format!("the temperature is {}; it must be 0 to 2", self.workload.temperature)));
         }
+        if let Some(leaving) = self.workload.leaving
+            && !(0.0..=1.0).contains(&leaving.share)
+        {
+            return Err(PlanError(format!("the share of clients that leave is {}; it must be 0 to 1", leaving.share)));
+        }
+        if let Prompts::Conversation { turns, .. } = self.workload.prompts {
+            within("the number of turns", turns.into(), TURNS_MAX)?;
+        }
         // A day: enough for anything, and safe to make a duration of.
         let seconds = |name: &str, value: f64, least: f64| {
             if (least..=86_400.0).contains(&value) {
@@ -81,7 +92,7 @@ impl Plan {
 
     /// What goes before a run of `shape`: as many at once, but in a closed loop.
     pub(super) fn warm_up(&self, shape: &Shape) -> (Shape, u64) {
-        let in_flight = match shape.pace(0) {
+        let in_flight = match shape.pace(&self.workload) {
             Pace::Closed { in_flight } => in_flight,
             Pace::Open(_) => 1,
         };

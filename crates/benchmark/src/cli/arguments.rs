@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::service::Layer;
 use crate::target::http::Endpoint;
 use crate::workload::Length;
 
@@ -24,12 +25,75 @@ pub struct RunArgs {
     /// The servers.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Have the Hostler at the URL claim a scheduler for this run and drive it from
+    /// within, undisturbed by other traffic (needs an admin's key).
+    #[arg(long, conflicts_with_all = ["versus", "extra_body", "no_stream", "server_pid"])]
+    pub claim: bool,
+    /// What is asked of the claimed scheduler.
+    #[arg(long, value_enum, default_value_t = Layer::Scheduler, requires = "claim")]
+    pub layer: Layer,
+    /// How it is claimed.
+    #[command(flatten)]
+    pub terms: ClaimArgs,
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
     /// Write the result, as JSON, to this file.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `hostler bench ladder`, but for the model: that is `--model`, of whoever serves it.
+#[derive(Debug, Args)]
+pub struct LadderArgs {
+    /// A running Hostler, as http://host:port [default: one is started for the ladder].
+    #[arg(long)]
+    pub url: Option<String>,
+    /// An admin's key.
+    #[arg(long, env = "HOSTLER_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// The layers, comma-separated [default: all that there are].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub layers: Vec<Layer>,
+    /// How the scheduler is claimed.
+    #[command(flatten)]
+    pub terms: ClaimArgs,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// Write the result, as JSON, to this file.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a scheduler is claimed.
+#[derive(Debug, Default, PartialEq, Args)]
+pub struct ClaimArgs {
+    /// The scheduler [default: the least loaded of the model].
+    #[arg(long, value_name = "NAME")]
+    pub scheduler: Option<String>,
+    /// What happens to the requests that it has.
+    #[arg(long, value_enum, default_value_t = DrainName::Wait)]
+    pub drain: DrainName,
+    /// So many schedulers of the model must go on serving; with 0, requests wait for the
+    /// end where there is no other [default: 1].
+    #[arg(long, value_name = "N")]
+    pub min_serving: Option<u32>,
+    /// Claim it even if fewer go on serving.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What happens to the requests of a scheduler that is claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DrainName {
+    /// They are finished first.
+    #[default]
+    Wait,
+    /// They are continued elsewhere.
+    Evict,
+    /// They are cancelled.
+    Fail,
 }
 
 /// Which servers, and how they are asked.
@@ -90,9 +154,9 @@ pub struct LoadArgs {
     /// Seconds that the rate takes to its end (ramp).
     #[arg(long, required_if_eq("shape", "ramp"))]
     pub ramp_seconds: Option<f64>,
-    /// Requests of a run.
-    #[arg(long, short = 'n', default_value_t = 40)]
-    pub requests: u64,
+    /// Requests of a run [default: 40, or all of a trace].
+    #[arg(long, short = 'n')]
+    pub requests: Option<u64>,
     /// Send no request after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub duration: Option<f64>,
@@ -117,15 +181,33 @@ pub struct LoadArgs {
     /// How many different shared prefixes there are.
     #[arg(long, default_value_t = 1, requires = "shared_prefix", value_parser = clap::value_parser!(u32).range(1..))]
     pub prefix_groups: u32,
+    /// Conversations of so many turns, each with random prompts of --prompt-tokens: a turn
+    /// comes after the answer to the one before, and carries all that was said.
+    #[arg(long, value_name = "TURNS", requires = "prompt_tokens", conflicts_with = "shared_prefix")]
+    pub turns: Option<u32>,
+    /// Requests as in this file: lines of JSON with timestamp, input_length, output_length
+    /// and hash_ids, as Mooncake's traces have them.
+    #[arg(long, value_name = "FILE", required_if_eq("shape", "replay"),
+          conflicts_with_all = ["prompt", "prompt_file", "prompt_tokens"])]
+    pub trace: Option<PathBuf>,
+    /// Replay so many times as fast as it was.
+    #[arg(long, default_value_t = 1.0, requires = "trace")]
+    pub speed: f64,
+    /// Of so many clients in a hundred, the answer is given up before its end.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    pub leave_percent: f64,
+    /// They leave after so many tokens: a number, or a range such as 1-20.
+    #[arg(long, value_name = "TOKENS", default_value = "10")]
+    pub leave_after: Length,
     /// Sampling temperature.
     #[arg(long, default_value_t = 0.7)]
     pub temperature: f32,
     /// Seed of all that is random in the load.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// How often each server is measured.
-    #[arg(long, default_value_t = 1)]
-    pub repeats: u32,
+    /// How often each server, or layer, is measured [default: 1; of a ladder: 5].
+    #[arg(long)]
+    pub repeats: Option<u32>,
     /// Requests before each run that do not count [default: as many as are in flight].
     #[arg(long, value_name = "REQUESTS")]
     pub warm_up: Option<u64>,
@@ -162,6 +244,8 @@ pub enum ShapeName {
     Poisson,
     /// At a rate that rises or falls.
     Ramp,
+    /// At the times of a trace.
+    Replay,
     /// 1, 2, 4, 8 … in flight, until more brings nothing.
     Sweep,
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::bench::Observer;
 use crate::measure::{Live, RunSummary};
+use crate::service::{ProgressReport, RunProgress, Status};
 
 /// How often the bar is drawn: often enough to look alive, and too seldom to
 /// cost the generator anything.
@@ -33,11 +34,7 @@ impl Drop for Drawing {
 
 impl Observer for Progress {
     fn run_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>) {
-        let bar = ProgressBar::new(requests);
-        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} requests, {msg}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(format!("{contestant} {round}/{rounds}"));
+        let bar = bar(requests, format!("{contestant} {round}/{rounds}"));
         let task = tokio::spawn(draw(bar.clone(), Arc::clone(live)));
         self.replace(Some(Drawing { bar, task }));
     }
@@ -65,5 +62,61 @@ async fn draw(bar: ProgressBar, live: Arc<Live>) {
         let rate = live.tokens() as f64 / began.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
         bar.set_position(live.ended());
         bar.set_message(format!("{rate:.1} tokens/s, {} in flight, {} failed", live.in_flight(), live.failed()));
+    }
+}
+
+/// A bar for one run.
+fn bar(requests: u64, prefix: String) -> ProgressBar {
+    let bar = ProgressBar::new(requests);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} requests, {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.with_prefix(prefix)
+}
+
+/// Shows what a Hostler elsewhere says of its progress: a line for each change of the
+/// status, a bar for each run.
+#[derive(Default)]
+pub(super) struct ReportBar {
+    status: Option<Status>,
+    bar: Option<ProgressBar>,
+}
+
+impl ReportBar {
+    pub(super) fn show(&mut self, report: &ProgressReport) {
+        if self.status != Some(report.status) {
+            self.status = Some(report.status);
+            self.clear();
+            eprintln!("{}", report.status.as_str());
+        }
+        match &report.run {
+            Some(run) => self.show_run(run),
+            None => self.clear(),
+        }
+    }
+
+    fn show_run(&mut self, run: &RunProgress) {
+        let prefix = format!("{} {}/{}", run.contestant, run.round, run.rounds);
+        if self.bar.as_ref().is_none_or(|bar| bar.prefix() != prefix) {
+            self.clear();
+            self.bar = Some(bar(run.requests, prefix));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(run.requests_ended);
+            let (rate, in_flight, failed) = (run.tokens_per_second, run.requests_in_flight, run.requests_failed);
+            bar.set_message(format!("{rate:.1} tokens/s, {in_flight} in flight, {failed} failed"));
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for ReportBar {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -4,18 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::arguments::{RunArgs, ShapeName, TargetArgs};
-use super::asked::{plan, settings, shape};
+use super::arguments::{ClaimArgs, LadderArgs, RunArgs, ShapeName, TargetArgs};
+use super::asked::{order, plan, settings, shape};
 use super::progress::Progress;
-use super::{Exit, Stop, json};
-use crate::bench::{Contestant, Plan, Server, measure};
+use super::{Exit, Stop, json, remote};
+use crate::bench::{Contestant, Server, measure, sweep};
 use crate::ceiling::http_ceiling;
 use crate::report;
-use crate::result::{self, BenchmarkResult, Kind, Latency, Metric, Percentile, Series};
-use crate::shape::{Shape, Sweep, SweepPoint};
-use crate::target::http::{HttpSettings, HttpTarget};
+use crate::result::{self, BenchmarkResult, Kind};
+use crate::service::{Order, Profile};
+use crate::shape::{Shape, Sweep};
+use crate::target::http::{Endpoint, HttpSettings, HttpTarget};
 
-pub(super) async fn run(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
+pub(super) async fn run(arguments: RunArgs, as_json: bool, commit: Option<&str>) -> Result<Exit, Stop> {
+    if arguments.claim {
+        return by_claim(arguments, as_json).await;
+    }
+    if arguments.terms != ClaimArgs::default() {
+        return Err(Stop::usage("--scheduler, --drain, --min-serving and --force say how to claim: they need --claim"));
+    }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let plan = plan(&arguments.load)?;
     let shape = shape(&arguments.load)?;
@@ -23,20 +30,42 @@ pub(super) async fn run(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop>
     let generator = http_ceiling(&settings[0], &shape, &plan).await.map_err(Stop::failed)?;
     let contestants = contestants(&arguments.target, settings, shape).await?;
 
-    let mut sweep = (arguments.load.shape == ShapeName::Sweep).then(|| Sweep::new(arguments.load.concurrency));
-    let series = match &mut sweep {
-        Some(sweep) => run_sweep(&contestants[0], &plan, sweep).await?,
+    let mut steps = (arguments.load.shape == ShapeName::Sweep).then(|| Sweep::new(arguments.load.concurrency));
+    let series = match &mut steps {
+        Some(steps) => sweep(&contestants[0], &plan, steps, &Progress::default()).await.map_err(Stop::failed)?,
         None => measure(&contestants, &plan, &Progress::default()).await.map_err(Stop::failed)?,
     };
-    let kind = match (&sweep, contestants.len()) {
+    let kind = match (&steps, contestants.len()) {
         (Some(_), _) => Kind::Sweep,
         (None, 1) => Kind::Run,
         (None, _) => Kind::Versus,
     };
     let mut result = BenchmarkResult::new(kind, started, plan, series, generator);
-    result.knee = sweep.and_then(|sweep| sweep.knee());
+    result.knee = steps.and_then(|steps| steps.knee());
+    result.commit = commit.map(str::to_owned);
     result.generator.examine(&result.series);
     publish(arguments.output.as_deref(), as_json, &result)
+}
+
+/// Has the Hostler at the URL do it.
+async fn by_claim(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
+    let RunArgs { target, terms, load, layer, output, .. } = arguments;
+    let order = Order {
+        model: target.model.as_deref().map(Into::into),
+        layers: vec![layer],
+        chat: Some(target.endpoint == Endpoint::Chat),
+        ..order(&load, &terms, Profile::Run)?
+    };
+    let result = remote::carry_out(&target.url, target.api_key, &order).await?;
+    publish(output.as_deref(), as_json, &result)
+}
+
+/// `hostler bench ladder`, by the Hostler at `url`.
+pub(super) async fn ladder(arguments: LadderArgs, url: &str, model: Option<&str>, as_json: bool) -> Result<Exit, Stop> {
+    let LadderArgs { api_key, layers, terms, load, output, .. } = arguments;
+    let order = Order { model: model.map(Into::into), layers, ..order(&load, &terms, Profile::Ladder)? };
+    let result = remote::carry_out(url, api_key, &order).await?;
+    publish(output.as_deref(), as_json, &result)
 }
 
 /// Shows the result, or says why it does not count.
@@ -54,32 +83,6 @@ fn publish(output: Option<&Path>, as_json: bool, result: &BenchmarkResult) -> Re
         print!("{}", report::markdown(result));
     }
     Ok(Exit::Success)
-}
-
-/// Measures step after step.
-async fn run_sweep(contestant: &Contestant, plan: &Plan, sweep: &mut Sweep) -> Result<Vec<Series>, Stop> {
-    let mut all = Vec::new();
-    while let Some(concurrency) = sweep.next_concurrency() {
-        let step = Contestant {
-            name: format!("{concurrency} in flight"),
-            shape: Shape::Concurrent { concurrency },
-            ..contestant.clone()
-        };
-        // At least two turns for each in flight: with fewer, a step would be all
-        // beginning and end.
-        let plan = Plan { requests: plan.requests.max(u64::from(concurrency) * 2), ..plan.clone() };
-        let series = measure(&[step], &plan, &Progress::default()).await.map_err(Stop::failed)?;
-        for series in series {
-            let median = |metric| series.estimate(metric).map_or(0.0, |estimate| estimate.median);
-            sweep.record(SweepPoint {
-                concurrency,
-                tokens_per_second: median(Metric::OutputTokensPerSecond),
-                e2e_seconds: median(Metric::Time(Latency::E2e, Percentile::P50)),
-            });
-            all.push(series);
-        }
-    }
-    Ok(all)
 }
 
 async fn contestants(

@@ -11,21 +11,21 @@ use crate::measure::RequestRecord;
 pub(super) async fn drive(run: Run, in_flight: u32) -> Vec<RequestRecord> {
     let next = Arc::new(AtomicU64::new(0));
     let mut workers = JoinSet::new();
-    for _ in 0..u64::from(in_flight).min(run.extent.requests) {
+    for _ in 0..u64::from(in_flight).min(run.conversations()) {
         workers.spawn(work(run.clone(), Arc::clone(&next)));
     }
     collect(workers).await.into_iter().flatten().collect()
 }
 
-/// One request after the other, until none is left.
+/// One conversation after the other, until none is left.
 async fn work(run: Run, next: Arc<AtomicU64>) -> Vec<RequestRecord> {
     let mut records = Vec::new();
     while !run.is_over() {
         let nth = next.fetch_add(1, Ordering::Relaxed);
-        if nth >= run.extent.requests {
+        if nth >= run.conversations() {
             break;
         }
-        records.push(run.request(run.job(nth), None).await);
+        records.extend(run.converse(nth, run.opening(nth), None).await);
     }
     records
 }

@@ -29,6 +29,9 @@ pub struct Percentiles {
     pub count: u64,
     /// Their mean.
     pub mean: f64,
+    /// The least.
+    #[serde(default)]
+    pub min: f64,
     /// The median.
     pub p50: f64,
     /// The 90th percentile.
@@ -70,6 +73,7 @@ impl Distribution {
         Some(Percentiles {
             count: self.0.len(),
             mean: self.0.mean() / 1e6,
+            min: self.at(0.0),
             p50: self.at(50.0),
             p90: self.at(90.0),
             p95: self.at(95.0),

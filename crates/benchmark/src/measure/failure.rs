@@ -35,6 +35,10 @@ pub enum Failure {
     /// It took too long.
     #[error("no complete answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
+    /// The client left before the answer was complete, as the plan says. It is no
+    /// failure of the server, and does not count as one.
+    #[error("the client left, as planned")]
+    Left,
 }
 
 impl Failure {
@@ -48,6 +52,7 @@ impl Failure {
             Self::Connection(_) => "connection".to_owned(),
             Self::Protocol(_) => "protocol".to_owned(),
             Self::TimedOut(_) => "timed_out".to_owned(),
+            Self::Left => "left".to_owned(),
         }
     }
 }

@@ -83,6 +83,12 @@ impl RequestRecord {
         self.token_times.first().map(|first| first.saturating_sub(self.sent))
     }
 
+    /// Whether the request failed. One whose client left as planned did not.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        matches!(&self.outcome, Err(failure) if *failure != Failure::Left)
+    }
+
     /// From sending to the end.
     #[must_use]
     pub fn e2e(&self) -> Duration {
@@ -112,8 +118,12 @@ impl RequestRecord {
     /// have no text), each piece counts for its share.
     #[must_use]
     pub fn output_tokens_within(&self, window: Window) -> f64 {
-        let Ok(answer) = &self.outcome else { return 0.0 };
-        let total = f64::from(answer.output_tokens);
+        let total = match &self.outcome {
+            Ok(answer) => f64::from(answer.output_tokens),
+            // What came before the client left was served.
+            Err(Failure::Left) => self.token_times.len() as f64,
+            Err(_) => return 0.0,
+        };
         if self.token_times.is_empty() {
             return if window.contains(self.ended) { total } else { 0.0 };
         }

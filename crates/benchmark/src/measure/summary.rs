@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Percentiles, RequestRecord, Slo, Timeline, Window};
+use super::{Distribution, Failure, Percentiles, RequestRecord, Slo, Timeline, Window};
 use crate::shape::is_over_saturated;
 
 /// One run: the requests of a workload, once. Rates and times are those within
@@ -18,6 +18,10 @@ pub struct RunSummary {
     pub requests_measured: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Requests whose client left before the end, as planned. They count in the
+    /// tokens that came, and in nothing else.
+    #[serde(default)]
+    pub left: u64,
     /// How often each kind of failure occurred.
     pub failures: BTreeMap<String, u64>,
     /// Length of the window.
@@ -128,7 +132,9 @@ impl RunSummary {
         let answers: Vec<_> =
             records.iter().filter_map(|record| Some((record, record.outcome.as_ref().ok()?))).collect();
         let mut failures = BTreeMap::new();
-        for failure in records.iter().filter_map(|record| record.outcome.as_ref().err()) {
+        for failure in
+            records.iter().filter(|record| record.failed()).filter_map(|record| record.outcome.as_ref().err())
+        {
             *failures.entry(failure.kind()).or_insert(0) += 1;
         }
         let output_within: f64 = records.iter().map(|record| record.output_tokens_within(window)).sum();
@@ -143,7 +149,8 @@ impl RunSummary {
         let summary = Self {
             requests: records.len() as u64,
             requests_measured: answers.iter().filter(|(record, _)| window.holds(record)).count() as u64,
-            failed: (records.len() - answers.len()) as u64,
+            failed: records.iter().filter(|record| record.failed()).count() as u64,
+            left: records.iter().filter(|record| record.outcome == Err(Failure::Left)).count() as u64,
             failures,
             seconds,
             output_tokens: answers.iter().map(|(_, answer)| u64::from(answer.output_tokens)).sum(),
@@ -189,7 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::measure::{Answer, Failure};
+    use crate::measure::Answer;
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -231,6 +238,18 @@ mod tests {
         let latencies = summary.latencies;
         assert!((latencies.ttft.expect("tokens came").p50 - 0.1).abs() < 1e-3);
         assert!((latencies.tpot.expect("tokens came").max - 0.01).abs() < 1e-4);
+    }
+
+    #[test]
+    fn who_leaves_as_planned_has_not_failed_and_what_came_counts() {
+        let left = RequestRecord { outcome: Err(Failure::Left), ..record(0, 10) };
+        let records = [record(0, 41), left];
+        let window = Window::of(&records, ms(0), ms(0)).expect("the run took 500 ms");
+        let (summary, _) = RunSummary::of(&records, window, &Slo::default(), false);
+        assert_eq!((summary.requests, summary.failed, summary.left), (2, 0, 1));
+        assert!(summary.failures.is_empty());
+        assert!((summary.output_tokens_per_second - 51.0 / 0.5).abs() < 1e-6, "{summary:?}");
+        assert!((summary.requests_per_second - 2.0).abs() < 1e-9);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::table::Table;
 use super::words::{named, number, shown};
 use crate::measure::Estimate;
 use crate::result::{BenchmarkResult, Latency, Metric, Percentile, Series};
+use crate::workload::{Prompts, Workload};
 
 /// A piece of a report.
 pub(super) enum Part {
@@ -57,15 +58,37 @@ fn subject(result: &BenchmarkResult) -> Vec<String> {
         })
         .collect();
     lines.push(format!(
-        "{} requests of {} output tokens, {} rounds; hostler {} on {} × {}",
+        "{} requests {}, {} rounds; hostler {} (commit {}) on {} × {}",
         plan.requests,
-        plan.workload.output_tokens,
+        work(&plan.workload),
         plan.repeats,
         result.version,
+        result.commit.as_deref().unwrap_or("unknown"),
         result.machine.cpus,
         result.machine.processor.as_deref().unwrap_or(&result.machine.architecture),
     ));
+    if let (Some(file), Some(sha256)) = (result.server["model_file"].as_str(), result.server["model_sha256"].as_str()) {
+        lines.push(format!("model file {file}, sha256 {sha256}"));
+    }
     lines
+}
+
+/// What is asked, in words.
+fn work(workload: &Workload) -> String {
+    let lengths = match &workload.prompts {
+        Prompts::Trace(trace) => format!("as in the trace {} (sha256 {})", trace.source, trace.sha256),
+        Prompts::Conversation { turns, .. } => {
+            format!("of {} output tokens, {turns} in each conversation", workload.output_tokens)
+        }
+        _ => format!("of {} output tokens", workload.output_tokens),
+    };
+    match workload.leaving {
+        Some(leaving) => {
+            let percent = number(leaving.share * 100.0);
+            format!("{lengths}, {percent} % of them left after {} tokens", leaving.after_tokens)
+        }
+        None => lengths,
+    }
 }
 
 /// Rates and costs: a row for each, a column for each series.
@@ -143,6 +166,12 @@ fn caveats(series: &Series, exact_length: bool) -> Vec<String> {
             series.runs.iter().flat_map(|run| run.failures.keys().map(String::as_str)).collect();
         let kinds: Vec<&str> = kinds.into_iter().collect();
         lines.push(format!("{name}: {} requests FAILED ({})", series.failed(), kinds.join(", ")));
+    }
+    let left: u64 = series.runs.iter().map(|run| run.left).sum();
+    if left > 0 {
+        lines.push(format!(
+            "{name}: {left} clients left before the end, as planned; what came to them counts as tokens only"
+        ));
     }
     if series.short_answers() > 0 && exact_length {
         let short = series.short_answers();

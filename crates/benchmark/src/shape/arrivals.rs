@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 /// The random stream of arrivals: no request of a workload uses it.
 const ARRIVAL_STREAM: u64 = u64::MAX;
 
-/// Endless, never decreasing times, measured from the beginning of the run.
+/// Endless (but for a list), never decreasing times, measured from the beginning of the run.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     law: Law,
@@ -21,6 +21,7 @@ enum Law {
     Constant { rate: f64 },
     Poisson { rate: f64, last_seconds: f64, random: Box<ChaCha8Rng> },
     Ramp { from_rate: f64, to_rate: f64, seconds: f64 },
+    Listed(std::vec::IntoIter<Duration>),
 }
 
 impl Arrivals {
@@ -43,6 +44,12 @@ impl Arrivals {
     pub fn ramp(from_rate: f64, to_rate: f64, seconds: f64) -> Self {
         Self { law: Law::Ramp { from_rate, to_rate, seconds }, sent: 0 }
     }
+
+    /// At these times, which do not decrease; then no more.
+    #[must_use]
+    pub fn listed(times: Vec<Duration>) -> Self {
+        Self { law: Law::Listed(times.into_iter()), sent: 0 }
+    }
 }
 
 impl Iterator for Arrivals {
@@ -59,6 +66,7 @@ impl Iterator for Arrivals {
                 *last_seconds
             }
             Law::Ramp { from_rate, to_rate, seconds } => ramp_time(nth, *from_rate, *to_rate, *seconds),
+            Law::Listed(times) => return times.next(),
         };
         Duration::try_from_secs_f64(seconds).ok()
     }

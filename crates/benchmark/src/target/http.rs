@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hostler_protocol::FencingToken;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request, Response, Uri, body::Incoming};
@@ -31,6 +32,9 @@ use crate::workload::Job;
 /// one after 5 s, and a request that is just then on its way fails. Rounds that
 /// alternate between two servers leave each idle for as long.
 const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// Under which claim a request comes.
+const CLAIM_HEADER: &str = "x-hostler-claim";
 
 /// Longest description of a model that is kept, in bytes.
 const FACTS_BYTES_MAX: usize = 64 * 1024;
@@ -98,6 +102,10 @@ impl HttpTarget {
 
     fn builder(&self, method: Method, url: &Uri) -> hyper::http::request::Builder {
         let builder = Request::builder().method(method).uri(url.clone());
+        let builder = match self.settings.claim {
+            Some(FencingToken(token)) => builder.header(CLAIM_HEADER, token),
+            None => builder,
+        };
         match &self.settings.api_key {
             Some(key) => builder.header(AUTHORIZATION, format!("Bearer {key}")),
             None => builder,
@@ -139,7 +147,7 @@ impl Target for HttpTarget {
         if self.settings.stream {
             answer::streamed(response.into_body(), stopwatch).await
         } else {
-            answer::whole(response.into_body()).await
+            answer::whole(response.into_body(), stopwatch).await
         }
     }
 }

@@ -13,8 +13,8 @@ pub use router::RouterTarget;
 pub use scheduler::SchedulerTarget;
 
 use hostler_protocol::{
-    ChatMessage, GenerationRequest, ModelDescription, ModelId, Priority, Prompt, RequestError, Role, SamplingParams,
-    StopConditions,
+    ChatMessage, FencingToken, GenerationRequest, ModelDescription, ModelId, Priority, Prompt, RequestError, Role,
+    SamplingParams, StopConditions,
 };
 use serde_json::json;
 
@@ -30,16 +30,14 @@ pub struct Asking {
     /// Whether prompts are laid out by the model's chat template, as a user's
     /// message; otherwise they are text to continue.
     pub chat: bool,
+    /// The claim under which requests come.
+    pub claim: Option<FencingToken>,
 }
 
 impl Asking {
     /// The request for a job.
     fn request(&self, job: &Job) -> GenerationRequest {
-        let prompt = if self.chat {
-            Prompt::Chat(vec![ChatMessage { role: Role::User, content: job.prompt.clone(), name: None }])
-        } else {
-            Prompt::Text(job.prompt.clone())
-        };
+        let prompt = if self.chat { Prompt::Chat(conversation(job)) } else { Prompt::Text(job.text()) };
         GenerationRequest {
             sampling: SamplingParams { temperature: job.temperature, ..SamplingParams::default() },
             stop: StopConditions {
@@ -48,6 +46,7 @@ impl Asking {
                 ..StopConditions::default()
             },
             priority: Priority::Default,
+            claim: self.claim,
             ..GenerationRequest::new(self.model.clone(), prompt)
         }
     }
@@ -62,6 +61,14 @@ impl Asking {
             facts: json!(model),
         }
     }
+}
+
+/// What was said before, and what is said now.
+fn conversation(job: &Job) -> Vec<ChatMessage> {
+    let message = |role, content: &str| ChatMessage { role, content: content.to_owned(), name: None };
+    let before =
+        job.history.iter().flat_map(|turn| [message(Role::User, &turn.prompt), message(Role::Assistant, &turn.answer)]);
+    before.chain([message(Role::User, &job.prompt)]).collect()
 }
 
 impl From<RequestError> for Failure {

@@ -4,15 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::Rng;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longest prompt or answer, in tokens. More than any model's context, and
 /// small enough that a slip of the finger does not fill the memory.
 const LENGTH_MAX: u32 = 4_000_000;
 
-/// A number of tokens, drawn uniformly from a range; written `50` or `10-200`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A number of tokens, drawn uniformly from a range; written `50` or `10-200`. In
+/// JSON a single number may stand without quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Length {
     min: u32,
     max: u32,
@@ -46,6 +48,11 @@ impl Length {
         Ok(length)
     }
 
+    /// A length that this program itself chooses, within the bounds.
+    pub(crate) const fn of(tokens: u32) -> Self {
+        Self { min: tokens, max: tokens }
+    }
+
     /// The longest that can be drawn.
     #[must_use]
     pub fn max(self) -> u32 {
@@ -74,11 +81,27 @@ impl FromStr for Length {
     }
 }
 
-impl TryFrom<String> for Length {
-    type Error = LengthError;
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrRange)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, LengthError> {
-        text.parse()
+struct NumberOrRange;
+
+impl Visitor<'_> for NumberOrRange {
+    type Value = Length;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of tokens such as 50, or a range such as \"10-200\"")
+    }
+
+    fn visit_u64<E: Error>(self, tokens: u64) -> Result<Length, E> {
+        tokens.to_string().parse().map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Length, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The handle on a scheduler at a worker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hostler_protocol::SchedulerId;
 use hostler_scheduler::{SchedulerSnapshot, SchedulerState};
@@ -16,6 +17,8 @@ pub struct RemoteScheduler {
     pub(super) name: String,
     pub(super) link: Arc<Link>,
     board: watch::Sender<SchedulerSnapshot>,
+    /// Processes replaced, besides the engines that were replaced in the present one.
+    processes: AtomicU32,
 }
 
 impl RemoteScheduler {
@@ -23,7 +26,7 @@ impl RemoteScheduler {
     pub(super) fn new(id: SchedulerId, link: Arc<Link>, snapshot: SchedulerSnapshot) -> Self {
         let name = snapshot.id.as_str().to_owned();
         let board = watch::Sender::new(SchedulerSnapshot { id: id.clone(), ..snapshot });
-        Self { id, name, link, board }
+        Self { id, name, link, board, processes: AtomicU32::new(0) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<SchedulerSnapshot> {
@@ -32,11 +35,26 @@ impl RemoteScheduler {
 
     /// What the worker says of it.
     pub(super) fn show(&self, snapshot: SchedulerSnapshot) {
-        self.board.send_replace(SchedulerSnapshot { id: self.id.clone(), ..snapshot });
+        let restarts = snapshot.restarts.saturating_add(self.processes.load(Ordering::Relaxed));
+        self.board.send_replace(SchedulerSnapshot { id: self.id.clone(), restarts, ..snapshot });
     }
 
-    /// The worker is lost: what it was is kept, what it did is over.
+    /// The process that holds it is replaced.
+    pub(crate) fn count_restart(&self) {
+        self.processes.fetch_add(1, Ordering::Relaxed);
+        self.board.send_modify(|snapshot| snapshot.restarts = snapshot.restarts.saturating_add(1));
+    }
+
+    /// The worker is lost: what it was is kept, what it did is over. Where it had failed
+    /// already, what was said then is nearer to the cause.
     pub(super) fn lost(&self, why: &str) {
+        if self.board.borrow().state != SchedulerState::Failed {
+            self.failed(why);
+        }
+    }
+
+    /// The worker is lost, by who knows why.
+    pub(super) fn failed(&self, why: &str) {
         self.ended(SchedulerState::Failed, Some(why.to_owned()));
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hostler_scheduler::SchedulerSnapshot;
+use hostler_telemetry::Relay;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -22,6 +23,7 @@ pub(super) struct Watcher {
     link: Arc<Link>,
     qualify_names: bool,
     silence_max: Duration,
+    metrics: Option<Relay>,
     schedulers: watch::Sender<Schedulers>,
     health: watch::Sender<NodeHealth>,
 }
@@ -41,13 +43,18 @@ impl Watcher {
         link: Arc<Link>,
         options: &RemoteOptions,
     ) -> (Self, watch::Receiver<Schedulers>, watch::Receiver<NodeHealth>) {
-        let (schedulers, known) = watch::channel(Schedulers::from([]));
+        let expected = options
+            .expected
+            .iter()
+            .map(|expected| Arc::new(RemoteScheduler::new(expected.id.clone(), Arc::clone(&link), expected.clone())));
+        let (schedulers, known) = watch::channel(expected.collect());
         let (health, healthy) = watch::channel(NodeHealth {
             failure: Some("it has not been reached yet".to_owned()),
             ..NodeHealth::default()
         });
         let RemoteOptions { silence_max, qualify_names, .. } = *options;
-        (Self { link, qualify_names, silence_max, schedulers, health }, known, healthy)
+        let metrics = options.metrics.clone();
+        (Self { link, qualify_names, silence_max, metrics, schedulers, health }, known, healthy)
     }
 
     /// Goes on until it is aborted.
@@ -78,9 +85,10 @@ impl Watcher {
     /// Connects and listens until the worker is lost.
     async fn watch(&self) -> Loss {
         let mut client = self.link.first();
+        let request = proto::ObserveRequest { metrics: self.metrics.is_some() };
         let unreachable =
             |status: &Status| Loss::Unreachable(format!("it cannot be reached: {}", wire::describe(status)));
-        let observed = match timeout(self.silence_max, client.observe(proto::ObserveRequest {})).await {
+        let observed = match timeout(self.silence_max, client.observe(request)).await {
             Ok(Ok(observed)) => observed.into_inner(),
             Ok(Err(status)) => return unreachable(&status),
             Err(_) => return Loss::Unreachable(format!("it does not answer within {:?}", self.silence_max)),
@@ -137,6 +145,9 @@ impl Watcher {
                 health.failure = None;
             });
         }
+        if let (Some(relay), Some(metrics)) = (&self.metrics, observation.metrics) {
+            relay.show(metrics);
+        }
         let snapshots = observation.snapshots.into_iter().map(wire::snapshot).collect::<Result<Vec<_>, _>>()?;
         snapshots.into_iter().for_each(|snapshot| self.show(snapshot));
         self.health.send_modify(|health| health.last_sign_of_life = Some(Instant::now()));
@@ -163,9 +174,15 @@ impl Watcher {
         let why = format!("worker {}: {why}", self.link.endpoint());
         self.link.close(&why);
         let is_news = self.health.send_if_modified(|health| health.failure.replace(why.clone()) != Some(why.clone()));
+        if let Some(metrics) = &self.metrics {
+            metrics.clear();
+        }
         if is_news {
             tracing::warn!(%why, "a worker is lost");
         }
-        self.schedulers.borrow().iter().for_each(|scheduler| scheduler.lost(&why));
+        // One that has never been there may be starting.
+        if self.health.borrow().name.is_some() {
+            self.schedulers.borrow().iter().for_each(|scheduler| scheduler.lost(&why));
+        }
     }
 }

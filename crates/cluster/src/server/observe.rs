@@ -17,17 +17,22 @@ use crate::wire::{proto, snapshot_message};
 struct Observer {
     node: Arc<Node>,
     snapshots: Vec<watch::Receiver<SchedulerSnapshot>>,
+    /// When it was last handed the metrics, if it asked for them.
+    metrics: Option<Option<Instant>>,
     /// When it was last told something; `None` before the first time.
     told: Option<Instant>,
 }
 
 /// The node and everything of it first, then what changes, until the node closes.
-pub(super) fn observe(node: Arc<Node>) -> impl Stream<Item = Result<proto::Observation, Status>> {
+pub(super) fn observe(node: Arc<Node>, with_metrics: bool) -> impl Stream<Item = Result<proto::Observation, Status>> {
     let snapshots = node.schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
-    stream::unfold(Observer { node, snapshots, told: None }, |mut observer| async {
-        let observation = observer.next().await?;
-        Some((Ok(observation), observer))
-    })
+    stream::unfold(
+        Observer { node, snapshots, metrics: with_metrics.then_some(None), told: None },
+        |mut observer| async {
+            let observation = observer.next().await?;
+            Some((Ok(observation), observer))
+        },
+    )
 }
 
 impl Observer {
@@ -38,7 +43,8 @@ impl Observer {
             }
             self.told = Some(Instant::now());
             let snapshots = self.snapshots.iter_mut().map(|snapshot| snapshot_message(&snapshot.borrow_and_update()));
-            return Some(proto::Observation { node: Some(self.node.describe()), snapshots: snapshots.collect() });
+            let snapshots = snapshots.collect();
+            return Some(proto::Observation { node: Some(self.node.describe()), snapshots, metrics: None });
         };
         tokio::select! {
             () = closes(self.node.closing.clone()) => return None,
@@ -48,7 +54,17 @@ impl Observer {
         self.told = Some(Instant::now());
         let changed = self.snapshots.iter_mut().filter(|snapshot| snapshot.has_changed().unwrap_or(false));
         let snapshots = changed.map(|snapshot| snapshot_message(&snapshot.borrow_and_update())).collect();
-        Some(proto::Observation { node: None, snapshots })
+        Some(proto::Observation { node: None, snapshots, metrics: self.due_metrics() })
+    }
+
+    /// The metrics, as often as a sign of life is due.
+    fn due_metrics(&mut self) -> Option<String> {
+        let handed = self.metrics.as_mut()?;
+        if handed.is_some_and(|handed| handed.elapsed() < SIGN_OF_LIFE) {
+            return None;
+        }
+        *handed = Some(Instant::now());
+        self.node.metrics.as_ref().map(hostler_telemetry::Exporter::render)
     }
 }
 

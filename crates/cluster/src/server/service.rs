@@ -61,8 +61,8 @@ impl worker_server::Worker for Service {
         Ok(Response::new(self.0.describe()))
     }
 
-    async fn observe(&self, _: Request<proto::ObserveRequest>) -> Answer<Self::ObserveStream> {
-        Ok(Response::new(Box::pin(observe(Arc::clone(&self.0)))))
+    async fn observe(&self, request: Request<proto::ObserveRequest>) -> Answer<Self::ObserveStream> {
+        Ok(Response::new(Box::pin(observe(Arc::clone(&self.0), request.into_inner().metrics))))
     }
 
     async fn generate(&self, request: Request<proto::GenerateRequest>) -> Answer<Self::GenerateStream> {

@@ -37,6 +37,7 @@ pub fn request_message(request: GenerationRequest, now: Instant) -> proto::Gener
         tenant: request.tenant.as_str().to_owned(),
         time_left: request.deadline.map(|deadline| deadline.remaining(now).into()),
         claim: request.claim.map(|token| token.0),
+        trace: request.trace.map(String::from),
     }
 }
 
@@ -73,6 +74,7 @@ pub fn request(message: proto::GenerationRequest, now: Instant) -> Result<Genera
         // A time beyond the clock's range is as good as none.
         deadline: time_left.and_then(|left| Deadline::after(now, left)),
         claim: message.claim.map(FencingToken),
+        trace: message.trace.and_then(|trace| trace.parse().ok()),
     })
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+pub(crate) mod proxy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,7 +59,7 @@ pub(crate) fn local(config: SchedulerConfig, engine: SimulatedConfig) -> Arc<Loc
 }
 
 pub(crate) fn worker_options(listen: Listen) -> WorkerOptions {
-    WorkerOptions { name: "worker-1".into(), version: "0".to_owned(), listen, tls: None }
+    WorkerOptions { name: "worker-1".into(), version: "0".to_owned(), listen, tls: None, metrics: None }
 }
 
 pub(crate) fn serve(listen: Listen, schedulers: Vec<Arc<dyn Scheduler>>) -> WorkerServer {

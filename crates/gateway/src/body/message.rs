@@ -168,7 +168,7 @@ mod tests {
     use crate::body::json::parse;
 
     fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
-        conversation(parse::<Vec<Object<Message>>>(json.as_bytes())?, &Exchange::begin(None))
+        conversation(parse::<Vec<Object<Message>>>(json.as_bytes())?, &Exchange::begin(None, None))
     }
 
     #[test]

@@ -31,11 +31,11 @@ pub(crate) struct Parameters {
     pub(crate) include_usage: bool,
     /// How many answers to each prompt; 1 to [`GENERATIONS_MAX`].
     pub(crate) n: u32,
-    sampling: SamplingParams,
-    stop: StopConditions,
+    pub(crate) sampling: SamplingParams,
+    pub(crate) stop: StopConditions,
     constraint: Option<Constraint>,
     top_logprobs: Option<u32>,
-    priority: Priority,
+    pub(crate) priority: Priority,
     session: Option<SessionId>,
     timeout: Duration,
 }

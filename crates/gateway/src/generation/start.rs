@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::try_join_all;
-use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, RequestId, TenantId, TokenEvent};
+use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, RequestId, TokenEvent};
 use hostler_router::RoutedGeneration;
 use tokio::time::timeout_at;
 
 use super::choice_id::choice_id;
 use super::running::{Running, lost, overdue_at};
+use crate::auth::Caller;
 use crate::body::Parameters;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, GenerationNotes};
 use crate::shared::Shared;
 use crate::timing::ServerTiming;
 
@@ -21,7 +22,7 @@ pub(crate) struct Asked {
     /// One or more; each is answered `parameters.n` times.
     pub(crate) prompts: Vec<Prompt>,
     pub(crate) parameters: Parameters,
-    pub(crate) tenant: TenantId,
+    pub(crate) caller: Caller,
 }
 
 /// Generations of which the first event is there.
@@ -44,7 +45,14 @@ pub(crate) struct Begun {
 /// What the router answers, or the failure that came instead of a token.
 pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) -> Result<Begun, RequestError> {
     let (n, model) = (asked.parameters.n, asked.model.clone());
-    let requests = requests(asked, exchange.id);
+    exchange.generation.replace(Some(GenerationNotes {
+        model: model.clone(),
+        tenant: shared.keys.label(&asked.caller.tenant).to_owned(),
+        priority: asked.parameters.priority,
+        max_tokens: asked.parameters.stop.max_tokens,
+        temperature: asked.parameters.sampling.temperature,
+    }));
+    let requests = requests(asked, exchange);
     let deadline = requests.first().and_then(|request| request.deadline);
     let choices = requests.len();
     // Boxed: the future of a submission holds the whole request, and this one
@@ -55,6 +63,7 @@ pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) ->
         Some(deadline) => timeout_at(overdue_at(deadline), submission).await.map_err(|_| lost())??,
         None => submission.await?,
     };
+    exchange.admitted.set(Some((submitted.saturating_duration_since(exchange.started), exchange.elapsed())));
     note(&generations, n, exchange);
     let mut running = Running::new(generations.into_iter(), deadline);
     let first = first_output(&mut running, exchange, submitted).await?;
@@ -62,15 +71,17 @@ pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) ->
 }
 
 /// One generation request for each answer wanted.
-fn requests(asked: Asked, id: RequestId) -> Vec<GenerationRequest> {
-    let Asked { model, prompts, parameters, tenant } = asked;
+fn requests(asked: Asked, exchange: &Exchange) -> Vec<GenerationRequest> {
+    let Asked { model, prompts, parameters, caller } = asked;
     let now = Instant::now();
     let mut requests = Vec::with_capacity(prompts.len() * parameters.n as usize);
     for prompt in prompts {
         for answer in 0..parameters.n {
-            let mut request = parameters.request(model.clone(), prompt.clone(), tenant.clone(), answer, now);
+            let mut request = parameters.request(model.clone(), prompt.clone(), caller.tenant.clone(), answer, now);
+            request.claim = caller.claim;
             let index = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-            request.id = choice_id(id, index).unwrap_or(request.id);
+            request.id = choice_id(exchange.id, index).unwrap_or(request.id);
+            request.trace = exchange.span;
             requests.push(request);
         }
     }
@@ -100,6 +111,9 @@ async fn first_output(
             }
             Some((_, TokenEvent::Failed(error))) => return Err(error),
             first => {
+                if matches!(first, Some((_, TokenEvent::Token(_)))) {
+                    exchange.first_token.set(Some(exchange.elapsed()));
+                }
                 let prefill = queue.map(|queue| submitted.elapsed().saturating_sub(queue));
                 let total = Some(exchange.elapsed());
                 exchange.timing.set(Some(ServerTiming { queue, prefill, decode: None, total }));

@@ -55,7 +55,7 @@ async fn run(
     };
     let model = shared.model_id(body.model.as_deref())?;
     let stream = parameters.stream;
-    let asked = Asked { model, prompts: vec![prompt], parameters, tenant: caller.tenant };
+    let asked = Asked { model, prompts: vec![prompt], parameters, caller };
 
     let begun = start(&shared, &exchange, asked).await?;
     let format = NativeFormat::new(begun.id, begun.model.clone(), exchange.clone());

@@ -25,7 +25,7 @@ pub(crate) async fn create(
     let prompts = vec![Prompt::Chat(conversation(messages, &exchange)?)];
     let model = shared.model_id(body.model.as_deref())?;
     let (stream, include_usage) = (parameters.stream, parameters.include_usage);
-    let asked = Asked { model, prompts, parameters, tenant: caller.tenant };
+    let asked = Asked { model, prompts, parameters, caller };
 
     let begun = start(&shared, &exchange, asked).await?;
     let format = ChatFormat::new(begun.id, begun.model.clone(), include_usage);

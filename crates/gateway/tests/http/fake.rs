@@ -183,7 +183,10 @@ impl Scheduler for FakeScheduler {
         }
         self.alive.send_modify(|alive| *alive += 1);
         let alive = Alive(self.alive.clone());
-        let events = stream::iter(events).then(move |event| {
+        // Before what holds the guard: it must outlive the last event.
+        let events = stream::iter(events);
+        let events = if hangs { events.chain(stream::pending()).boxed() } else { events.boxed() };
+        let events = events.then(move |event| {
             let _ = &alive;
             let gate = gate.clone().filter(|_| matches!(event, TokenEvent::Token(_)));
             async move {
@@ -193,8 +196,7 @@ impl Scheduler for FakeScheduler {
                 event
             }
         });
-        let events = if hangs { events.chain(stream::pending()).boxed() } else { events.boxed() };
-        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events })
+        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: events.boxed() })
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
+use hostler_benchmark::service::{Benchmarks, BenchmarksConfig, Loopback};
 use hostler_gateway::{Gateway, GatewayConfig};
 use hostler_protocol::Engine;
 use hostler_router::{Router, RouterConfig};
@@ -13,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::client::{Connection, Response, within};
 use crate::fake::FakeScheduler;
+
+/// The name of this process.
+const NODE: &str = "here";
 
 /// Its only model, unless a test adds another.
 pub(crate) const MODEL: &str = "demo";
@@ -43,14 +47,18 @@ pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) ->
     let mut config =
         GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
     change(&mut config);
-    let gateway = Gateway::start(config, router.clone(), exporter()).expect("port 0 is free");
+    let benchmarks = Benchmarks::start(BenchmarksConfig::default(), router.clone(), Arc::new(())).expect("no folder");
+    let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), exporter()).expect("port 0 is free");
+    let api_key = None;
+    benchmarks.set_loopback(Loopback { url: format!("http://{}", gateway.address()), api_key });
     let site = Site { address: gateway.address() };
     (gateway, site)
 }
 
-fn exporter() -> Exporter {
+/// The recorder of metrics: what is counted before it is there, is lost.
+pub(crate) fn exporter() -> Exporter {
     static EXPORTER: OnceLock<Exporter> = OnceLock::new();
-    EXPORTER.get_or_init(|| Exporter::install().expect("the only recorder of this process")).clone()
+    EXPORTER.get_or_init(|| Exporter::install(NODE).expect("the only recorder of this process")).clone()
 }
 
 impl Harness {
@@ -68,9 +76,10 @@ impl Harness {
     }
 
     /// Serves one more model.
-    pub(crate) async fn add(&self, model: &str) {
+    pub(crate) async fn add(&self, model: &str) -> Arc<FakeScheduler> {
         let scheduler = Arc::new(FakeScheduler::new(model, Engine::Mistralrs));
-        self.router.add(scheduler).await.expect("the router runs");
+        self.router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
+        scheduler
     }
 
     /// Waits until so many generations exist.
@@ -99,9 +108,11 @@ impl Site {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes()).await
     }
 
-    /// The value of a series in `/metrics`; 0 while it is not there.
+    /// The value of a series in `/metrics`, named without the node, which all of
+    /// them carry; 0 while it is not there.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let metrics = self.get("/metrics").await.body;
+        let metrics = metrics.replace(&format!("{{node={NODE:?}}}"), "").replace(&format!("node={NODE:?},"), "");
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().expect("a number"))
     }

@@ -1,21 +1,23 @@
 //! `hostler gateway`: HTTP and the router, over workers.
 
+use std::sync::Arc;
+
 use actix_rt::{Arbiter, System};
 use anyhow::{Context, bail};
 use hostler_cluster::RemoteNode;
 use hostler_cluster::join::join_when_serving;
 use hostler_config::Config;
-use hostler_gateway::Gateway;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
-use super::serve::{reachable, upkeep};
 use crate::cli::GatewayOptions;
 use crate::cluster::{self, Transport};
 use crate::failure::Usage;
+use crate::http::{Http, reachable};
 use crate::settings;
 use crate::signals::Signals;
+use crate::telemetry::{Telemetry, machine_name, upkeep};
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load_gateway(options)?;
@@ -23,9 +25,11 @@ pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()>
         bail!(Usage("cluster.workers: it is empty; a gateway needs workers, such as http://10.0.0.2:7070".to_owned()));
     }
     settings::init_logs(&config)?;
-    let exporter = Exporter::install()?;
+    let telemetry = Telemetry::start(&config, &machine_name())?;
     let transport = Transport::start()?;
-    System::new().block_on(serve(config, exporter, &transport, as_json))
+    let served = System::new().block_on(serve(config, telemetry.exporter.clone(), &transport, as_json));
+    telemetry.shutdown();
+    served
 }
 
 async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_json: bool) -> anyhow::Result<()> {
@@ -38,14 +42,13 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
         config.cluster.workers.iter().map(|worker| RemoteNode::connect(worker, &remote)).collect::<Result<Vec<_>, _>>()
     })?;
 
-    let listen = config.server.address;
-    let gateway = Gateway::start(settings::gateway(&config), router.clone(), exporter)
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    // What its schedulers are set to, their workers know.
+    let http = Http::start(&config, &router, Arc::new(()), exporter)?;
     for node in nodes {
         let router = router.clone();
         actix_rt::spawn(async move { join_when_serving(&node, &router).await });
     }
-    let url = format!("http://{}", reachable(gateway.address()));
+    let url = format!("http://{}", reachable(http.address()));
     if as_json {
         println!("{}", json!({ "listening": true, "url": url, "workers": config.cluster.workers }));
     } else {
@@ -55,7 +58,7 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     let signal = signals.next().await;
     tracing::info!(signal, "finishing what runs; a second signal ends at once");
     actix_rt::spawn(signals.end_at_next());
-    let drained = gateway.stop().await;
+    let drained = http.stop().await;
     arbiter.stop();
     if !drained {
         bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);

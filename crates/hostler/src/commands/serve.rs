@@ -1,44 +1,46 @@
 //! `hostler serve`: everything in one process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
 use anyhow::{Context, bail};
 use hostler_config::Config;
-use hostler_gateway::Gateway;
 use hostler_protocol::ModelDescription;
 use hostler_router::Router;
-use hostler_scheduler::Scheduler;
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
 use crate::cli::ServeOptions;
+use crate::cluster::Transport;
+use crate::facts::ServerFacts;
+use crate::http::{Http, reachable};
 use crate::progress::LoadSpinner;
 use crate::schedulers::{self, Planned};
 use crate::settings;
 use crate::signals::Signals;
-
-/// How often recorded samples are folded, so that they take no memory while nobody
-/// scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::telemetry::{Telemetry, machine_name, upkeep};
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load(options)?;
     schedulers::check(&config)?;
     settings::init_logs(&config)?;
     // Handles that are taken before this record nothing.
-    let exporter = Exporter::install()?;
+    let telemetry = Telemetry::start(&config, &machine_name())?;
 
     let spinner = LoadSpinner::new();
     let planned = schedulers::plan(&config, &spinner)?;
-    System::new().block_on(serve(config, planned, exporter, spinner, as_json))
+    let transport = Transport::start()?;
+    let exporter = telemetry.exporter.clone();
+    let served = System::new().block_on(serve(config, planned, &transport, exporter, spinner, as_json));
+    telemetry.shutdown();
+    served
 }
 
 async fn serve(
     config: Config,
     planned: Vec<Planned>,
+    transport: &Transport,
     exporter: Exporter,
     spinner: LoadSpinner,
     as_json: bool,
@@ -47,22 +49,19 @@ async fn serve(
     let arbiter = Arbiter::new();
     let router = Router::start(settings::router(&config), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
-
+    let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
     // HTTP comes first: probes must be answered while models load.
-    let listen = config.server.address;
-    let gateway = Gateway::start(settings::gateway(&config), router.clone(), exporter)
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    let http = Http::start(&config, &router, Arc::new(facts), exporter.clone())?;
     spinner.start();
-    let locals = schedulers::start(planned);
-    let shared: Vec<_> = locals.iter().map(|local| Arc::clone(local) as Arc<dyn Scheduler>).collect();
-    for scheduler in &shared {
+    let running = schedulers::start(&config, planned, transport, &exporter)?;
+    for scheduler in &running.all {
         router.add(Arc::clone(scheduler)).await?;
     }
 
     tokio::select! {
-        loaded = schedulers::all_loaded(&shared) => {
+        loaded = schedulers::all_loaded(&running.all) => {
             spinner.finish();
-            announce(&config, gateway.address(), &loaded?, as_json);
+            announce(&config, http.address(), &loaded?, as_json);
             let signal = signals.next().await;
             tracing::info!(signal, "finishing what runs; a second signal ends at once");
         }
@@ -72,24 +71,14 @@ async fn serve(
         }
     }
     actix_rt::spawn(signals.end_at_next());
-    let drained = gateway.stop().await;
-    for scheduler in &locals {
-        scheduler.stop().await;
-    }
+    let drained = http.stop().await;
+    running.stop().await;
     arbiter.stop();
     if !drained {
         bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-pub(crate) async fn upkeep(exporter: Exporter) {
-    let mut interval = tokio::time::interval(UPKEEP);
-    loop {
-        interval.tick().await;
-        exporter.upkeep();
-    }
 }
 
 /// Says where to go, and what to try.
@@ -110,10 +99,4 @@ fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>]
     println!("  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{{");
     println!("    \"model\": \"{}\", \"max_tokens\": 64,", model.model);
     println!("    \"messages\": [{{\"role\": \"user\", \"content\": \"What is the capital of France?\"}}]}}'\n");
-}
-
-/// The address that a client on this machine would use.
-pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = if bound.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound.ip() };
-    SocketAddr::new(ip, bound.port())
 }

@@ -1,89 +1,136 @@
 //! `hostler worker`: schedulers, for gateways.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::System;
 use anyhow::Context;
 use futures::future::join_all;
-use hostler_cluster::{Listen, WorkerServer};
+use hostler_cluster::{Listen, WorkerOptions as NodeOptions, WorkerServer};
 use hostler_config::Config;
+use hostler_gateway::Probes;
 use hostler_protocol::ModelDescription;
-use hostler_scheduler::{LocalScheduler, Scheduler};
+use hostler_scheduler::{Scheduler, SchedulerState};
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
-use super::serve::upkeep;
 use crate::cli::WorkerOptions;
 use crate::cluster::{self, Transport};
+use crate::leash::{self, Leash};
 use crate::progress::LoadSpinner;
-use crate::schedulers::{self, Planned};
+use crate::schedulers::{self, Planned, Running};
 use crate::settings;
 use crate::signals::Signals;
+use crate::telemetry::{Telemetry, machine_name, upkeep};
 
 /// How long calls may take to end when every scheduler has stopped, so that the last
 /// words of their streams arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> {
-    let config = settings::load_worker(options)?;
+    // A child is bound to its cores before it has threads.
+    let (config, leash) = if options.child {
+        let (config, leash) = leash::take()?;
+        (config, Some(leash))
+    } else {
+        (settings::load_worker(options)?, None)
+    };
     schedulers::check(&config)?;
     settings::init_logs(&config)?;
-    // Handles that are taken before this record nothing.
-    let exporter = Exporter::install()?;
+    let mut options = cluster::worker(&config.worker)?;
+    // A child is a part of its parent's node.
+    let node = if leash.is_some() { machine_name() } else { options.name.to_string() };
+    let telemetry = Telemetry::start(&config, &node)?;
+    options.metrics = Some(telemetry.exporter.clone());
     let spinner = LoadSpinner::new();
     let planned = schedulers::plan(&config, &spinner)?;
     let transport = Transport::start()?;
-    System::new().block_on(serve(config, planned, exporter, spinner, &transport, as_json))
+    let exporter = telemetry.exporter.clone();
+    let worker = Worker { config, options, planned, exporter, leash };
+    let served = System::new().block_on(serve(worker, spinner, &transport, as_json));
+    telemetry.shutdown();
+    served
 }
 
-async fn serve(
+/// What a worker is made of.
+struct Worker {
     config: Config,
+    options: NodeOptions,
     planned: Vec<Planned>,
     exporter: Exporter,
-    spinner: LoadSpinner,
-    transport: &Transport,
-    as_json: bool,
-) -> anyhow::Result<()> {
+    /// For a child: its tie to its parent.
+    leash: Option<Leash>,
+}
+
+async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_json: bool) -> anyhow::Result<()> {
+    let Worker { config, options, planned, exporter, leash } = worker;
+    let is_child = leash.is_some();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    actix_rt::spawn(upkeep(exporter));
-    let options = cluster::worker(&config.worker)?;
+    actix_rt::spawn(upkeep(exporter.clone()));
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     spinner.start();
-    let locals = schedulers::start(planned);
-    let shared: Vec<_> = locals.iter().map(|local| Arc::clone(local) as Arc<dyn Scheduler>).collect();
+    let running = schedulers::start(&config, planned, transport, &exporter)?;
+    let probes = config.worker.http_address.map(|listen| probes(listen, &running.all, exporter)).transpose()?;
     // It can be seen while its models load, and is used when they are there.
     let server = transport
-        .enter(|| WorkerServer::start(options, shared.clone()))
+        .enter(|| WorkerServer::start(options, running.all.clone()))
         .with_context(|| format!("cannot listen on {}", config.worker.listen))?;
+    let mut told = Box::pin(told_to_end(&mut signals, leash));
     tokio::select! {
-        loaded = schedulers::all_loaded(&shared) => {
+        // A child goes on trying what its scheduler may yet load; its parent sees it fail.
+        loaded = schedulers::all_loaded(&running.all), if !is_child => {
             spinner.finish();
             announce(scheme, server.listen(), &loaded?, as_json);
-            let signal = signals.next().await;
-            tracing::info!(signal, "finishing what runs; a second signal ends at once");
+            let by = (&mut told).await;
+            tracing::info!(by, "finishing what runs; a second signal ends at once");
         }
-        signal = signals.next() => {
+        by = &mut told => {
             spinner.finish();
-            tracing::info!(signal, "ending before the models were loaded");
+            tracing::info!(by, "ending");
         }
     }
+    drop(told);
     actix_rt::spawn(signals.end_at_next());
-    stop(&locals, server, Duration::from_secs(config.worker.drain_timeout_seconds)).await;
+    stop(running, server, Duration::from_secs(config.worker.drain_timeout_seconds)).await;
+    if let Some(probes) = probes {
+        probes.stop().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
+/// Waits until a signal, or the parent, lets this process end. Who it was.
+async fn told_to_end(signals: &mut Signals, leash: Option<Leash>) -> &'static str {
+    let Some(leash) = leash else { return signals.next().await };
+    tokio::select! {
+        signal = signals.next() => signal,
+        // The other end is gone only with this process.
+        _ = leash => "the parent process",
+    }
+}
+
+/// Answers whether this process lives, whether all its schedulers serve, and with what
+/// metrics: `worker.http_address`.
+fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Exporter) -> anyhow::Result<Probes> {
+    let snapshots: Vec<_> = schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
+    // Who is claimed, or empties for it, works as it should.
+    let ready = move || {
+        let works =
+            |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
+        snapshots.iter().all(|snapshot| works(snapshot.borrow().state))
+    };
+    Probes::start(listen, Arc::new(ready), exporter).with_context(|| format!("cannot listen on {listen}"))
+}
+
 /// Finishes what runs, then stops. What runs longer than `patience` is cut off with an
 /// error after which a gateway continues it elsewhere.
-async fn stop(schedulers: &[Arc<LocalScheduler>], server: WorkerServer, patience: Duration) {
-    let drained = join_all(schedulers.iter().map(|scheduler| scheduler.drain()));
+async fn stop(running: Running, server: WorkerServer, patience: Duration) {
+    let drained = join_all(running.all.iter().map(|scheduler| scheduler.drain()));
     if tokio::time::timeout(patience, drained).await.is_err() {
         tracing::warn!(seconds = patience.as_secs(), "requests still ran and were cut off");
     }
-    for scheduler in schedulers {
-        scheduler.stop().await;
-    }
+    running.stop().await;
     server.stop(LAST_WORDS).await;
 }
 

@@ -56,20 +56,26 @@ impl Hostler {
     /// Serves a simulated model, and waits until it is ready.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let fixed = ["serve", "--json", "--engine", "simulated", "--model", "sim", "--address", "127.0.0.1:0"];
-        let mut command = self.command(&[&fixed[..], arguments].concat());
+        self.start(&[&fixed[..], arguments].concat())
+    }
+
+    /// Starts what serves, and waits until it says where.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Server {
+        let mut command = self.command(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs");
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("it is readable");
         let ready: serde_json::Value = serde_json::from_str(&line).expect("it prints one JSON line when it is ready");
         let url = ready["url"].as_str().expect("it says where it listens");
-        Server { address: url.trim_start_matches("http://").to_owned(), child }
+        Server { address: url.trim_start_matches("http://").to_owned(), url: url.to_owned(), child }
     }
 }
 
 /// A server that runs; killed when dropped.
 pub(crate) struct Server {
     pub(crate) address: String,
+    pub(crate) url: String,
     child: Child,
 }
 
@@ -91,8 +97,11 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        self::signal(signal, self.id());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it has ended. What it logged comes along.
@@ -110,4 +119,10 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(signal: &str, process: u32) {
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status();
+    assert!(sent.expect("kill runs").success());
 }

@@ -22,7 +22,7 @@ fn under(token: FencingToken) -> GenerationRequest {
     GenerationRequest { claim: Some(token), ..request(4, 3) }
 }
 
-fn failed(error: RequestError) -> Violation {
+fn failed(error: &RequestError) -> Violation {
     Violation(error.to_string())
 }
 
@@ -31,7 +31,7 @@ async fn reaches(scheduler: &dyn Scheduler, state: SchedulerState) -> Result<(),
 }
 
 pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
-    let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(failed)?;
+    let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
     reaches(scheduler, SchedulerState::Claimed).await?;
     let shown = scheduler.snapshot().borrow().claim.clone();
     ensure!(
@@ -47,11 +47,14 @@ pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let second = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await;
     ensure!(second.as_ref().is_err_and(|error| error.message.contains("a test")), "a second claim: {second:?}");
 
-    ensure!(scheduler.heartbeat(token).await.map_err(failed)?, "the holder is not known");
-    ensure!(!scheduler.release(FencingToken(token.0 + 1)).await.map_err(failed)?, "a foreign token opens it");
-    ensure!(scheduler.release(token).await.map_err(failed)?, "the holder cannot give it back");
+    ensure!(scheduler.heartbeat(token).await.map_err(|error| failed(&error))?, "the holder is not known");
+    ensure!(
+        !scheduler.release(FencingToken(token.0 + 1)).await.map_err(|error| failed(&error))?,
+        "a foreign token opens it"
+    );
+    ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "the holder cannot give it back");
     reaches(scheduler, SchedulerState::Serving).await?;
-    let next = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(failed)?;
+    let next = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
     ensure!(next > token, "after {token:?} came {next:?}");
     Ok(())
 }
@@ -64,7 +67,7 @@ pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation>
     ] {
         let mut others = submit(scheduler, request(4, 200)).await?;
         first_token(&mut others).await?;
-        let token = scheduler.claim(claim(drain, TTL)).await.map_err(failed)?;
+        let token = scheduler.claim(claim(drain, TTL)).await.map_err(|error| failed(&error))?;
         let mut end = None;
         while let Some(event) = others.events.next().await {
             end = Some(event);
@@ -76,19 +79,20 @@ pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation>
         };
         ensure!(ended == code, "{drain:?} ended with {end:?}");
         reaches(scheduler, SchedulerState::Claimed).await?;
-        ensure!(scheduler.release(token).await.map_err(failed)?, "{drain:?} lost its claim");
+        ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "{drain:?} lost its claim");
         reaches(scheduler, SchedulerState::Serving).await?;
     }
     Ok(())
 }
 
 pub(super) async fn expires(scheduler: &dyn Scheduler) -> Result<(), Violation> {
-    let token = scheduler.claim(claim(ClaimDrain::Wait, Duration::from_millis(50))).await.map_err(failed)?;
+    let token =
+        scheduler.claim(claim(ClaimDrain::Wait, Duration::from_millis(50))).await.map_err(|error| failed(&error))?;
     until(scheduler, "the claim is over", |now| now.state == SchedulerState::Serving && now.claim.is_none()).await?;
     // A snapshot may be older than the claim: what counts is what the scheduler says.
-    while scheduler.heartbeat(token).await.map_err(failed)? {
+    while scheduler.heartbeat(token).await.map_err(|error| failed(&error))? {
         tokio::time::sleep(Duration::from_millis(60)).await;
     }
-    ensure!(!scheduler.release(token).await.map_err(failed)?, "a claim that is over can be given back");
+    ensure!(!scheduler.release(token).await.map_err(|error| failed(&error))?, "a claim that is over can be given back");
     reaches(scheduler, SchedulerState::Serving).await
 }

@@ -64,6 +64,7 @@ impl Progress {
         }
         if chunk.has_text() {
             stopwatch.token(at);
+            stopwatch.text(chunk.content());
             self.pieces += 1;
         }
         self.finished |= chunk.finishes();
@@ -84,13 +85,14 @@ impl Progress {
 }
 
 /// An answer in one piece.
-pub(super) async fn whole(body: Incoming) -> Result<Answer, Failure> {
+pub(super) async fn whole(body: Incoming, stopwatch: &mut Stopwatch) -> Result<Answer, Failure> {
     let bytes = read(body, BODY_BYTES_MAX).await?;
     let chunk: Chunk = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::Protocol(format!("the answer is not JSON: {error}")))?;
     if let Some(message) = chunk.error() {
         return Err(Failure::Reported(message));
     }
+    stopwatch.text(chunk.content());
     let usage =
         chunk.usage.ok_or_else(|| Failure::Protocol("the answer does not tell its tokens (usage)".to_owned()))?;
     Ok(Answer {

@@ -21,6 +21,7 @@ pub(super) struct Usage {
 
 #[derive(Debug, Deserialize)]
 struct Choice {
+    #[serde(alias = "message")]
     delta: Option<Delta>,
     text: Option<String>,
     finish_reason: Option<String>,
@@ -45,6 +46,13 @@ impl Chunk {
                     some(&delta.content) || some(&delta.reasoning_content) || delta.tool_calls.is_some()
                 })
         })
+    }
+
+    /// The text of the answer that it brings.
+    pub(super) fn content(&self) -> &str {
+        let Some(choice) = self.choices.first() else { return "" };
+        let delta = || choice.delta.as_ref()?.content.as_deref();
+        choice.text.as_deref().or_else(delta).unwrap_or_default()
     }
 
     /// Whether the answer ends here.

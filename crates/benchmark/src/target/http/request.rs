@@ -11,8 +11,8 @@ pub(super) fn body(settings: &HttpSettings, model: &str, job: &Job) -> Bytes {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     match settings.endpoint {
-        Endpoint::Chat => body.insert("messages".to_owned(), json!([{"role": "user", "content": job.prompt}])),
-        Endpoint::Completions => body.insert("prompt".to_owned(), json!(job.prompt)),
+        Endpoint::Chat => body.insert("messages".to_owned(), messages(job)),
+        Endpoint::Completions => body.insert("prompt".to_owned(), json!(job.text())),
     };
     body.insert("max_tokens".to_owned(), json!(job.max_tokens));
     body.insert("temperature".to_owned(), json!(job.temperature));
@@ -28,9 +28,18 @@ pub(super) fn body(settings: &HttpSettings, model: &str, job: &Job) -> Bytes {
     Bytes::from(Value::Object(body).to_string())
 }
 
+/// What was said before, and what is said now.
+fn messages(job: &Job) -> Value {
+    let message = |role: &str, content: &str| json!({"role": role, "content": content});
+    let before =
+        job.history.iter().flat_map(|turn| [message("user", &turn.prompt), message("assistant", &turn.answer)]);
+    before.chain([message("user", &job.prompt)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Turn;
 
     #[test]
     fn extra_members_replace_what_is_there() {
@@ -42,13 +51,23 @@ mod tests {
             endpoint: Endpoint::Completions,
             stream: true,
             extra_body,
+            claim: None,
         };
-        let job = Job { index: 0, prompt: "x".to_owned(), max_tokens: 5, exact_length: true, temperature: 0.5 };
+        let job = Job {
+            index: 0,
+            history: vec![Turn { prompt: "a".to_owned(), answer: "b".to_owned() }],
+            prompt: "x".to_owned(),
+            max_tokens: 5,
+            exact_length: true,
+            temperature: 0.5,
+            leaves_after: None,
+            keeps_answer: false,
+        };
         let sent: Value = serde_json::from_slice(&body(&settings, "m", &job)).expect("it is JSON");
         assert_eq!(
             sent,
             json!({
-                "model": "m", "prompt": "x", "max_tokens": 5, "temperature": 0.0, "stream": true,
+                "model": "m", "prompt": "abx", "max_tokens": 5, "temperature": 0.0, "stream": true,
                 "stream_options": {"include_usage": true}, "ignore_eos": true, "cache_prompt": false,
             })
         );

@@ -1,5 +1,6 @@
 //! Where a server is, and how it is asked.
 
+use hostler_protocol::FencingToken;
 use hyper::Uri;
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ pub struct HttpSettings {
     pub stream: bool,
     /// Further members of the request body; they replace what is there.
     pub extra_body: Map<String, Value>,
+    /// The claim under which requests come (`x-hostler-claim`); a Hostler's alone.
+    pub claim: Option<FencingToken>,
 }
 
 /// Which of OpenAI's APIs.
@@ -81,6 +84,7 @@ mod tests {
             endpoint: Endpoint::Chat,
             stream: true,
             extra_body: Map::new(),
+            claim: None,
         };
         assert!(!format!("{settings:?}").contains("secret"));
         settings.url("/v1/models").map(|url| url.to_string()).map_err(|error| error.to_string())

@@ -1,11 +1,12 @@
 //! The engine alone: the lowest rung.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use hostler_executor::{ModelExecutor, Sequence, TextError};
+use hostler_executor::{EndReport, ModelExecutor, Sequence, SequenceObserver, TextError, token_channel};
 use hostler_protocol::{ErrorCode, GenerationRequest, Prompt, RequestError, TokenId};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Asking, events};
 use crate::measure::{Answer, Failure, Stopwatch};
@@ -17,7 +18,8 @@ use crate::workload::Job;
 pub struct EngineTarget {
     executor: Arc<dyn ModelExecutor>,
     asking: Asking,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
+    slots_max: u32,
 }
 
 impl EngineTarget {
@@ -25,8 +27,15 @@ impl EngineTarget {
     /// more than it says that it can run.
     #[must_use]
     pub fn new(executor: Arc<dyn ModelExecutor>, asking: Asking, batch_size_max: u32) -> Self {
-        let slots = batch_size_max.min(executor.description().driving.max_sequences).max(1);
-        Self { executor, asking, slots: Semaphore::new(slots as usize) }
+        let slots_max = batch_size_max.min(executor.description().driving.max_sequences).max(1);
+        Self { executor, asking, slots: Arc::new(Semaphore::new(slots_max as usize)), slots_max }
+    }
+
+    /// Returns when the engine has ended all that it was given: a sequence whose
+    /// client left runs on until the next step.
+    pub async fn idle(&self) {
+        // An error means that the semaphore was closed, which nobody does.
+        let _ = self.slots.acquire_many(self.slots_max).await;
     }
 }
 
@@ -39,11 +48,26 @@ impl Target for EngineTarget {
 
     async fn generate(&self, job: &Job, stopwatch: &mut Stopwatch) -> Result<Answer, Failure> {
         let sequence = sequence(self.executor.as_ref(), self.asking.request(job)).map_err(RequestError::from)?;
-        let Ok(_slot) = self.slots.acquire().await else {
+        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
             let message = "the semaphore of the engine's slots was closed".to_owned();
             return Err(Failure::Code { code: ErrorCode::Internal, message });
         };
-        events::read(self.executor.generate(sequence), stopwatch).await
+        let (sink, stream) = token_channel(&sequence, Some(Box::new(Slot(Some(slot)))));
+        self.executor.start(sequence, sink);
+        events::read(stream, stopwatch).await
+    }
+}
+
+/// A place in the engine, given back when the engine has ended the sequence.
+struct Slot(Option<OwnedSemaphorePermit>);
+
+impl SequenceObserver for Slot {
+    fn started(&mut self, _: Duration) {}
+
+    fn token(&mut self, _: u32, _: Duration) {}
+
+    fn ended(&mut self, _: &EndReport) {
+        self.0 = None;
     }
 }
 

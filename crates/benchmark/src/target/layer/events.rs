@@ -35,5 +35,6 @@ pub(super) async fn read(
 fn note(text: &str, stopwatch: &mut Stopwatch) {
     if !text.is_empty() {
         stopwatch.token(Instant::now());
+        stopwatch.text(text);
     }
 }

@@ -1,0 +1,245 @@
+//! What travels: there and back is the identity, and nonsense is refused by name.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hostler_cluster::wire;
+use hostler_protocol::{
+    Batching, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, FencingToken, Finish,
+    FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt, RequestError, Role,
+    SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, Usage,
+};
+use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn span() -> impl Strategy<Value = Duration> {
+    (0..1_u64 << 40, 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Duration::new(seconds, nanoseconds))
+}
+
+fn weighted() -> impl Strategy<Value = Vec<(u32, f32)>> {
+    vec((any::<u32>(), -100.0..100.0_f32), 0..4)
+}
+
+fn prompt() -> impl Strategy<Value = Prompt> {
+    let role = select(vec![Role::System, Role::User, Role::Assistant, Role::Tool]);
+    let message = (role, any::<String>(), option::of(any::<String>())).prop_map(|(role, content, name)| ChatMessage {
+        role,
+        content,
+        name,
+    });
+    prop_oneof![
+        any::<String>().prop_map(Prompt::Text),
+        vec(message, 0..4).prop_map(Prompt::Chat),
+        vec(any::<u32>(), 0..9).prop_map(Prompt::Tokens),
+    ]
+}
+
+fn sampling() -> impl Strategy<Value = SamplingParams> {
+    let unit = || 0.0..1.0_f32;
+    let first = (unit(), unit(), option::of(any::<u32>()), unit());
+    (first, (unit(), unit(), unit()), weighted(), option::of(any::<u64>())).prop_map(
+        |((temperature, top_p, top_k, min_p), (repetition, presence, frequency), logit_bias, seed)| SamplingParams {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            repetition_penalty: repetition,
+            presence_penalty: presence,
+            frequency_penalty: frequency,
+            logit_bias,
+            seed,
+        },
+    )
+}
+
+fn stop() -> impl Strategy<Value = StopConditions> {
+    let texts = vec(any::<String>(), 0..3);
+    (option::of(any::<u32>()), any::<u32>(), texts, vec(any::<u32>(), 0..3), any::<bool>()).prop_map(
+        |(max_tokens, min_tokens, sequences, token_ids, ignore_eos)| StopConditions {
+            max_tokens,
+            min_tokens,
+            sequences,
+            token_ids,
+            ignore_eos,
+        },
+    )
+}
+
+fn constraint() -> impl Strategy<Value = Constraint> {
+    let form = select(vec![Constraint::JsonSchema as fn(String) -> Constraint, Constraint::Regex, Constraint::Lark]);
+    (form, any::<String>()).prop_map(|(form, text)| form(text))
+}
+
+/// A request, and the instant at which it is sent.
+fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
+    let how = (sampling(), stop(), option::of(constraint()), option::of(any::<u32>()));
+    let who = (select(Priority::ALL.to_vec()), "[a-z]{0,9}", option::of(0..1_u64 << 20), option::of(any::<u64>()));
+    (prompt(), vec(any::<u32>(), 0..9), how, who).prop_map(|(prompt, continuation, how, who)| {
+        let now = Instant::now();
+        let (sampling, stop, constraint, top_logprobs) = how;
+        let (priority, tenant, milliseconds, claim) = who;
+        let deadline = milliseconds.and_then(|left| Deadline::after(now, Duration::from_millis(left)));
+        let request = GenerationRequest {
+            continuation,
+            sampling,
+            stop,
+            constraint,
+            top_logprobs,
+            priority,
+            tenant: tenant.into(),
+            deadline,
+            claim: claim.map(FencingToken),
+            ..GenerationRequest::new("a model".into(), prompt)
+        };
+        (request, now)
+    })
+}
+
+fn error() -> impl Strategy<Value = RequestError> {
+    let spans = (option::of(span()), option::of(span()));
+    (select(ErrorCode::ALL.to_vec()), any::<String>(), option::of(any::<String>()), spans).prop_map(
+        |(code, message, param, (retry_after, estimated_wait))| RequestError {
+            code,
+            message,
+            param: param.map(Into::into),
+            retry_after,
+            estimated_wait,
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = TokenEvent> {
+    let logprob = (-50.0..0.0_f32, weighted()).prop_map(|(logprob, top)| Logprob { logprob, top });
+    let token = (any::<u32>(), any::<String>(), option::of(logprob));
+    let reason = select(vec![FinishReason::Stop, FinishReason::Length]);
+    let finish = (reason, any::<String>(), any::<[u32; 3]>(), (span(), span(), span()));
+    prop_oneof![
+        any::<u32>().prop_map(|prompt_tokens| TokenEvent::Started(Started { prompt_tokens })),
+        token.prop_map(|(id, text, logprob)| TokenEvent::Token(Token { id, text, logprob })),
+        finish.prop_map(|(reason, text, [prompt, cached, completion], (queue, prefill, decode))| {
+            let usage = Usage { prompt_tokens: prompt, cached_tokens: cached, completion_tokens: completion };
+            TokenEvent::Finished(Finish { reason, text, usage, timings: Timings { queue, prefill, decode } })
+        }),
+        error().prop_map(TokenEvent::Failed),
+    ]
+}
+
+fn description() -> impl Strategy<Value = ModelDescription> {
+    let engine = select(vec![Engine::Mistralrs, Engine::Llamacpp, Engine::Simulated]);
+    let batching = select(vec![Batching::Ragged, Batching::EqualLength]);
+    let prefill = option::of(any::<u32>())
+        .prop_map(|tokens| tokens.map_or(Prefill::Blocking, |tokens| Prefill::Chunked { tokens }));
+    let capabilities = (any::<bool>(), option::of(any::<u32>()), any::<bool>(), option::of(any::<u32>()));
+    let sizes = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>());
+    (engine, any::<String>(), sizes, (any::<u32>(), batching, prefill), capabilities).prop_map(
+        |(engine, text, sizes, (max_sequences, batching, prefill), capabilities)| ModelDescription {
+            model: text.as_str().into(),
+            engine,
+            device: text.clone(),
+            weight_format: text,
+            weight_bytes: sizes.0,
+            context_length: sizes.1,
+            kv_capacity_tokens: sizes.2,
+            vocabulary_size: sizes.3,
+            driving: Driving { max_sequences, batching, prefill },
+            capabilities: Capabilities {
+                constraints: capabilities.0,
+                top_logprobs_max: capabilities.1,
+                chat: capabilities.2,
+                embedding_dimensions: capabilities.3,
+            },
+        },
+    )
+}
+
+fn snapshot() -> impl Strategy<Value = SchedulerSnapshot> {
+    let claim = (any::<u64>(), any::<String>(), span()).prop_map(|(token, owner, ttl)| ClaimSnapshot {
+        token: FencingToken(token),
+        owner,
+        ttl,
+    });
+    let counts = (any::<u32>(), any::<u32>(), any::<[u32; 3]>(), any::<[u64; 3]>(), any::<u32>());
+    let rest = (option::of(claim), option::of(any::<String>()), span(), span());
+    (select(SchedulerState::ALL.to_vec()), option::of(description()), counts, rest).prop_map(
+        |(state, description, counts, (claim, failure, estimated_wait, since_last_step))| {
+            let (batch_size_max, running, waiting, [kv_reserved_tokens, outstanding_tokens, steps], restarts) = counts;
+            SchedulerSnapshot {
+                state,
+                description: description.map(Arc::new),
+                running,
+                waiting,
+                kv_reserved_tokens,
+                outstanding_tokens,
+                estimated_wait,
+                steps,
+                since_last_step,
+                claim,
+                restarts,
+                failure,
+                ..SchedulerSnapshot::starting("a scheduler".into(), "a model".into(), batch_size_max)
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_request_comes_back_as_it_was((request, now) in request()) {
+        prop_assert_eq!(wire::request(wire::request_message(request.clone(), now), now), Ok(request));
+    }
+
+    #[test]
+    fn an_event_comes_back_as_it_was(event in event()) {
+        prop_assert_eq!(wire::event(wire::event_message(event.clone())), Ok(event));
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_as_it_was(snapshot in snapshot()) {
+        prop_assert_eq!(wire::snapshot(wire::snapshot_message(&snapshot)), Ok(snapshot));
+    }
+
+    #[test]
+    fn a_refusal_comes_back_as_it_was_from_a_status(error in error()) {
+        prop_assert_eq!(wire::refusal(&wire::status(error.clone())), error);
+    }
+}
+
+#[test]
+fn a_long_refusal_is_cut_and_still_understood() {
+    let error = RequestError::invalid("prompt", "ä".repeat(5000));
+    let back = wire::refusal(&wire::status(error.clone()));
+    assert_eq!((back.code, &back.param), (error.code, &error.param));
+    assert!(back.message.len() <= 4096 && error.message.starts_with(&back.message), "{} bytes", back.message.len());
+}
+
+#[test]
+fn a_deadline_travels_as_the_time_that_is_left() {
+    let sent = Instant::now();
+    let mut request = GenerationRequest::new("m".into(), Prompt::Text("p".into()));
+    request.deadline = Deadline::after(sent, Duration::from_secs(10));
+    let message = wire::request_message(request, sent + Duration::from_secs(4));
+    // The other machine's clock shows something else altogether.
+    let arrived = sent + Duration::from_secs(5000);
+    let deadline = wire::request(message, arrived).expect("it is well-formed").deadline.expect("it has one");
+    assert_eq!(deadline.remaining(arrived), Duration::from_secs(6));
+}
+
+#[test]
+fn nonsense_is_refused_by_name() {
+    let now = Instant::now();
+    let whole = || wire::request_message(GenerationRequest::new("m".into(), Prompt::Text("p".into())), now);
+    let refused = |message| wire::request(message, now).expect_err("it makes no sense").to_string();
+    let mut message = whole();
+    message.prompt = None;
+    assert!(refused(message).contains("request.prompt is missing"));
+    message = whole();
+    message.id = "7".to_owned();
+    assert!(refused(message).contains("request.id is \"7\""));
+    message = whole();
+    message.priority = 99;
+    assert!(refused(message).contains("Priority"));
+    assert!(wire::event(wire::proto::TokenEvent { event: None }).is_err());
+}

@@ -1,0 +1,71 @@
+//! The HTTP server, and the benchmarks that it takes orders for.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context;
+use hostler_benchmark::service::{Benchmarks, Facts, Loopback};
+use hostler_config::Config;
+use hostler_gateway::{ApiKey, Gateway, GatewayConfig};
+use hostler_router::Router;
+use hostler_telemetry::Exporter;
+
+use crate::settings;
+
+/// Bytes of the key by which the server asks itself: what nobody guesses.
+const LOOPBACK_KEY_BYTES: usize = 32;
+
+/// Both serve.
+pub(crate) struct Http {
+    gateway: Gateway,
+    benchmarks: Benchmarks,
+}
+
+impl Http {
+    /// Starts both. `facts` are what results say of the schedulers.
+    pub(crate) fn start(
+        config: &Config,
+        router: &Router,
+        facts: Arc<dyn Facts>,
+        exporter: Exporter,
+    ) -> anyhow::Result<Self> {
+        let benchmarks = Benchmarks::start(settings::benchmarks(config), router.clone(), facts)
+            .context("cannot keep results of benchmarks: see benchmarks.store")?;
+        let mut gateway = settings::gateway(config);
+        let api_key = loopback_key(&mut gateway);
+        let gateway = Gateway::start(gateway, router.clone(), benchmarks.clone(), exporter)
+            .with_context(|| format!("cannot listen on {}", config.server.address))?;
+        benchmarks.set_loopback(Loopback { url: format!("http://{}", reachable(gateway.address())), api_key });
+        Ok(Self { gateway, benchmarks })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Finishes what runs. Whether all of it ended in time.
+    pub(crate) async fn stop(self) -> bool {
+        // First of all, so that claimed schedulers serve while the rest is finished.
+        self.benchmarks.stop().await;
+        self.gateway.stop().await
+    }
+}
+
+/// A key of this process's own, by which a benchmark asks the server that it is in, where
+/// the server asks for keys at all.
+fn loopback_key(gateway: &mut GatewayConfig) -> Option<String> {
+    if gateway.api_keys.is_empty() {
+        return None;
+    }
+    let secret: [u8; LOOPBACK_KEY_BYTES] = rand::random();
+    let key: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    gateway.api_keys.push(ApiKey { name: "benchmark".to_owned(), key: key.clone(), admin: true });
+    Some(key)
+}
+
+/// The address that a client on this machine would use.
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = if bound.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound.ip() };
+    SocketAddr::new(ip, bound.port())
+}

@@ -1,0 +1,164 @@
+//! Schedulers in processes of their own: which, and how a child is started.
+
+use std::path::Path;
+use std::process::Command;
+
+use hostler_cluster::supervisor::{ChildPlan, LogLines};
+use hostler_config::{
+    ClusterSettings, Config, Device, Isolation, LogFormat, NamedScheduler, RouterSettings, ServerSettings,
+    WorkerSettings,
+};
+use hostler_protocol::Engine;
+use hostler_scheduler::{SchedulerConfig, SchedulerSnapshot};
+use hostler_telemetry::Relay;
+
+/// How long a child that is told to end still waits for requests: its parent has waited
+/// already.
+const CHILD_DRAIN_SECONDS: u64 = 1;
+
+/// Whether a scheduler gets a process of its own.
+pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
+    let settings = &scheduler.settings;
+    match settings.isolation {
+        Isolation::Process => true,
+        Isolation::Thread => false,
+        Isolation::Auto => match &settings.device {
+            // mistral.rs shares its threads with the whole process: only that can be bound.
+            Device::Cores(_) if settings.engine == Engine::Mistralrs => true,
+            Device::Cores(_) | Device::Cpu => config.schedulers.len() > 1,
+            Device::Auto => config.schedulers.len() > 1 && !has_gpu(),
+            Device::Cuda(_) | Device::Metal | Device::Vulkan(_) | Device::Rocm(_) => false,
+        },
+    }
+}
+
+/// Whether `auto` is a GPU in this build.
+fn has_gpu() -> bool {
+    cfg!(any(feature = "cuda", feature = "metal", feature = "rocm", feature = "vulkan"))
+}
+
+/// A child that runs `scheduler`, and listens in `folder`.
+pub(crate) fn plan(
+    config: &Config,
+    scheduler: &NamedScheduler,
+    known: &SchedulerConfig,
+    folder: &Path,
+    metrics: Relay,
+) -> ChildPlan {
+    let endpoint = format!("unix:{}", folder.join(format!("{}.sock", scheduler.name)).display());
+    let child = child_config(config, scheduler, &endpoint);
+    let device = scheduler.settings.device.clone();
+    ChildPlan {
+        scheduler: SchedulerSnapshot::starting(known.id.clone(), known.model.clone(), known.max_batch_size),
+        command: Box::new(move || command(&device)),
+        configuration: serde_json::Value::String(hostler_config::effective(&child)).to_string(),
+        endpoint,
+        recovery: known.recovery.clone(),
+        metrics: Some(metrics),
+        logs: match config.log.format {
+            LogFormat::Text => LogLines::Text,
+            LogFormat::Json => LogLines::Json,
+        },
+    }
+}
+
+/// One scheduler, and nothing of the parent's keys.
+fn child_config(config: &Config, scheduler: &NamedScheduler, endpoint: &str) -> Config {
+    let mut scheduler = scheduler.clone();
+    scheduler.settings.isolation = Isolation::Thread;
+    if let Device::Cuda(_) = scheduler.settings.device {
+        // It is the only one that the child sees.
+        scheduler.settings.device = Device::Cuda(0);
+    }
+    Config {
+        server: ServerSettings::default(),
+        router: RouterSettings::default(),
+        cluster: ClusterSettings::default(),
+        worker: WorkerSettings {
+            listen: endpoint.to_owned(),
+            drain_timeout_seconds: CHILD_DRAIN_SECONDS,
+            ..WorkerSettings::default()
+        },
+        schedulers: vec![scheduler],
+        ..config.clone()
+    }
+}
+
+/// This program again, with an environment for its device.
+fn command(device: &Device) -> Command {
+    // The file may have been replaced by a newer one meanwhile; this is the one that runs.
+    let own = Path::new("/proc/self/exe");
+    let program = if own.exists() { own.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| own.into()) };
+    let mut command = Command::new(program);
+    command.args(["worker", "--child"]);
+    match device {
+        Device::Cores(cores) => {
+            let threads = cores.cores().len().to_string();
+            command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", threads);
+        }
+        Device::Cuda(index) => {
+            command.env(CUDA_VISIBLE, visible(std::env::var(CUDA_VISIBLE).ok().as_deref(), *index));
+        }
+        _ => {}
+    }
+    command
+}
+
+const CUDA_VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// The device that this process counts as `index`, as the driver counts it.
+fn visible(here: Option<&str>, index: u32) -> String {
+    let listed = here.and_then(|here| here.split(',').nth(index as usize));
+    listed.map_or_else(|| index.to_string(), |device| device.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_config::{Layer, load};
+
+    use super::*;
+    use crate::settings;
+
+    fn config(text: &str) -> Config {
+        load(&[Layer::text("t", text).expect("it is TOML")], &[]).expect("it is valid")
+    }
+
+    fn isolated(text: &str) -> Vec<bool> {
+        let config = config(text);
+        config.schedulers.iter().map(|scheduler| is_isolated(&config, scheduler)).collect()
+    }
+
+    #[test]
+    fn several_on_a_cpu_have_processes_and_one_alone_does_not() {
+        let two = "[schedulers.a]\ndevice = \"cpu\"\n[schedulers.b]\ndevice = \"cuda:0\"";
+        assert_eq!(isolated(two), [true, false]);
+        assert_eq!(isolated("[scheduler]\ndevice = \"cpu\""), [false]);
+        assert_eq!(isolated("[scheduler]\ndevice = \"cpu:0\"\nengine = \"llamacpp\""), [false]);
+        assert_eq!(isolated("[scheduler]\ndevice = \"cpu:0\"\nengine = \"mistralrs\""), [true]);
+        assert_eq!(isolated("[scheduler]\nisolation = \"process\""), [true]);
+        assert_eq!(isolated(&format!("[scheduler]\nisolation = \"thread\"\n{two}")), [false, false]);
+    }
+
+    #[test]
+    fn a_child_reads_what_its_parent_meant() {
+        let text = "[server.api_keys]\nme = { key = \"secret-secret\" }\n[log]\nfilter = \"debug\"\n[schedulers.a]\n\
+            engine = \"simulated\"\ndevice = \"cuda:1\"\nserved_name = \"x\"\n\
+            simulated = { cost = { prefill_tokens_per_second = inf, decode_step_ms = 0.5 }, prefill = \"blocking\" }\n\
+            [schedulers.b]\nmodel = \"b\"";
+        let config = config(text);
+        let child = child_config(&config, &config.schedulers[0], "unix:/s");
+        let toml = hostler_config::effective(&child);
+        assert!(!toml.contains("secret"), "{toml}");
+        assert_eq!(settings::load_child(&toml).expect("it is valid"), child);
+        assert_eq!(child.schedulers[0].settings.device, Device::Cuda(0));
+    }
+
+    #[test]
+    fn a_child_sees_the_device_that_its_parent_named() {
+        assert_eq!(visible(None, 1), "1");
+        assert_eq!(visible(Some("4, 7"), 1), "7");
+        let threads = command(&"cpu:0-2".parse().expect("a device"));
+        let wanted = threads.get_envs().any(|(name, value)| name == "RAYON_NUM_THREADS" && value == Some("3".as_ref()));
+        assert!(wanted, "{threads:?}");
+    }
+}

@@ -1,0 +1,49 @@
+//! A child's tie to the process that started it: its standard input.
+//!
+//! The first line is the configuration. A second one lets the child finish what runs and
+//! end. If the input ends without, the parent is gone, and so shall the child be.
+
+use std::io::BufRead;
+
+use anyhow::Context;
+use hostler_cluster::supervisor::END;
+use hostler_config::{Config, Device};
+use tokio::sync::oneshot;
+
+use crate::{process, settings};
+
+/// The exit code of a child whose parent is gone.
+const ORPHANED: i32 = 1;
+
+/// Resolves when the parent lets the child end.
+pub(crate) type Leash = oneshot::Receiver<()>;
+
+/// Reads what the parent wants, and binds this process to its device. Call it before
+/// there are other threads.
+pub(crate) fn take() -> anyhow::Result<(Config, Leash)> {
+    process::die_with_parent();
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let toml: String = serde_json::from_str(&line).context("the parent process sent no configuration")?;
+    let config = settings::load_child(&toml)?;
+    if let Some(Device::Cores(cores)) = config.schedulers.first().map(|scheduler| &scheduler.settings.device) {
+        process::bind(cores).with_context(|| format!("cannot run on the cores {cores}"))?;
+    }
+    let (end, leash) = oneshot::channel();
+    std::thread::Builder::new().name("leash".to_owned()).spawn(move || hold(end))?;
+    Ok((config, leash))
+}
+
+fn hold(end: oneshot::Sender<()>) {
+    let mut line = String::new();
+    if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) || line != END {
+        std::process::exit(ORPHANED);
+    }
+    // An error means that this process is ending already.
+    let _ = end.send(());
+    line.clear();
+    // The parent may still die while the child finishes.
+    if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {
+        std::process::exit(ORPHANED);
+    }
+}

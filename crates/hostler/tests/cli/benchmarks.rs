@@ -1,0 +1,69 @@
+//! `hostler bench` with a Hostler on the other side.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::Value;
+
+use crate::support::Hostler;
+
+const SMALL: [&str; 6] = ["-n", "4", "-c", "2", "--max-tokens", "4"];
+
+fn result(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+}
+
+#[test]
+fn a_ladder_starts_its_own_server_and_climbs_every_layer() {
+    let hostler = Hostler::new();
+    let serve = ["--json", "bench", "ladder", "--engine", "simulated", "--model", "sim", "--repeats", "2"];
+    let ended = hostler.run(&[&serve[..], &SMALL].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let result = result(&ended.stdout);
+    assert_eq!(result["kind"], "ladder");
+    let names: Vec<_> = result["series"].as_array().expect("a list").iter().map(|series| &series["name"]).collect();
+    assert_eq!(names, ["engine", "scheduler", "router", "http", "http-stream"]);
+    assert_eq!(result["server"]["scheduler"]["engine"], "simulated");
+    // What it was ordered by is kept where the server keeps it.
+    let kept = std::fs::read_dir(hostler.folder.path().join("hostler/benchmarks")).expect("a folder");
+    assert!(kept.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|kind| kind == "json")));
+}
+
+#[test]
+fn a_run_by_claim_is_measured_within_and_refused_where_nobody_would_serve() {
+    let hostler = Hostler::new();
+    let server = hostler.serve(&[]);
+    let url = format!("http://{}", server.address);
+    let run = |more: &[&str]| {
+        hostler.run(&[&["--json", "bench", "run", "--url", &url, "--claim"], &SMALL[..], more].concat())
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("min_serving"), "{}", refused.stderr);
+    let ended = run(&["--min-serving", "0", "--layer", "http-stream"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let result = result(&ended.stdout);
+    assert_eq!(result["series"][0]["target"]["layer"], "http-stream");
+    assert_eq!(result["series"][0]["runs"][0]["output_tokens"], 16);
+}
+
+#[test]
+fn a_server_that_ends_gives_up_its_benchmark_at_once() {
+    let hostler = Hostler::new();
+    let server = hostler.serve(&[]);
+    let order = r#"{"requests": 100000, "claim": {"min_serving": 0}}"#;
+    let accepted = server.answer("POST /v1/benchmarks", order);
+    assert!(accepted.starts_with("HTTP/1.1 202"), "{accepted}");
+    let (_, body) = accepted.split_once("\r\n\r\n").expect("a head and a body");
+    let id = result(body)["id"].as_str().expect("an id").to_owned();
+    let mut events = BufReader::new(server.request(&format!("GET /v1/benchmarks/{id}/events"), ""));
+    let mut line = String::new();
+    while !line.contains("\"status\":\"running\"") {
+        line.clear();
+        assert!(events.read_line(&mut line).expect("events come") > 0, "it ended before it ran");
+    }
+    server.signal("-INT");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let again = hostler.serve(&[]);
+    assert!(again.answer("GET /v1/benchmarks", "").contains("\"status\":\"cancelled\""));
+}

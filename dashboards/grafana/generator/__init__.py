@@ -1,0 +1,1 @@
+"""The dashboards, as code: `python3 dashboards/generate.py` writes them."""

@@ -1,0 +1,83 @@
+"""Cluster: the processes, what they are, and what they use."""
+
+from .parts import GREEN, NODE, RED, YELLOW, board, chart, listing, number, query, rate, timeline
+
+
+def build():
+    by_node = "{{node}}"
+    return board(
+        "hostler-cluster",
+        "Hostler / Cluster",
+        "Every process of the cluster: whether it is up, what it runs, and what it uses.",
+        [
+            number(
+                "Nodes up", "Processes that answer Prometheus.", query('sum(up{job="hostler"})', "up"), width=6,
+            ),
+            number(
+                "Nodes down", "Processes that Prometheus knows and cannot reach.",
+                query('count(up{job="hostler"}) - sum(up{job="hostler"})', "down"),
+                limits=[(None, GREEN), (1, RED)], width=6,
+            ),
+            number(
+                "Schedulers serving", "Of all models.",
+                query(f'sum(hostler_scheduler_state{{state="serving", {NODE}}})', "serving"), width=6,
+            ),
+            number(
+                "Schedulers failed", "Their engine did not come back yet.",
+                query(f'sum(hostler_scheduler_state{{state="failed", {NODE}}})', "failed"),
+                limits=[(None, GREEN), (1, RED)], width=6,
+            ),
+            timeline(
+                "Up", "Whether a process answers.", query('max by (instance) (up{job="hostler"})', "{{instance}}"),
+                [("down", "red"), ("up", "green")], height=6,
+            ),
+            listing(
+                "What runs", "Version and commit of every process, and since when it is up.",
+                query(f"max by (node, version, commit) (hostler_build_info{{{NODE}}})", "", instant=True, as_table=True),
+                query(f"time() - max by (node) (process_start_time_seconds{{{NODE}}})", "", instant=True, as_table=True),
+                unit="s", height=6,
+            ),
+            "Processes",
+            chart(
+                "CPU", "Cores that a process uses.",
+                query(rate("process_cpu_seconds_total", NODE, "node"), by_node), width=8,
+            ),
+            chart(
+                "Memory", "Of a process, in RAM. Models are part of it.",
+                query(f"max by (node) (process_resident_memory_bytes{{{NODE}}})", by_node), unit="bytes", width=8,
+            ),
+            chart(
+                "Open files", "Connections included, of those that the process may open.",
+                query(f"max by (node) (process_open_fds{{{NODE}}} / process_max_fds{{{NODE}}})", by_node),
+                unit="percentunit", limits=[(None, "transparent"), (0.8, YELLOW)], width=8,
+            ),
+            chart(
+                "Threads", "Of a process.", query(f"max by (node) (process_threads{{{NODE}}})", by_node), width=8,
+            ),
+            "HTTP",
+            chart(
+                "HTTP requests by status", "Of all routes; 499 is a client that left before its answer began.",
+                query(rate("hostler_http_requests_total", NODE, "status"), "{{status}}"), unit="reqps", stacked=True, width=8,
+            ),
+            chart(
+                "HTTP requests in flight", "By process.",
+                query(f"max by (node) (hostler_http_requests_in_flight{{{NODE}}})", by_node), width=8,
+            ),
+            chart(
+                "HTTP requests by route", "Of all routes.",
+                query(rate("hostler_http_requests_total", NODE, "route"), "{{route}}"), unit="reqps", stacked=True, width=8,
+            ),
+            chart(
+                "HTTP time by route, p95", "From a request's head until its last byte.",
+                query(
+                    f"histogram_quantile(0.95, sum by (le, route) (rate(hostler_http_request_seconds_bucket{{{NODE}}}[$__rate_interval])))",
+                    "{{route}}",
+                ),
+                unit="s", width=8,
+            ),
+            chart(
+                "Clients that left", "Before their answer was complete, by route.",
+                query(rate("hostler_http_disconnects_total", NODE, "route"), "{{route}}"), unit="reqps", width=8,
+            ),
+        ],
+    )

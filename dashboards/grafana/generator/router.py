@@ -1,0 +1,64 @@
+"""Router: who is chosen, why, and what happens when it was the wrong one."""
+
+from .parts import GREEN, MODEL, RED, ROUTER, SCHEDULER, YELLOW, board, chart, number, query, rate
+
+
+def build():
+    share = 'sum by (scheduler) (rate(hostler_router_requests_total{{{0}}}[$__rate_interval]))'.format(ROUTER)
+    return board(
+        "hostler-router",
+        "Hostler / Router",
+        "Routing decisions, balance, prefix hits, retries and refusals.",
+        [
+            number(
+                "Decisions", "Requests that were given a scheduler.",
+                query(rate("hostler_router_requests_total", ROUTER), "decisions"), "reqps", width=6,
+            ),
+            number(
+                "Largest share", "The share of the busiest scheduler. With n of them, 1/n is balanced.",
+                query(f"max({share}) / (sum({share}) > 0)", "share"), "percentunit", width=6,
+            ),
+            number(
+                "Prefix hits", "The share of prompt tokens that engines found in their KV cache.",
+                query(
+                    f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER)} / "
+                    f"({rate('hostler_scheduler_prompt_tokens_total', SCHEDULER)} > 0)",
+                    "hits",
+                ),
+                "percentunit", width=6,
+            ),
+            number(
+                "Refused", "Requests that no scheduler took.",
+                query(rate("hostler_router_refused_total", MODEL), "refused"), "reqps",
+                [(None, GREEN), (0.1, YELLOW), (1, RED)], width=6,
+            ),
+            "Decisions",
+            chart(
+                "Decisions by scheduler", "Who was chosen.", query(share, "{{scheduler}}"), unit="reqps", stacked=True,
+            ),
+            chart(
+                "In flight", "Requests that the router has sent and that have not ended.",
+                query(f"sum by (scheduler) (hostler_router_requests_in_flight{{{ROUTER}}})", "{{scheduler}}"),
+                stacked=True,
+            ),
+            chart(
+                "Prefix hits by scheduler", "The share of prompt tokens found in the KV cache.",
+                query(
+                    f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER, 'scheduler')} / "
+                    f"({rate('hostler_scheduler_prompt_tokens_total', SCHEDULER, 'scheduler')} > 0)",
+                    "{{scheduler}}",
+                ),
+                unit="percentunit", top=1,
+            ),
+            "Faults",
+            chart(
+                "Retries", "Requests sent to another scheduler before their first token, by the error of the one before.",
+                query(rate("hostler_router_retries_total", MODEL, "reason"), "{{reason}}"),
+                unit="reqps",
+            ),
+            chart(
+                "Refused by reason", "Requests that no scheduler took.",
+                query(rate("hostler_router_refused_total", MODEL, "reason"), "{{reason}}"), unit="reqps", stacked=True,
+            ),
+        ],
+    )

@@ -1,0 +1,120 @@
+"""Schedulers: each engine, how full it is, and where its time goes."""
+
+from .parts import (
+    RATE, RED, SCHEDULER, YELLOW,
+    board, chart, percentiles, query, rate, timeline,
+)
+
+# In the order of SchedulerState::ALL.
+STATES = [
+    ("starting", "blue"),
+    ("serving", "green"),
+    ("draining", "yellow"),
+    ("claimed", "purple"),
+    ("failed", "red"),
+    ("stopped", "dark-red"),
+]
+
+
+def state_number() -> str:
+    """The state as its place in STATES."""
+    one = 'max by (scheduler) (hostler_scheduler_state{{state="{}", {}}}) * {}'
+    return " + ".join(one.format(name, SCHEDULER, place) for place, (name, _) in enumerate(STATES))
+
+
+def build():
+    mean = "sum(rate({0}_sum{{{1}}}[{2}])) / (sum(rate({0}_count{{{1}}}[{2}])) > 0)"
+    by_scheduler = "{{scheduler}}"
+    return board(
+        "hostler-schedulers",
+        "Hostler / Schedulers",
+        "The state of every scheduler, how full its batch, queue and cache are, and where a request's time goes.",
+        [
+            timeline(
+                "State", "What each scheduler does. Purple: somebody has it for themselves.",
+                query(state_number(), by_scheduler), STATES,
+            ),
+            "Batch and queue",
+            chart(
+                "Batch occupancy",
+                "Sequences in flight, divided by the most that may be.",
+                query(f"max by (scheduler) (hostler_scheduler_batch_occupancy_ratio{{{SCHEDULER}}})", by_scheduler),
+                unit="percentunit", top=1, width=8,
+            ),
+            chart(
+                "Running",
+                "Sequences in flight.",
+                query(f"sum by (scheduler) (hostler_scheduler_requests_running{{{SCHEDULER}}})", by_scheduler),
+                stacked=True, width=8,
+            ),
+            chart(
+                "Waiting",
+                "Requests in the queue.",
+                query(f"sum by (scheduler) (hostler_scheduler_requests_waiting{{{SCHEDULER}}})", by_scheduler),
+                stacked=True, width=8,
+            ),
+            chart(
+                "KV cache reserved",
+                "Tokens that running sequences may need, of those that the cache holds. Full, and a queue beside it, means that the batch could be larger.",
+                query(
+                    f"max by (scheduler) (hostler_scheduler_kv_reserved_tokens{{{SCHEDULER}}} "
+                    f"/ (hostler_scheduler_kv_capacity_tokens{{{SCHEDULER}}} > 0))",
+                    by_scheduler,
+                ),
+                unit="percentunit", top=1, limits=[(None, "transparent"), (0.9, YELLOW)],
+            ),
+            chart(
+                "Estimated wait",
+                "What a request that arrives now would wait, computed from the measured rate.",
+                query(f"max by (scheduler) (hostler_scheduler_estimated_wait_seconds{{{SCHEDULER}}})", by_scheduler),
+                unit="s",
+            ),
+            "Time",
+            chart(
+                "Where a request's time goes",
+                "Means of the three parts of a request: they add up to its duration at the scheduler.",
+                query(mean.format("hostler_scheduler_queue_seconds", SCHEDULER, RATE), "queue"),
+                query(mean.format("hostler_scheduler_prefill_seconds", SCHEDULER, RATE), "prefill"),
+                query(mean.format("hostler_scheduler_decode_seconds", SCHEDULER, RATE), "decode"),
+                unit="s", stacked=True, width=8,
+            ),
+            chart(
+                "Time in the queue", "From submission until the engine began.",
+                *percentiles("hostler_scheduler_queue_seconds", SCHEDULER), unit="s", width=8,
+            ),
+            chart(
+                "Prefill", "From there until the first token.",
+                *percentiles("hostler_scheduler_prefill_seconds", SCHEDULER), unit="s", width=8,
+            ),
+            chart(
+                "Decode", "From the first token until the end.",
+                *percentiles("hostler_scheduler_decode_seconds", SCHEDULER), unit="s", width=8,
+            ),
+            chart(
+                "Time per output token", "A request's decode time, divided by its tokens after the first.",
+                *percentiles("hostler_scheduler_time_per_output_token_seconds", SCHEDULER), unit="s", width=8,
+            ),
+            chart(
+                "First token and whole requests, p95", "As the schedulers saw them, each attempt once.",
+                percentiles("hostler_scheduler_time_to_first_token_seconds", SCHEDULER)[1].legend_format("first token"),
+                percentiles("hostler_scheduler_request_seconds", SCHEDULER)[1].legend_format("whole request"),
+                unit="s", width=8,
+            ),
+            "Ends",
+            chart(
+                "Tokens generated", "By scheduler.",
+                query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, "scheduler"), by_scheduler),
+                stacked=True, width=8,
+            ),
+            chart(
+                "Requests by outcome", "Each attempt once: stop and length are answers, the others are error codes.",
+                query(rate("hostler_scheduler_requests_total", SCHEDULER, "outcome") + " > 0", "{{outcome}}"),
+                unit="reqps", stacked=True, width=8,
+            ),
+            chart(
+                "Restarts", "Engines replaced by a fresh one after a failure, over 10 minutes.",
+                query(f"sum by (scheduler) (increase(hostler_scheduler_restarts_total{{{SCHEDULER}}}[10m]))", by_scheduler),
+                limits=[(None, "transparent"), (3, RED)], width=8,
+            ),
+        ],
+    )

@@ -1,0 +1,117 @@
+"""A cluster under load, and a Prometheus that looks at it.
+
+HOSTLER_BIN  the binary (needed)
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from load import Traffic
+from prometheus import Prometheus
+from server import Server
+
+COMMON = """
+[scheduler.queue]
+requests_max = 3
+
+[scheduler.recovery]
+restarts_max = 1000
+restart_backoff_ms = 200
+
+[scheduler.simulated]
+prefix_cache_tokens = 2048
+
+[schedulers.steady]
+model = "steady"
+max_batch_size = 4
+
+[schedulers.flaky]
+model = "flaky"
+"""
+# Each worker has a scheduler that works, and refuses when it is full, and one whose
+# engine breaks, on each in another way.
+FAULTS = ('kind = "panic"\nafter_tokens = 200', 'kind = "fail"\nafter_tokens = 300')
+
+
+def binary() -> Path:
+    path = os.environ.get("HOSTLER_BIN")
+    if not path:
+        pytest.fail("HOSTLER_BIN is not set: it names the binary to test", pytrace=False)
+    return Path(path)
+
+
+@dataclass
+class Cluster:
+    """A gateway and its workers."""
+
+    gateway: Server
+    workers: list[Server]
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    @property
+    def nodes(self) -> list[Server]:
+        return [self.gateway, *self.workers]
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            if node.process:
+                node.kill()
+
+
+def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: str = "") -> Cluster:
+    """Its workers are called `worker-1` and so on, as their folders are."""
+
+    def place(name: str) -> Path:
+        (folder / name).mkdir()
+        return folder / name
+
+    workers = [
+        Server(binary(), "simulated", "simulated", place(f"worker-{index}"), settings, role="worker")
+        for index, settings in enumerate(worker_settings, 1)
+    ]
+    urls = [f"http://127.0.0.1:{worker.grpc_port}" for worker in workers]
+    settings = f"[cluster]\nworkers = {urls}\n\n{gateway_settings}"
+    cluster = Cluster(Server(binary(), "simulated", "simulated", place("gateway"), settings, role="gateway"), workers)
+    try:
+        for node in [*workers, cluster.gateway]:
+            node.start()
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
+    cluster = start_cluster(tmp_path_factory.mktemp("cluster"), settings)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def traffic(cluster: Cluster) -> Iterator[Traffic]:
+    traffic = Traffic(cluster.url).start()
+    try:
+        yield traffic
+    finally:
+        traffic.stop()
+
+
+@pytest.fixture(scope="session")
+def prometheus(cluster: Cluster, traffic: Traffic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    targets = [node.url.removeprefix("http://") for node in cluster.nodes]
+    prometheus = Prometheus(targets, tmp_path_factory.mktemp("prometheus")).start()
+    try:
+        yield prometheus
+    finally:
+        prometheus.stop()

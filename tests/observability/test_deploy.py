@@ -1,0 +1,92 @@
+"""What is deployed: manifests against Kubernetes' schemas, units against systemd, and the
+configurations in them against the binary."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from conftest import binary
+from repository import ROOT, RULES
+
+MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+# Of the Prometheus operator, whose schemas Kubernetes does not have.
+OPERATOR = "monitoring.coreos.com/v1"
+
+
+def documents() -> list[tuple[str, dict]]:
+    found = [(path.name, document) for path in MANIFESTS for document in yaml.safe_load_all(path.read_text())]
+    return [(f"{name}/{document['kind']}", document) for name, document in found]
+
+
+@pytest.mark.parametrize("document", [pytest.param(document, id=name) for name, document in documents()])
+def test_a_manifest_is_valid(document: dict):
+    if document["apiVersion"] == OPERATOR:
+        assert document["spec"]["selector"]["matchLabels"] and document["spec"]["endpoints"]
+        return
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_selectors_find_what_they_are_for():
+    by_kind = {(document["kind"], document["metadata"]["name"]): document for _, document in documents()}
+    pods = {
+        name: document["spec"]["template"]["metadata"]["labels"]
+        for (kind, name), document in by_kind.items()
+        if kind in ("Deployment", "StatefulSet")
+    }
+    assert set(pods) == {"hostler-gateway", "hostler-worker"}
+    for (kind, name), document in by_kind.items():
+        if kind == "Service":
+            wanted = document["spec"]["selector"]
+        elif kind == "PodDisruptionBudget":
+            wanted = document["spec"]["selector"]["matchLabels"]
+        else:
+            continue
+        assert sum(wanted.items() <= labels.items() for labels in pods.values()) == 1, f"{kind} {name}"
+
+
+def test_the_gateways_know_every_worker():
+    by_kind = {document["kind"]: document for _, document in documents()}
+    replicas = by_kind["StatefulSet"]["spec"]["replicas"]
+    text = by_kind["ConfigMap"]["data"]["gateway.toml"]
+    for index in range(replicas):
+        assert f"http://hostler-worker-{index}.hostler-worker:7070" in text
+
+
+@pytest.mark.parametrize("name", ["gateway.toml", "worker.toml"])
+def test_a_configuration_in_a_manifest_is_valid(tmp_path: Path, name: str):
+    (configuration,) = (document for _, document in documents() if document["kind"] == "ConfigMap")
+    path = tmp_path / name
+    path.write_text(configuration["data"][name])
+    # Whichever engines the binary has, this one is there.
+    environment = {**os.environ, "HOSTLER_SCHEDULER__ENGINE": "simulated"}
+    command = [binary(), "config", "check", "--config", path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_rules_become_a_manifest_of_the_operator():
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "kubernetes" / "prometheusrule.py"], capture_output=True, text=True
+    )
+    manifest = yaml.safe_load(done.stdout)
+    assert manifest["apiVersion"] == OPERATOR
+    groups = [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]
+    assert manifest["spec"]["groups"] == groups
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_is_valid(tmp_path: Path, unit: Path):
+    """The binary need not be installed: a copy of the unit names one that is there."""
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace("/usr/local/bin/hostler", "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if unit.name in line and "hostler" in line]
+    assert not complaints, done.stderr

@@ -1,0 +1,123 @@
+"""What the server's metrics say of a known load, against what the client saw."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+import metrics
+from conftest import binary
+from load import Seen, ask
+from raw import RawStream
+from server import Server
+
+REQUESTS = 120
+AT_A_TIME = 8
+LEFT = 5
+# Slow enough that what the client adds to a time is small beside it.
+SETTINGS = """
+[scheduler.simulated.cost]
+prefill_tokens_per_second = 400
+decode_step_ms = 20
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(binary(), "simulated", "truth", tmp_path_factory.mktemp("truth"), SETTINGS).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def seen(server: Server) -> list[Seen]:
+    """Lengths differ, so that there is a distribution to compare."""
+
+    def one(index: int) -> Seen:
+        with httpx.Client(base_url=server.url, timeout=120) as client:
+            return ask(client, "truth", words=5 + index % 50, max_tokens=4 + index * 7 % 40)
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        seen = list(pool.map(one, range(REQUESTS)))
+    metrics.wait_idle(server.url)
+    return seen
+
+
+def series(url: str, name: str, contains: str = "") -> float:
+    """The sum of a metric's series whose labels contain a text."""
+    line = re.compile(rf"^{name}(?:{{(.*)}})? (\S+)$", re.MULTILINE)
+    return sum(float(value) for labels, value in line.findall(httpx.get(f"{url}/metrics").text) if contains in labels)
+
+
+def histogram(url: str, name: str) -> tuple[list[float], list[float]]:
+    """Upper bounds of the buckets, and how many values are up to each."""
+    counts: dict[float, float] = {}
+    for bound, value in re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\S+)$', httpx.get(f"{url}/metrics").text, re.M):
+        counts[float(bound)] = counts.get(float(bound), 0.0) + float(value)
+    bounds = sorted(counts)
+    return bounds, [counts[bound] for bound in bounds]
+
+
+def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
+    assert all(answer.status == 200 and answer.tokens > 0 for answer in seen)
+    url, tokens = server.url, sum(answer.tokens for answer in seen)
+    prompt_tokens = sum(answer.prompt_tokens for answer in seen)
+    assert series(url, "hostler_gateway_requests_total", 'outcome="success"') == REQUESTS
+    assert series(url, "hostler_gateway_requests_total") == REQUESTS
+    assert series(url, "hostler_gateway_generation_tokens_total") == tokens
+    assert series(url, "hostler_gateway_prompt_tokens_total") == prompt_tokens
+    assert series(url, "hostler_scheduler_requests_total") == REQUESTS
+    assert series(url, "hostler_scheduler_generation_tokens_total") == tokens
+    assert series(url, "hostler_scheduler_prompt_tokens_total") == prompt_tokens
+    # Every token but the first of an answer ends a gap.
+    assert series(url, "hostler_scheduler_inter_token_seconds_count") == tokens - REQUESTS
+    assert series(url, "hostler_scheduler_request_generation_tokens_sum") == tokens
+    for name in ("gateway_time_to_first_token", "gateway_request", "scheduler_request", "scheduler_queue"):
+        assert series(url, f"hostler_{name}_seconds_count") == REQUESTS, name
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "name, of",
+    [
+        ("hostler_gateway_time_to_first_token_seconds", lambda answer: answer.first_token_seconds),
+        ("hostler_gateway_request_seconds", lambda answer: answer.seconds),
+        ("hostler_scheduler_request_seconds", lambda answer: answer.seconds),
+    ],
+)
+def test_distributions_agree_within_a_bucket(server: Server, seen: list[Seen], name: str, of, share: float):
+    values = sorted(of(answer) for answer in seen)
+    bounds, counts = histogram(server.url, name)
+    assert counts[-1] == len(values)
+    rank = share * len(values)
+    theirs = next(index for index, count in enumerate(counts) if count >= rank)
+    ours = bisect_left(bounds, values[int(rank)])
+    assert abs(theirs - ours) <= 1, f"client {values[int(rank)]:.3f} s, server up to {bounds[theirs]} s"
+
+
+def test_sums_agree_with_the_clients_clock(server: Server, seen: list[Seen]):
+    """The client's times contain the server's, and not much more."""
+    client = sum(answer.seconds for answer in seen)
+    gateway = series(server.url, "hostler_gateway_request_seconds_sum")
+    scheduler = series(server.url, "hostler_scheduler_request_seconds_sum")
+    assert scheduler <= gateway <= client * 1.01
+    assert scheduler > client * 0.5
+
+
+def test_clients_that_leave_are_counted_as_that(server: Server, seen: list[Seen]):
+    url = server.url
+    body = {"model": "truth", "prompt": "hello", "max_tokens": 2000, "stream": True}
+    for _ in range(LEFT):
+        with RawStream(url, "/generate", body) as stream:
+            stream.read_events(3)
+    cancelled = lambda metric: series(url, metric, 'outcome="cancelled"')  # noqa: E731
+    metrics.wait_until(lambda: cancelled("hostler_gateway_requests_total") == LEFT, "the gateway's count")
+    metrics.wait_until(lambda: cancelled("hostler_scheduler_requests_total") == LEFT, "the scheduler's count")
+    assert series(url, "hostler_http_disconnects_total", 'route="/generate"') == LEFT
+    metrics.wait_idle(url)
+    assert series(url, "hostler_scheduler_kv_reserved_tokens") == 0
