@@ -1,6 +1,6 @@
 """Router: who is chosen, why, and what happens when it was the wrong one."""
 
-from .parts import GREEN, MODEL, RED, ROUTER, SCHEDULER, YELLOW, board, chart, number, query, rate
+from .parts import GREEN, MODEL, RED, ROUTER, SCHEDULER, YELLOW, board, chart, number, query, rate, timeline
 
 
 def build():
@@ -8,7 +8,7 @@ def build():
     return board(
         "hostler-router",
         "Hostler / Router",
-        "Routing decisions, balance, prefix hits, retries and refusals.",
+        "Routing decisions by reason, balance, prefix hits, retries, migrations and breakers.",
         [
             number(
                 "Decisions", "Requests that were given a scheduler.",
@@ -34,6 +34,10 @@ def build():
             ),
             "Decisions",
             chart(
+                "Decisions by reason", "Why the scheduler was chosen.",
+                query(rate("hostler_router_decisions_total", MODEL, "reason"), "{{reason}}"), unit="reqps", stacked=True,
+            ),
+            chart(
                 "Decisions by scheduler", "Who was chosen.", query(share, "{{scheduler}}"), unit="reqps", stacked=True,
             ),
             chart(
@@ -52,13 +56,23 @@ def build():
             ),
             "Faults",
             chart(
-                "Retries", "Requests sent to another scheduler before their first token, by the error of the one before.",
+                "Retries", "Requests sent to another scheduler before their first token, by the error of the one before; and those that were not, because the budget was spent.",
                 query(rate("hostler_router_retries_total", MODEL, "reason"), "{{reason}}"),
-                unit="reqps",
+                query(rate("hostler_router_retries_denied_total", MODEL), "denied"),
+                unit="reqps", width=8,
+            ),
+            chart(
+                "Migrations", "Answers whose scheduler failed after their first token, by what became of them.",
+                query(rate("hostler_router_migrations_total", MODEL, "outcome"), "{{outcome}}"), unit="reqps", width=8,
             ),
             chart(
                 "Refused by reason", "Requests that no scheduler took.",
-                query(rate("hostler_router_refused_total", MODEL, "reason"), "{{reason}}"), unit="reqps", stacked=True,
+                query(rate("hostler_router_refused_total", MODEL, "reason"), "{{reason}}"), unit="reqps", stacked=True, width=8,
+            ),
+            timeline(
+                "Breakers", "Whether requests go to a scheduler. Open: it is left alone after failures.",
+                query(f"max by (scheduler) (hostler_router_breaker_state{{{ROUTER}}})", "{{scheduler}}"),
+                [("closed", "green"), ("half open", "yellow"), ("open", "red")],
             ),
         ],
     )
