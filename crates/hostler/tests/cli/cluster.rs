@@ -56,6 +56,18 @@ fn a_worker_that_is_told_to_end_finishes_what_runs() {
 }
 
 #[test]
+fn one_gateway_that_ends_leaves_workers_to_the_other() {
+    let hostler = Hostler::new();
+    let worker = worker(&hostler, "w1", "127.0.0.1:0");
+    let (first, second) = (gateway(&hostler, &[&worker]), gateway(&hostler, &[&worker]));
+    first.signal("-TERM");
+    let (status, log) = first.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let answer = second.answer(COMPLETIONS, &body(3, false));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-hostler-scheduler: w1.sim"), "{answer}");
+}
+
+#[test]
 fn what_a_role_cannot_do_without_is_said_by_its_key() {
     let hostler = Hostler::new();
     let ended = hostler.run(&["gateway", "--address", "127.0.0.1:0"]);
