@@ -1,6 +1,7 @@
 """A client that never reads costs the others no more than one that reads."""
 
 import json
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,10 @@ TOKENS = 64
 # What three clients must keep of their rate when the fourth does not read.
 KEPT = 0.9
 
-# Other work on the machine only ever makes a phase slower, by half at times: so the
-# best phases are compared, and there are more of them until both kinds have had a
-# quiet moment. A loss that is real stays, however many there are.
+# Other work on the machine makes a phase slower, by half at times, and one lucky phase
+# says nothing: so each is compared with the one just before it, and the median of these
+# ratios counts. There are more of them while neighbours disturb. A loss that is real
+# stays, however many there are.
 PHASES_MIN = 3
 PHASES_MAX = 20
 
@@ -74,6 +76,6 @@ def test_a_client_that_never_reads_slows_nobody(server: Server, description: dic
     while len(stalled) < PHASES_MIN or (ratio < KEPT and len(stalled) < PHASES_MAX):
         reading.append(phase(server.url, fourth_reads=True))
         stalled.append(phase(server.url, fourth_reads=False))
-        ratio = max(stalled) / max(reading)
+        ratio = statistics.median(mute / loud for mute, loud in zip(stalled, reading))
     print(f"beside a reader: {reading} tokens/s; beside one that never reads: {stalled}; ratio {ratio:.3f}")
     assert ratio >= KEPT, (reading, stalled)
