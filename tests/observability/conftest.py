@@ -32,6 +32,12 @@ max_batch_size = 4
 [schedulers.flaky]
 model = "flaky"
 """
+# So little that the waves of the traffic use it up: some retries are denied.
+FRUGAL = """
+[router]
+retry_share_percent = 5
+retries_per_second = 0
+"""
 # Each worker has a scheduler that works, and refuses when it is full, and one whose
 # engine breaks, on each in another way.
 FAULTS = ('kind = "panic"\nafter_tokens = 200', 'kind = "fail"\nafter_tokens = 300')
@@ -91,7 +97,7 @@ def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: st
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
-    cluster = start_cluster(tmp_path_factory.mktemp("cluster"), settings)
+    cluster = start_cluster(tmp_path_factory.mktemp("cluster"), settings, FRUGAL)
     try:
         yield cluster
     finally:
