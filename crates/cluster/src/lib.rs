@@ -7,6 +7,7 @@
 
 pub mod join;
 pub mod listen;
+pub mod membership;
 pub mod remote;
 pub mod server;
 pub mod supervisor;

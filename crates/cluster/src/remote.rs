@@ -133,6 +133,11 @@ impl RemoteNode {
         self.schedulers.borrow().iter().for_each(|scheduler| scheduler.failed(why));
     }
 
+    /// Says that the worker is leaving, before its schedulers do: they get nothing new.
+    pub(crate) fn retire(&self) {
+        self.schedulers.borrow().iter().for_each(|scheduler| scheduler.retire());
+    }
+
     /// How it fares.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<NodeHealth> {

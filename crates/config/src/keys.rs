@@ -198,6 +198,32 @@ pub const KEYS: &[Key] = &[
         "For `hostler gateway`: the workers whose schedulers it serves. One that is not there is tried until it is.",
     ),
     key(
+        "cluster.etcd.endpoints",
+        List("a list of http://HOST:PORT and https://HOST:PORT"),
+        "Where workers say that they are there, and gateways find them, instead of cluster.workers. With it any number of gateways agree on claims. While etcd is away, the last known workers go on serving.",
+    ),
+    key(
+        "cluster.etcd.prefix",
+        Form("/NAME"),
+        "What this cluster's keys in etcd begin with, so that several clusters can share one etcd.",
+    ),
+    key(
+        "cluster.etcd.lease_seconds",
+        Whole(2, 600),
+        "How long a record in etcd lasts when its writer is gone. It is renewed three times in that.",
+    ),
+    key(
+        "cluster.etcd.tls.authority",
+        Optional("a PEM file"),
+        "The certificate of the authority that vouches for etcd, for https endpoints.",
+    ),
+    key(
+        "cluster.etcd.tls.certificate",
+        Optional("a PEM file"),
+        "The certificate shown to an etcd that asks for one. It needs cluster.etcd.tls.key.",
+    ),
+    key("cluster.etcd.tls.key", Optional("a PEM file"), "The private key of that certificate."),
+    key(
         "cluster.connections",
         Whole(1, 64),
         "For a gateway: connections to each worker, shared by all streams. Each carries 4,000.",
@@ -227,6 +253,11 @@ pub const KEYS: &[Key] = &[
         "worker.listen",
         Form("IP:PORT or unix:/PATH"),
         "For `hostler worker`: where gateways connect. Whoever can connect can use the engines: name an address of a private network, or use TLS with client_authority.",
+    ),
+    key(
+        "worker.advertise",
+        Optional("http://HOST:PORT, https://HOST:PORT or unix:/PATH"),
+        "For a worker with cluster.etcd: where gateways reach it. Default: where it listens; needed where that is every address, as 0.0.0.0 is.",
     ),
     key(
         "worker.name",

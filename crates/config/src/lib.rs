@@ -22,7 +22,9 @@ mod secret;
 mod sections;
 mod tracing;
 
-pub use cluster::{ClusterSettings, ClusterTlsSettings, WorkerSettings, WorkerTlsSettings};
+pub use cluster::{
+    ClusterSettings, ClusterTlsSettings, EtcdSettings, EtcdTlsSettings, WorkerSettings, WorkerTlsSettings,
+};
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
 pub use keys::{Allowed, KEYS, Key};

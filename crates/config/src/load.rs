@@ -68,7 +68,7 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     let mut problems = check::values("", &table(&sections), &|key| origin(&figment, key));
     problems.extend(check::api_keys(&sections.server));
     problems.extend(sections.cluster.problems());
-    problems.extend(sections.worker.problems());
+    problems.extend(sections.worker.problems(&sections.cluster.etcd));
     let schedulers = match (models, sections.schedulers.is_empty()) {
         ([], true) => named_by_model(vec![sections.scheduler]),
         ([], false) => own_sections(&figment, sections.schedulers.keys(), &mut problems),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use hostler_cluster::membership::{Etcd, EtcdOptions, Role};
 use hostler_cluster::tls::{ClientTls, KeyPair, ServerTls};
 use hostler_cluster::{Listen, RemoteOptions, WorkerOptions};
-use hostler_config::{ClusterSettings, WorkerSettings};
+use hostler_config::{ClusterSettings, EtcdSettings, WorkerSettings};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::Usage;
@@ -57,6 +58,23 @@ pub(crate) fn remote(settings: &ClusterSettings) -> anyhow::Result<RemoteOptions
         tls: authority.map(|authority| ClientTls { authority, own, server_name: tls.server_name.clone() }),
         ..RemoteOptions::default()
     })
+}
+
+/// Etcd, where the configuration names one.
+pub(crate) fn etcd(settings: &EtcdSettings, role: Role) -> anyhow::Result<Option<Etcd>> {
+    if !settings.is_used() {
+        return Ok(None);
+    }
+    let tls = &settings.tls;
+    let authority = tls.authority.as_deref().map(|path| pem("cluster.etcd.tls.authority", path)).transpose()?;
+    let own = key_pair("cluster.etcd.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
+    let options = EtcdOptions {
+        endpoints: settings.endpoints.clone(),
+        prefix: settings.prefix.clone(),
+        lease: Duration::from_secs(settings.lease_seconds),
+        tls: authority.map(|authority| ClientTls { authority, own, server_name: None }),
+    };
+    Etcd::start(options, role).map(Some).context("cannot start the thread for etcd")
 }
 
 /// How a worker is reached.

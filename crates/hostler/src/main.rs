@@ -14,6 +14,7 @@ mod leash;
 mod models;
 mod process;
 mod progress;
+mod registration;
 mod schedulers;
 mod settings;
 mod signals;

@@ -1,7 +1,7 @@
 //! The handle on a scheduler at a worker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hostler_protocol::SchedulerId;
 use hostler_scheduler::{SchedulerSnapshot, SchedulerState};
@@ -19,6 +19,8 @@ pub struct RemoteScheduler {
     board: watch::Sender<SchedulerSnapshot>,
     /// Processes replaced, besides the engines that were replaced in the present one.
     processes: AtomicU32,
+    /// The worker is leaving, whatever it says of this one.
+    retired: AtomicBool,
 }
 
 impl RemoteScheduler {
@@ -26,7 +28,7 @@ impl RemoteScheduler {
     pub(super) fn new(id: SchedulerId, link: Arc<Link>, snapshot: SchedulerSnapshot) -> Self {
         let name = snapshot.id.as_str().to_owned();
         let board = watch::Sender::new(SchedulerSnapshot { id: id.clone(), ..snapshot });
-        Self { id, name, link, board, processes: AtomicU32::new(0) }
+        Self { id, name, link, board, processes: AtomicU32::new(0), retired: AtomicBool::new(false) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<SchedulerSnapshot> {
@@ -36,7 +38,26 @@ impl RemoteScheduler {
     /// What the worker says of it.
     pub(super) fn show(&self, snapshot: SchedulerSnapshot) {
         let restarts = snapshot.restarts.saturating_add(self.processes.load(Ordering::Relaxed));
-        self.board.send_replace(SchedulerSnapshot { id: self.id.clone(), restarts, ..snapshot });
+        let snapshot = SchedulerSnapshot { id: self.id.clone(), restarts, ..snapshot };
+        // Looked at under the board's lock, so that no snapshot that was on its way can undo it.
+        self.board.send_modify(move |board| {
+            *board = snapshot;
+            self.hide_if_retired(board);
+        });
+    }
+
+    /// The worker is leaving: what runs is finished, and nothing new shall come.
+    pub(super) fn retire(&self) {
+        self.board.send_modify(|board| {
+            self.retired.store(true, Ordering::Relaxed);
+            self.hide_if_retired(board);
+        });
+    }
+
+    fn hide_if_retired(&self, board: &mut SchedulerSnapshot) {
+        if self.retired.load(Ordering::Relaxed) && board.state == SchedulerState::Serving {
+            board.state = SchedulerState::Draining;
+        }
     }
 
     /// The process that holds it is replaced.

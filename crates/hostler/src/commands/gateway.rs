@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actix_rt::{Arbiter, System};
 use anyhow::{Context, bail};
-use hostler_cluster::RemoteNode;
-use hostler_cluster::join::join_when_serving;
+use hostler_cluster::membership::{Etcd, EtcdLedger, Members, Role, Roster};
 use hostler_config::Config;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::cli::GatewayOptions;
 use crate::cluster::{self, Transport};
@@ -21,8 +21,10 @@ use crate::telemetry::{Telemetry, machine_name, upkeep};
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load_gateway(options)?;
-    if config.cluster.workers.is_empty() {
-        bail!(Usage("cluster.workers: it is empty; a gateway needs workers, such as http://10.0.0.2:7070".to_owned()));
+    if config.cluster.workers.is_empty() && !config.cluster.etcd.is_used() {
+        let message = "cluster.workers and cluster.etcd.endpoints are empty; a gateway needs workers, such as \
+                       http://10.0.0.2:7070, or an etcd that knows them, such as http://10.0.0.1:2379";
+        bail!(Usage(message.to_owned()));
     }
     settings::init_logs(&config)?;
     let telemetry = Telemetry::start(&config, &machine_name())?;
@@ -35,34 +37,58 @@ pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()>
 async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let arbiter = Arbiter::new();
-    let router = Router::start(settings::router(&config), &arbiter.handle());
+    let etcd = cluster::etcd(&config.cluster.etcd, Role::Gateway)?.map(Arc::new);
+    let router = match &etcd {
+        Some(etcd) => {
+            let ledger = Arc::new(EtcdLedger::new(Arc::clone(etcd)));
+            Router::start_with(settings::router(&config), ledger, &arbiter.handle())
+        }
+        None => Router::start(settings::router(&config), &arbiter.handle()),
+    };
     actix_rt::spawn(upkeep(exporter.clone()));
     let remote = cluster::remote(&config.cluster)?;
-    let nodes = transport.enter(|| {
-        config.cluster.workers.iter().map(|worker| RemoteNode::connect(worker, &remote)).collect::<Result<Vec<_>, _>>()
-    })?;
-
     // What its schedulers are set to, their workers know.
     let http = Http::start(&config, &router, Arc::new(()), exporter)?;
-    for node in nodes {
-        let router = router.clone();
-        actix_rt::spawn(async move { join_when_serving(&node, &router).await });
-    }
-    let url = format!("http://{}", reachable(http.address()));
-    if as_json {
-        println!("{}", json!({ "listening": true, "url": url, "workers": config.cluster.workers }));
-    } else {
-        println!("listening on {url} for {} workers", config.cluster.workers.len());
-    }
+    let roster = roster(&config, etcd.as_deref());
+    let members = transport.enter(|| Members::follow(roster, remote, router.clone()));
+    announce(&config, &http, as_json);
 
     let signal = signals.next().await;
     tracing::info!(signal, "finishing what runs; a second signal ends at once");
     actix_rt::spawn(signals.end_at_next());
     let drained = http.stop().await;
     arbiter.stop();
+    drop(members);
+    if let Some(etcd) = etcd {
+        etcd.leave().await;
+    }
     if !drained {
         bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The workers that the configuration lists, or those that etcd knows.
+fn roster(config: &Config, etcd: Option<&Etcd>) -> watch::Receiver<Roster> {
+    match etcd {
+        Some(etcd) => etcd.roster(),
+        // The list never changes, so that nobody needs to keep its other end.
+        None => watch::channel(Roster::fixed(&config.cluster.workers)).1,
+    }
+}
+
+/// Says where clients find it.
+fn announce(config: &Config, http: &Http, as_json: bool) {
+    let url = format!("http://{}", reachable(http.address()));
+    let cluster = &config.cluster;
+    if as_json {
+        let places =
+            json!({ "listening": true, "url": url, "workers": cluster.workers, "etcd": cluster.etcd.endpoints });
+        println!("{places}");
+    } else if cluster.etcd.is_used() {
+        println!("listening on {url} for the workers that etcd knows at {}", cluster.etcd.endpoints.join(", "));
+    } else {
+        println!("listening on {url} for {} workers", cluster.workers.len());
+    }
 }

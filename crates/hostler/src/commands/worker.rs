@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix_rt::System;
 use anyhow::Context;
 use futures::future::join_all;
-use hostler_cluster::{Listen, WorkerOptions as NodeOptions, WorkerServer};
+use hostler_cluster::membership::{Etcd, Role};
+use hostler_cluster::{WorkerOptions as NodeOptions, WorkerServer};
 use hostler_config::Config;
 use hostler_gateway::Probes;
 use hostler_protocol::ModelDescription;
@@ -19,6 +20,7 @@ use crate::cli::WorkerOptions;
 use crate::cluster::{self, Transport};
 use crate::leash::{self, Leash};
 use crate::progress::LoadSpinner;
+use crate::registration::{self, Registration};
 use crate::schedulers::{self, Planned, Running};
 use crate::settings;
 use crate::signals::Signals;
@@ -47,7 +49,9 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     let planned = schedulers::plan(&config, &spinner)?;
     let transport = Transport::start()?;
     let exporter = telemetry.exporter.clone();
-    let worker = Worker { config, options, planned, exporter, leash };
+    // A child belongs to its parent alone.
+    let etcd = if leash.is_none() { cluster::etcd(&config.cluster.etcd, Role::Worker)? } else { None };
+    let worker = Worker { config, options, planned, exporter, etcd, leash };
     let served = System::new().block_on(serve(worker, spinner, &transport, as_json));
     telemetry.shutdown();
     served
@@ -59,12 +63,15 @@ struct Worker {
     options: NodeOptions,
     planned: Vec<Planned>,
     exporter: Exporter,
+    /// Where it says that it is there.
+    etcd: Option<Etcd>,
     /// For a child: its tie to its parent.
     leash: Option<Leash>,
 }
 
 async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_json: bool) -> anyhow::Result<()> {
-    let Worker { config, options, planned, exporter, leash } = worker;
+    let Worker { config, options, planned, exporter, etcd, leash } = worker;
+    let name = options.name.clone();
     let is_child = leash.is_some();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     actix_rt::spawn(upkeep(exporter.clone()));
@@ -77,11 +84,17 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
         .enter(|| WorkerServer::start(options, running.all.clone()))
         .with_context(|| format!("cannot listen on {}", config.worker.listen))?;
     let mut told = Box::pin(told_to_end(&mut signals, leash));
+    let mut registration = None;
     tokio::select! {
         // A child goes on trying what its scheduler may yet load; its parent sees it fail.
         loaded = schedulers::all_loaded(&running.all), if !is_child => {
             spinner.finish();
-            announce(scheme, server.listen(), &loaded?, as_json);
+            let loaded = loaded?;
+            let endpoint = registration::endpoint(&config.worker, scheme, server.listen());
+            if let Some(etcd) = etcd {
+                registration = Some(Registration::join(etcd, name, endpoint.clone(), &running.all).await);
+            }
+            announce(&endpoint, &loaded, as_json);
             let by = (&mut told).await;
             tracing::info!(by, "finishing what runs; a second signal ends at once");
         }
@@ -92,7 +105,13 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     }
     drop(told);
     actix_rt::spawn(signals.end_at_next());
+    if let Some(registration) = &mut registration {
+        registration.leave().await;
+    }
     stop(running, server, Duration::from_secs(config.worker.drain_timeout_seconds)).await;
+    if let Some(registration) = registration {
+        registration.end().await;
+    }
     if let Some(probes) = probes {
         probes.stop().await;
     }
@@ -135,11 +154,7 @@ async fn stop(running: Running, server: WorkerServer, patience: Duration) {
 }
 
 /// Says where gateways find it.
-fn announce(scheme: &str, listen: &Listen, models: &[Arc<ModelDescription>], as_json: bool) {
-    let url = match listen {
-        Listen::Tcp(address) => format!("{scheme}://{address}"),
-        Listen::Unix(_) => listen.to_string(),
-    };
+fn announce(url: &str, models: &[Arc<ModelDescription>], as_json: bool) {
     if as_json {
         let names: Vec<_> = models.iter().map(|model| model.model.as_str()).collect();
         println!("{}", json!({ "ready": true, "url": url, "models": names }));
