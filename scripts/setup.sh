@@ -24,9 +24,10 @@ python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
 if [ -z "${LIBCLANG_PATH:-}" ] && ! compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; then
     missing+=(libclang-dev)
 fi
-# The tests look at metrics with a real Prometheus.
+# The tests look at metrics with a real Prometheus, and form clusters by a real etcd.
 if [ "${1:-}" = test ]; then
     need promtool prometheus
+    need etcd etcd-server
 fi
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

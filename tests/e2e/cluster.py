@@ -1,33 +1,52 @@
-"""A gateway and its workers, each a process, by the simulated engine."""
+"""Gateways and workers, each a process, by the simulated engine; and the etcd between them."""
 
+import base64
+import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+
+from relay import Relay
 
 # Slow enough that answers are under way when something happens to a worker.
 WORKER = """
 [worker]
 listen = "127.0.0.1:{port}"
 name = "w{number}"
+{settings}
 [scheduler]
 engine = "simulated"
 model = "m"
 max_batch_size = 64
+[scheduler.recovery]
+restarts_max = 1000
 [scheduler.simulated]
 max_sequences = 64
 kv_capacity_tokens = 400000
 [scheduler.simulated.cost]
-decode_step_ms = 20
+decode_step_ms = {step_ms}
 """
 
 GATEWAY = """
 [server]
 address = "127.0.0.1:{port}"
-[cluster]
-workers = [{workers}]
+unready_seconds = 1
+[benchmarks]
+store = "{folder}/benchmarks-{port}"
+{settings}
+"""
+
+# Of a record in etcd whose writer is gone.
+LEASE_SECONDS = 3
+
+ETCD = """
+[cluster.etcd]
+endpoints = ["{url}"]
+lease_seconds = {lease}
 """
 
 
@@ -37,46 +56,138 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> float:
+    """Waits for a condition, and gives the seconds that it took."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > seconds:
+            raise TimeoutError(f"after {seconds} s: not {what}")
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+class Etcd:
+    """One etcd, which can be killed and started again on what it knew."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.port, self.peer = folder, free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        binary = shutil.which("etcd", path="/usr/bin:/usr/local/bin:/usr/sbin")
+        assert binary, "there is no etcd; scripts/setup.sh test installs it"
+        peer = f"http://127.0.0.1:{self.peer}"
+        places = {
+            "data-dir": self.folder / "etcd",
+            "listen-client-urls": self.url,
+            "advertise-client-urls": self.url,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"default={peer}",
+        }
+        log = (self.folder / "etcd.log").open("a")
+        arguments = [f"--{name}={value}" for name, value in places.items()]
+        self.process = subprocess.Popen([binary, *arguments], stdout=log, stderr=subprocess.STDOUT)
+        until("etcd is healthy", self.is_healthy)
+
+    def is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=2).json()["health"] == "true"
+        except (httpx.HTTPError, ValueError):
+            return False
+
+    def keys(self, prefix: str) -> list[str]:
+        """The last parts of the keys below `/hostler/PREFIX/`."""
+        begin, end = (base64.b64encode(f"/hostler/{prefix}{last}".encode()).decode() for last in "/0")
+        answer = httpx.post(f"{self.url}/v3/kv/range", json={"key": begin, "range_end": end, "keys_only": True})
+        listed = [base64.b64decode(record["key"]).decode() for record in answer.json().get("kvs", [])]
+        return [key.rpartition("/")[2] for key in listed]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
 class Cluster:
-    def __init__(self, binary: Path, folder: Path, workers: int):
-        self.binary, self.folder = binary, folder
-        ports = [free_port() for _ in range(workers)]
-        self.workers = [
-            self.run("worker", f"w{number}", WORKER.format(port=port, number=number))
-            for number, port in enumerate(ports)
-        ]
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        urls = ", ".join(f'"http://127.0.0.1:{port}"' for port in ports)
-        self.gateway = self.run("gateway", "gateway", GATEWAY.format(port=port, workers=urls))
+    """`workers` of them behind `gateways`, which know them by etcd where there is one, and
+    else by their configuration. With `links`, a relay is between each worker and those who
+    ask it."""
+
+    def __init__(
+        self, binary: Path, folder: Path, workers: int, gateways: int = 1, etcd: Etcd | None = None, links: bool = False
+    ):
+        self.binary, self.folder, self.etcd, self.step_ms = binary, folder, etcd, 20
+        self.ports = [free_port() for _ in range(workers)]
+        self.links = [Relay(port) for port in self.ports] if links else []
+        self.workers = [self.worker(number) for number in range(workers)]
+        self.urls = [f"http://127.0.0.1:{free_port()}" for _ in range(gateways)]
+        self.gateways = [self.start_gateway(number) for number in range(gateways)]
+
+    def worker(self, number: int) -> subprocess.Popen:
+        """Starts worker `number`, for the first time or again."""
+        if number == len(self.ports):
+            self.ports.append(free_port())
+        settings = ETCD.format(url=self.etcd.url, lease=LEASE_SECONDS) if self.etcd else ""
+        if self.links:
+            settings = f'advertise = "http://127.0.0.1:{self.links[number].port}"\n{settings}'
+        port = self.ports[number]
+        text = WORKER.format(port=port, number=number, settings=settings, step_ms=self.step_ms)
+        return self.run("worker", f"w{number}", text)
+
+    def start_gateway(self, number: int) -> subprocess.Popen:
+        """Starts gateway `number`, for the first time or again."""
+        if self.etcd:
+            settings = ETCD.format(url=self.etcd.url, lease=LEASE_SECONDS)
+        else:
+            places = [link.port for link in self.links] or self.ports
+            workers = ", ".join(f'"http://127.0.0.1:{port}"' for port in places)
+            settings = f"[cluster]\nworkers = [{workers}]"
+        port = self.urls[number].rpartition(":")[2]
+        return self.run("gateway", f"g{number}", GATEWAY.format(port=port, folder=self.folder, settings=settings))
 
     def run(self, role: str, name: str, settings: str) -> subprocess.Popen:
         config = self.folder / f"{name}.toml"
         config.write_text(settings)
-        log = (self.folder / f"{name}.log").open("w")
+        log = (self.folder / f"{name}.log").open("a")
         return subprocess.Popen([self.binary, role, "--config", config], stdout=log, stderr=subprocess.STDOUT)
 
-    def schedulers(self) -> list[dict]:
-        return httpx.get(f"{self.url}/admin/schedulers").json()["data"]
+    @property
+    def url(self) -> str:
+        """The first gateway."""
+        return self.urls[0]
 
-    def wait_until_serving(self, seconds: float = 60) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            try:
-                if sum(scheduler["state"] == "serving" for scheduler in self.schedulers()) == len(self.workers):
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.05)
-        raise TimeoutError((self.folder / "gateway.log").read_text()[-2000:])
+    @property
+    def gateway(self) -> subprocess.Popen:
+        return self.gateways[0]
 
-    def metric(self, name: str) -> dict[str, float]:
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+    def schedulers(self, gateway: int = 0) -> list[dict]:
+        return httpx.get(f"{self.urls[gateway]}/admin/schedulers").json()["data"]
+
+    def serving(self, gateway: int = 0) -> set[str]:
+        """The schedulers that a gateway would send requests to; none, if it is not there."""
+        try:
+            return {one["id"] for one in self.schedulers(gateway) if one["state"] == "serving"}
+        except httpx.HTTPError:
+            return set()
+
+    def wait_until_serving(self, count: int | None = None, seconds: float = 60) -> None:
+        """Waits until every gateway has so many schedulers that serve; all, by default."""
+        count = len(self.workers) if count is None else count
+        for gateway in range(len(self.gateways)):
+            until(f"{count} schedulers serve", lambda: len(self.serving(gateway)) == count, seconds)
+
+    def metric(self, name: str, gateway: int = 0) -> dict[str, float]:
+        lines = httpx.get(f"{self.urls[gateway]}/metrics").text.splitlines()
         return {
-            line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + "{")
+            line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((name + "{", name + " "))
         }
 
     def kill(self) -> None:
-        for process in [self.gateway, *self.workers]:
+        for process in [*self.gateways, *self.workers]:
             process.kill()
             process.wait()
+        for link in self.links:
+            link.close()

@@ -107,6 +107,11 @@ pub const KEYS: &[Key] = &[
         Whole(1, DAY_SECONDS),
         "How long a client may leave unread what was sent to it before its connection is closed.",
     ),
+    key(
+        "server.unready_seconds",
+        Whole(0, 3600),
+        "How long a shutdown goes on serving while /readyz says 503, so that a balancer which asks there sends new clients elsewhere. Then no connection is taken any more.",
+    ),
     key("server.drain_timeout_seconds", Whole(0, DAY_SECONDS), "How long a shutdown waits for requests that run."),
     key("log.format", OneOf(&["text", "json"]), "How a log line looks: for people, or one JSON object a line."),
     key("log.filter", Form("a level (error, warn, info, debug, trace), or target=level,…"), "Which events are logged."),

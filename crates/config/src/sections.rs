@@ -33,6 +33,8 @@ pub struct ServerSettings {
     pub request_timeout_seconds: u64,
     /// How long a client may leave unread what was sent to it, in seconds.
     pub stalled_client_timeout_seconds: u64,
+    /// How long a shutdown is announced before no connection is taken any more, in seconds.
+    pub unready_seconds: u64,
     /// How long a shutdown waits for running requests, in seconds.
     pub drain_timeout_seconds: u64,
 }
@@ -61,6 +63,7 @@ impl Default for ServerSettings {
             keep_alive_seconds: 75,
             request_timeout_seconds: 600,
             stalled_client_timeout_seconds: 60,
+            unready_seconds: 0,
             drain_timeout_seconds: 30,
         }
     }

@@ -30,7 +30,10 @@ pub struct GatewayConfig {
     /// How long a client may leave what was sent to it unread before its
     /// connection is closed. Kept by the kernel (`TCP_USER_TIMEOUT`, on Linux).
     pub stalled_client_timeout: Duration,
-    /// How long requests may go on after a shutdown was asked for.
+    /// How long a shutdown says at `/readyz` that it comes before it takes no more
+    /// connections.
+    pub unready: Duration,
+    /// How long requests may go on after that.
     pub drain_timeout: Duration,
     /// Who may use the API. Empty: everyone may, everything.
     pub api_keys: Vec<ApiKey>,
@@ -48,6 +51,7 @@ impl Default for GatewayConfig {
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(600),
             stalled_client_timeout: Duration::from_secs(60),
+            unready: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             api_keys: Vec::new(),
         }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use bytes::Bytes;
@@ -45,6 +45,9 @@ pub(crate) async fn observe(
     }
     let status = response.status();
     set_headers(response.headers_mut(), &account.exchange, status);
+    if shared.is_leaving() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     Ok(response.map_body(|_, body| {
         // A body without bytes is never asked for any.
         account.complete = matches!(body.size(), BodySize::None | BodySize::Sized(0));

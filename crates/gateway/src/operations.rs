@@ -70,7 +70,7 @@ pub(crate) async fn readyz(shared: web::Data<Shared>) -> Result<HttpResponse, Ap
 }
 
 fn ready(shared: &Shared) -> Result<(), RequestError> {
-    let reason = if shared.is_draining() {
+    let reason = if shared.is_leaving() {
         "the server is shutting down"
     } else if !shared.router.is_ready() {
         "not every model is ready to serve"

@@ -61,7 +61,7 @@ impl Gateway {
             }
         })
         .disable_signals()
-        .shutdown_timeout(LAST_BYTES_SECONDS)
+        .shutdown_timeout(config.drain_timeout.as_secs() + LAST_BYTES_SECONDS)
         .listen(listener)?
         .run();
         let handle = server.handle();
@@ -75,25 +75,43 @@ impl Gateway {
         self.address
     }
 
-    /// Stops it: `/readyz` says no from now on, new generations are refused,
-    /// those that run may go on for `drain_timeout`, and their clients get a
-    /// little longer to read what is left. Whether all of them ended in time.
+    /// Stops it, so that nobody behind a balancer notices. `/readyz` says no from now on,
+    /// and for `unready` everything else goes on, so that whoever asks it can send new
+    /// clients elsewhere. Then no connection is taken any more: clients that try are
+    /// refused, and can try another gateway. What runs may go on for `drain_timeout`, and
+    /// so may what still comes on connections that are open, each of which closes with
+    /// its next answer. Whether everything ended in time.
     pub async fn stop(self) -> bool {
-        self.shared.begin_drain();
-        let drain_timeout = self.shared.config.drain_timeout;
-        let drained = tokio::time::timeout(drain_timeout, self.shared.router.drain()).await.is_ok();
-        self.server.stop(drained).await;
-        match self.task.await {
-            Ok(Ok(())) => drained,
-            Ok(Err(error)) => {
+        let Self { shared, server, mut task, .. } = self;
+        shared.begin_to_leave();
+        tokio::time::sleep(shared.config.unready).await;
+        // It closes the listener at once, and is done when no connection is left.
+        let stopping = actix_web::rt::spawn(server.stop(true));
+        let drained = tokio::time::timeout(shared.config.drain_timeout, shared.router.idle()).await.is_ok();
+        let last_bytes = Duration::from_secs(LAST_BYTES_SECONDS);
+        // Refuses what yet comes, and ends what is left, each with an error that says so.
+        let ending = async { tokio::join!(shared.router.drain(), shared.router.cancel_all()) };
+        if tokio::time::timeout(last_bytes, ending).await.is_err() {
+            tracing::warn!("requests did not end when they were cancelled");
+        }
+        let ended = match tokio::time::timeout(last_bytes, &mut task).await {
+            Ok(Ok(Ok(()))) => true,
+            Ok(Ok(Err(error))) => {
                 tracing::error!(%error, "the http server ended in an error");
                 false
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::error!(%error, "the http server's task ended in an error");
                 false
             }
-        }
+            // Connections are left that nobody uses, or whose clients do not read.
+            Err(_) => {
+                stopping.abort();
+                task.abort();
+                true
+            }
+        };
+        drained && ended
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     /// Seconds since 1970 at which the gateway started.
     pub(crate) started_unix: u64,
-    draining: AtomicBool,
+    leaving: AtomicBool,
 }
 
 impl Shared {
@@ -38,17 +38,18 @@ impl Shared {
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),
             started_unix: unix_seconds(),
-            draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
-    /// From now on the gateway is not ready any more.
-    pub(crate) fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// From now on the gateway is not ready any more, and no connection outlives the
+    /// answer under way on it.
+    pub(crate) fn begin_to_leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// The model that a request means: the one that it names, or the only one.

@@ -127,6 +127,7 @@ pub(crate) fn gateway(config: &Config) -> GatewayConfig {
         body_timeout: Duration::from_secs(server.body_timeout_seconds),
         request_timeout: Duration::from_secs(server.request_timeout_seconds),
         stalled_client_timeout: Duration::from_secs(server.stalled_client_timeout_seconds),
+        unready: Duration::from_secs(server.unready_seconds),
         drain_timeout: Duration::from_secs(server.drain_timeout_seconds),
         api_keys: api_keys.collect(),
     }

@@ -196,9 +196,9 @@ impl Router {
                 owner: wish.owner.clone(),
                 ttl: wish.ttl,
             };
-            let all = claims.ledger.record(&record).await?;
-            let tells = |other: &RecordedClaim| other.id != record.id && !claims.is_settled(other.id);
-            let others: HashSet<SchedulerId> = all.into_iter().filter(tells).map(|other| other.scheduler).collect();
+            let before = claims.ledger.record(&record).await?;
+            let tells = |other: &RecordedClaim| !claims.is_settled(other.id);
+            let others: HashSet<SchedulerId> = before.into_iter().filter(tells).map(|other| other.scheduler).collect();
             let known = |other: &SchedulerId| views.iter().any(|view| view.id == *other && !view.free);
             if others.iter().all(known) {
                 return self.make(Arc::clone(&directory[slot]), record, wish).await;

@@ -24,6 +24,9 @@ use crate::in_flight::Whereabouts;
 use crate::messages::{AddScheduler, ExplainRoute, Question, RemoveScheduler};
 use crate::metrics;
 
+/// How often a router that is about to end looks whether it has nothing left to do.
+const IDLE_LOOK: Duration = Duration::from_millis(10);
+
 /// Speaks to the router actor. Clones speak to the same one.
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
@@ -266,6 +269,11 @@ impl Router {
         self.0.whereabouts.cancel(id).await
     }
 
+    /// Cancels every request of this router.
+    pub async fn cancel_all(&self) {
+        self.0.whereabouts.cancel_all().await;
+    }
+
     /// The models that are served, by name.
     #[must_use]
     pub fn models(&self) -> Vec<ServedModel> {
@@ -294,6 +302,14 @@ impl Router {
     pub fn is_ready(&self) -> bool {
         let models = self.models();
         !self.is_draining() && !models.is_empty() && models.iter().all(|model| model.ready)
+    }
+
+    /// Waits for a moment in which this router has no request.
+    pub async fn idle(&self) {
+        while self.0.permits.available_permits() < self.0.config.requests_max {
+            // Whoever waited for the permits themselves would keep them from others.
+            tokio::time::sleep(IDLE_LOOK).await;
+        }
     }
 
     /// Refuses new requests from now on, and returns when the last one of this router

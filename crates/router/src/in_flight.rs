@@ -1,5 +1,6 @@
 //! Which requests are where, counted from dispatch to end by a guard.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -68,6 +69,13 @@ impl Whereabouts {
             Some(scheduler) => scheduler.cancel(id).await,
             None => false,
         }
+    }
+
+    /// Cancels every request.
+    pub(crate) async fn cancel_all(&self) {
+        let placed = self.at.iter().map(|entry| *entry.key());
+        let all: HashSet<RequestId> = placed.chain(self.moving.iter().map(|entry| *entry.key())).collect();
+        futures::future::join_all(all.into_iter().map(|id| self.cancel(id))).await;
     }
 }
 

@@ -79,6 +79,8 @@ pub trait Scheduler: Send + Sync + 'static {
     ///
     /// [`SchedulerState::Claimed`]: crate::SchedulerState::Claimed
     ///
+    /// The snapshots show it when it is granted.
+    ///
     /// # Errors
     /// `Unavailable`, if it does not serve: it says what it does instead.
     async fn claim(&self, claim: ClaimRequest) -> Result<FencingToken, RequestError>;
@@ -89,7 +91,8 @@ pub trait Scheduler: Send + Sync + 'static {
     /// `Unavailable`, if the scheduler cannot be reached, so that nobody knows.
     async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError>;
 
-    /// The holder gives it back. Whether the claim was still theirs.
+    /// The holder gives it back. Whether the claim was still theirs. The snapshots show
+    /// it no more when this answers.
     ///
     /// # Errors
     /// As [`heartbeat`](Self::heartbeat).

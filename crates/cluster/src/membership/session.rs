@@ -15,14 +15,14 @@ use super::etcd::{EtcdHealth, unavailable};
 /// Renewals in one lease: two may be lost before it is.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// Values of a key and those beside it.
+/// Values of several keys.
 pub(super) type Values = Vec<Vec<u8>>;
 
 /// What the session is told. Every one is answered.
 pub(super) enum Command {
     /// To be written now, or when etcd is back.
     Announce { key: String, value: Vec<u8>, reply: oneshot::Sender<Result<(), RequestError>> },
-    /// To be written now or not at all. The answer is all that stands below `beside`.
+    /// To be written now or not at all. The answer is what stood below `beside` before.
     Record { key: String, value: Vec<u8>, beside: String, reply: oneshot::Sender<Result<Values, RequestError>> },
     /// To be taken back, now or when etcd is back.
     Forget { key: String, reply: oneshot::Sender<Result<(), RequestError>> },
@@ -224,7 +224,10 @@ impl Lease {
         self.put(key, value).await?;
         // Linearizable by default: what was written before is in it, whoever wrote it.
         let listed = in_time(self.client.get(prefix, Some(GetOptions::new().with_prefix()))).await?;
-        Ok(listed.kvs().iter().map(|record| record.value().to_vec()).collect())
+        let own = listed.kvs().iter().find(|record| record.key() == key.as_bytes());
+        let own = own.ok_or("the lease ended as it was written")?.create_revision();
+        let before = listed.kvs().iter().filter(|record| record.create_revision() < own);
+        Ok(before.map(|record| record.value().to_vec()).collect())
     }
 
     async fn delete(&mut self, key: &str) -> Result<(), Failure> {

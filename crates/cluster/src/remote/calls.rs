@@ -1,7 +1,7 @@
 //! What can be asked of a scheduler, asked over the network.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hostler_executor::ModelExecutor;
@@ -19,6 +19,9 @@ use super::stream::{Held, RemoteStream};
 use crate::wire::proto::{self, tokenize_request};
 use crate::wire::{Malformed, chat_message, refusal, request_message};
 
+/// A worker's snapshots follow what it does by less: they come on each change.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+
 /// The worker's answer to a request.
 type Admitted = (Streaming<proto::GenerateReply>, u32, Vec<proto::TokenEvent>);
 
@@ -35,6 +38,15 @@ impl RemoteScheduler {
         let first = first.ok_or_else(|| unavailable("the worker ended the answer before it began"))?;
         let accepted = first.accepted.ok_or_else(|| Malformed("the admission is missing".to_owned()))?;
         Ok((replies, accepted.prompt_tokens, first.events))
+    }
+
+    /// Waits until what the worker has answered is what its snapshots say, so that who
+    /// asks next finds it so. A worker that is lost in between says nothing any more.
+    async fn until_shown(&self, shown: impl FnMut(&SchedulerSnapshot) -> bool) {
+        let mut snapshot = self.subscribe();
+        if tokio::time::timeout(SHOWN_WITHIN, snapshot.wait_for(shown)).await.is_err() {
+            tracing::debug!(scheduler = %self.id, "the worker does not show yet what it has done");
+        }
     }
 
     fn named(&self) -> proto::SchedulerRequest {
@@ -129,7 +141,9 @@ impl Scheduler for RemoteScheduler {
             drain: proto::ClaimDrain::from(claim.drain).into(),
         };
         let answer = self.link.call(|mut client| async move { client.claim(request).await }).await?;
-        Ok(FencingToken(answer.token))
+        let token = FencingToken(answer.token);
+        self.until_shown(|snapshot| snapshot.claim.as_ref().is_some_and(|claim| claim.token == token)).await;
+        Ok(token)
     }
 
     async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError> {
@@ -139,7 +153,11 @@ impl Scheduler for RemoteScheduler {
 
     async fn release(&self, token: FencingToken) -> Result<bool, RequestError> {
         let request = self.claimed(token);
-        Ok(self.link.call(|mut client| async move { client.release(request).await }).await?.held)
+        let held = self.link.call(|mut client| async move { client.release(request).await }).await?.held;
+        if held {
+            self.until_shown(|snapshot| snapshot.claim.as_ref().is_none_or(|claim| claim.token != token)).await;
+        }
+        Ok(held)
     }
 
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {

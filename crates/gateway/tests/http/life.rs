@@ -9,7 +9,7 @@ use crate::client::within;
 use crate::harness::{Harness, chat, with};
 
 #[actix_web::test]
-async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
+async fn a_shutdown_finishes_what_is_connected_and_takes_no_new_connections() {
     let Harness { gateway, scheduler, site, router } = Harness::start().await;
     let mut streaming = site.connect().await;
     let body = json!({"prompt": "gated", "max_tokens": 4, "stream": true}).to_string();
@@ -17,11 +17,15 @@ async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
     scheduler.gate.add_permits(1);
     let head = streaming.head().await;
     streaming.chunk().await.expect("the first token");
-    let mut probe = site.connect().await;
+    let (mut probe, mut late) = (site.connect().await, site.connect().await);
+    for connection in [&mut probe, &mut late] {
+        connection.send("GET", "/livez", &[], b"").await;
+        assert_eq!(connection.response().await.head.status, 200);
+    }
 
     let stopping = actix_web::rt::spawn(gateway.stop());
-    within("the drain", async {
-        while router.is_ready() {
+    within("the listener's end", async {
+        while tokio::net::TcpStream::connect(site.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     })
@@ -29,15 +33,27 @@ async fn a_shutdown_lets_streams_finish_and_takes_nothing_new() {
     probe.send("GET", "/readyz", &[], b"").await;
     let not_ready = probe.response().await;
     assert_eq!((not_ready.head.status, not_ready.error("code")), (503, json!("unavailable")));
-    probe.send("POST", "/v1/chat/completions", &[], chat("hello").to_string().as_bytes()).await;
-    assert_eq!(probe.response().await.head.status, 503);
+    // Its client could not know, and need not.
+    late.send("POST", "/v1/chat/completions", &[], chat("hello").to_string().as_bytes()).await;
+    let answered = late.response().await;
+    assert_eq!((answered.head.status, answered.head.header("connection")), (200, Some("close")));
 
     scheduler.gate.add_permits(3);
     let rest = streaming.body(&head).await;
     assert!(rest.ends_with("data: [DONE]\n\n") && rest.contains("four"), "{rest}");
     assert!(within("the stop", stopping).await.expect("no panic"), "everything ended in time");
-    assert!(tokio::net::TcpStream::connect(site.address).await.is_err(), "nobody listens any more");
     assert_eq!(scheduler.drained(), 0, "other gateways may use it");
+    assert!(!router.is_ready());
+}
+
+#[actix_web::test]
+async fn a_shutdown_that_is_announced_serves_on_meanwhile() {
+    let patient = |config: &mut GatewayConfig| config.unready = Duration::from_secs(3600);
+    let Harness { gateway, site, router, .. } = Harness::start_with(patient).await;
+    let stopping = actix_web::rt::spawn(gateway.stop());
+    within("not being ready", async { while site.get("/readyz").await.head.status != 503 {} }).await;
+    assert_eq!(site.post("/v1/chat/completions", &chat("hello")).await.head.status, 200);
+    stopping.abort();
     drop(router);
 }
 

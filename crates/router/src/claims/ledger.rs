@@ -29,8 +29,8 @@ pub struct RecordedClaim {
 /// grants nothing: that is for the scheduler alone.
 #[async_trait]
 pub trait ClaimLedger: Send + Sync + 'static {
-    /// Writes `claim` down, and gives all that stands written for its model, this
-    /// one too. Of two that write at once, at least one gets to see the other.
+    /// Writes `claim` down, and gives what stood written for its model before. Of two
+    /// that write at once exactly one gets to see the other, so that one of them wins.
     ///
     /// # Errors
     /// `Unavailable`, if nothing can be written: then nothing is claimed.
@@ -52,8 +52,9 @@ pub struct InProcessLedger(Mutex<HashMap<RequestId, RecordedClaim>>);
 impl ClaimLedger for InProcessLedger {
     async fn record(&self, claim: &RecordedClaim) -> Result<Vec<RecordedClaim>, RequestError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.values().filter(|other| other.model == claim.model).cloned().collect();
         all.insert(claim.id, claim.clone());
-        Ok(all.values().filter(|other| other.model == claim.model).cloned().collect())
+        Ok(before)
     }
 
     async fn forget(&self, id: RequestId) -> Result<(), RequestError> {

@@ -32,6 +32,8 @@ async fn reaches(scheduler: &dyn Scheduler, state: SchedulerState) -> Result<(),
 
 pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
+    let shown = scheduler.snapshot().borrow().claim.clone();
+    ensure!(shown.is_some_and(|claim| claim.token == token), "a claim is not shown when it is granted");
     reaches(scheduler, SchedulerState::Claimed).await?;
     let shown = scheduler.snapshot().borrow().claim.clone();
     ensure!(
@@ -53,6 +55,8 @@ pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
         "a foreign token opens it"
     );
     ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "the holder cannot give it back");
+    let shown = scheduler.snapshot().borrow().claim.clone();
+    ensure!(shown.is_none_or(|claim| claim.token != token), "a claim that was given back is shown after the answer");
     reaches(scheduler, SchedulerState::Serving).await?;
     let next = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
     ensure!(next > token, "after {token:?} came {next:?}");
