@@ -75,11 +75,9 @@ pub trait Scheduler: Send + Sync + 'static {
     /// Asks for the scheduler itself. The claim is granted at once, and the
     /// scheduler takes nothing new; it is [`SchedulerState::Claimed`], and takes
     /// the requests that carry the token, once it has none of others. Until then
-    /// the claim needs heartbeats too.
+    /// the claim needs heartbeats too. The snapshots show it when it is granted.
     ///
     /// [`SchedulerState::Claimed`]: crate::SchedulerState::Claimed
-    ///
-    /// The snapshots show it when it is granted.
     ///
     /// # Errors
     /// `Unavailable`, if it does not serve: it says what it does instead.
