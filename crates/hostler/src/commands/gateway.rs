@@ -18,6 +18,7 @@ use crate::http::{Http, reachable};
 use crate::settings;
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::view::StaticWorkers;
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load_gateway(options)?;
@@ -43,7 +44,8 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     })?;
 
     // What its schedulers are set to, their workers know.
-    let http = Http::start(&config, &router, Arc::new(()), exporter)?;
+    let view = StaticWorkers(nodes.iter().map(RemoteNode::view).collect());
+    let http = Http::start(&config, &router, Arc::new(()), Arc::new(view), exporter)?;
     for node in nodes {
         let router = router.clone();
         actix_rt::spawn(async move { join_when_serving(&node, &router).await });
