@@ -16,5 +16,5 @@ pub mod transport;
 pub mod wire;
 
 pub use listen::Listen;
-pub use remote::{NodeHealth, RemoteNode, RemoteOptions, RemoteScheduler};
+pub use remote::{NodeHealth, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
 pub use server::{WorkerOptions, WorkerServer};

@@ -10,6 +10,7 @@ mod cut;
 mod link;
 mod scheduler;
 mod stream;
+mod view;
 mod watcher;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use scheduler::RemoteScheduler;
+pub use view::NodeView;
 
 use crate::tls::ClientTls;
 use link::Link;
@@ -142,6 +144,12 @@ impl RemoteNode {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<NodeHealth> {
         self.health.clone()
+    }
+
+    /// What is known of it, for whoever only looks.
+    #[must_use]
+    pub fn view(&self) -> NodeView {
+        NodeView::new(self)
     }
 }
 

@@ -20,7 +20,7 @@ use hostler_telemetry::catalogue::RESTARTS;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::remote::{EndpointError, RemoteNode, RemoteOptions, RemoteScheduler};
+use crate::remote::{EndpointError, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
 use child::Child;
 pub use logs::LogLines;
 
@@ -52,6 +52,7 @@ pub struct ChildPlan {
 /// A supervised child. Dropping it kills the child.
 pub struct Supervised {
     scheduler: Arc<RemoteScheduler>,
+    view: NodeView,
     stop: oneshot::Sender<()>,
     supervising: JoinHandle<()>,
 }
@@ -75,16 +76,23 @@ impl Supervised {
         };
         let node = enter(&|| RemoteNode::connect(&plan.endpoint, &options))?;
         let scheduler = Arc::clone(&node.schedulers().borrow()[0]);
+        let view = node.view();
         let (stop, stopped) = oneshot::channel();
         let supervisor = Supervisor { plan, node, scheduler: Arc::clone(&scheduler), stopped };
         let supervising = tokio::task::spawn_local(supervisor.run());
-        Ok(Self { scheduler, stop, supervising })
+        Ok(Self { scheduler, view, stop, supervising })
     }
 
     /// The handle on the child's scheduler.
     #[must_use]
     pub fn scheduler(&self) -> &Arc<RemoteScheduler> {
         &self.scheduler
+    }
+
+    /// What is known of the child.
+    #[must_use]
+    pub fn view(&self) -> &NodeView {
+        &self.view
     }
 
     /// Ends the child, which lets what runs finish; drain it first to wait longer. One

@@ -3,11 +3,11 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use hostler_cluster::{RemoteNode, RemoteOptions};
-use hostler_protocol::{ErrorCode, FencingToken, TokenEvent};
+use hostler_protocol::{ErrorCode, FencingToken, NodeState, TokenEvent};
 use hostler_scheduler::{Generation, Scheduler, SchedulerConfig, SchedulerState};
 use support::proxy::Proxy;
 use support::{Pair, endpoint, eventually, first_scheduler, local, quick, read, request, serve, serves, until};
@@ -129,6 +129,45 @@ async fn a_node_that_is_let_go_takes_nothing_new_and_finishes_what_runs() {
     assert_eq!(pair.remote.submit(request(1)).await.err().expect("it is let go").code, ErrorCode::Unavailable);
     assert_eq!(read(running).await, (50, Ok(())));
     pair.local.stop().await;
+}
+
+#[actix::test]
+async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let listen = support::socket(&folder);
+    let node = RemoteNode::connect(&endpoint(&listen), &RemoteOptions::default()).expect("it is an endpoint");
+    let view = node.view();
+    let status = || view.status(Instant::now());
+    let before = status();
+    assert_eq!((before.state, &before.name, before.last_sign_of_life), (NodeState::Unreached, &None, None));
+    assert_eq!(before.endpoint, Some(endpoint(&listen)));
+
+    let local = local(SchedulerConfig::new("sim", "simulated"), quick());
+    let server = serve(listen, vec![Arc::clone(&local) as Arc<dyn Scheduler>]);
+    let scheduler = first_scheduler(&node).await;
+    serves(&*scheduler).await;
+    let there = status();
+    assert_eq!((there.state, &there.failure), (NodeState::Connected, &None));
+    assert_eq!((there.name, there.version), (Some("worker-1".into()), Some("0".to_owned())));
+    assert_eq!(there.schedulers, ["worker-1.sim".into()]);
+    assert_eq!(view.snapshots()[0].id, "worker-1.sim".into());
+    assert!(there.last_sign_of_life.is_some_and(|age| age < RemoteOptions::default().silence_max));
+    // Whatever happens or does not, it says something every second.
+    let heard = || {
+        let now = Instant::now();
+        view.status(now).last_sign_of_life.map(|age| now - age)
+    };
+    let earlier = heard();
+    eventually("a later sign of life", || heard() > earlier).await;
+
+    local.stop().await;
+    server.stop(Duration::from_secs(5)).await;
+    lost(&*scheduler).await;
+    let first = status();
+    assert!(first.state == NodeState::Lost && first.failure.is_some(), "{first:?}");
+    assert!(status().last_sign_of_life > first.last_sign_of_life, "its silence grows");
+    drop(node);
+    eventually("nobody watches it any more", || status().failure.is_some_and(|why| why.contains("member"))).await;
 }
 
 #[actix::test]

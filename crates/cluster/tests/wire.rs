@@ -156,9 +156,11 @@ fn description() -> impl Strategy<Value = ModelDescription> {
 }
 
 fn snapshot() -> impl Strategy<Value = SchedulerSnapshot> {
-    let claim = (any::<u64>(), any::<String>(), span()).prop_map(|(token, owner, ttl)| ClaimSnapshot {
+    let age = option::of(0..1_u64 << 30);
+    let claim = (any::<u64>(), any::<String>(), span(), age).prop_map(|(token, owner, ttl, age_ms)| ClaimSnapshot {
         token: FencingToken(token),
         owner,
+        granted: age_ms.and_then(|age| Instant::now().checked_sub(Duration::from_millis(age))),
         ttl,
     });
     let counts = (any::<u32>(), any::<u32>(), any::<[u32; 3]>(), any::<[u64; 3]>(), any::<u32>());
@@ -198,7 +200,8 @@ proptest! {
 
     #[test]
     fn a_snapshot_comes_back_as_it_was(snapshot in snapshot()) {
-        prop_assert_eq!(wire::snapshot(wire::snapshot_message(&snapshot)), Ok(snapshot));
+        let now = Instant::now();
+        prop_assert_eq!(wire::snapshot(wire::snapshot_message(&snapshot, now), now), Ok(snapshot));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use hostler_protocol::{ClaimDrain, ErrorCode, FencingToken, ModelId, RequestError, SchedulerId};
 use hostler_router::{ClaimSelector, ClaimWish};
+use hostler_scheduler::{SchedulerSnapshot, SchedulerState};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Admin;
@@ -46,13 +47,16 @@ impl Default for ClaimBody {
 
 /// A claim, as it is shown.
 #[derive(Serialize)]
-struct ClaimShown {
+pub(crate) struct ClaimShown {
     object: &'static str,
     token: FencingToken,
     scheduler: SchedulerId,
     model: ModelId,
     owner: String,
     ttl_seconds: f64,
+    /// Since it was granted, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<f64>,
     /// Whether the scheduler has nothing of others any more.
     claimed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +114,7 @@ pub(crate) async fn create(
         model: lease.model().clone(),
         owner,
         ttl_seconds: body.ttl_seconds,
+        age_seconds: None,
         claimed: drain.is_some(),
         drain_seconds: drain.map(|drain| drain.as_secs_f64()),
     };
@@ -119,20 +124,26 @@ pub(crate) async fn create(
 
 /// `GET /admin/claims`: as the schedulers themselves say.
 pub(crate) async fn list(shared: web::Data<Shared>, _: Admin) -> HttpResponse {
-    let shown = shared.router.schedulers().into_iter().filter_map(|snapshot| {
-        let claim = snapshot.claim?;
-        Some(ClaimShown {
+    let data = shared.router.schedulers().iter().filter_map(ClaimShown::of).collect();
+    HttpResponse::Ok().json(ClaimList { object: "list", data })
+}
+
+impl ClaimShown {
+    /// The claim on a scheduler, as the scheduler says.
+    pub(crate) fn of(snapshot: &SchedulerSnapshot) -> Option<Self> {
+        let claim = snapshot.claim.as_ref()?;
+        Some(Self {
             object: "claim",
             token: claim.token,
-            scheduler: snapshot.id,
-            model: snapshot.model,
-            owner: claim.owner,
+            scheduler: snapshot.id.clone(),
+            model: snapshot.model.clone(),
+            owner: claim.owner.clone(),
             ttl_seconds: claim.ttl.as_secs_f64(),
-            claimed: snapshot.state == hostler_scheduler::SchedulerState::Claimed,
+            age_seconds: claim.granted.map(|granted| granted.elapsed().as_secs_f64()),
+            claimed: snapshot.state == SchedulerState::Claimed,
             drain_seconds: None,
         })
-    });
-    HttpResponse::Ok().json(ClaimList { object: "list", data: shown.collect() })
+    }
 }
 
 /// `DELETE /admin/claims/{token}`

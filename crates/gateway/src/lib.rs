@@ -20,6 +20,7 @@ mod auth;
 mod benchmarks;
 mod body;
 mod claims;
+mod cluster;
 mod config;
 mod error;
 mod exchange;
@@ -37,6 +38,7 @@ mod shared;
 mod timing;
 mod trace;
 
+pub use cluster::{ClusterView, EtcdStatus, Membership};
 pub use config::{ApiKey, GatewayConfig};
 pub use probes::{Probes, Readiness};
 pub use server::Gateway;

@@ -98,7 +98,7 @@ struct SchedulerList {
 
 /// A snapshot with its times in milliseconds and its queue by class.
 #[derive(Serialize)]
-struct SchedulerBody {
+pub(crate) struct SchedulerBody {
     id: String,
     model: String,
     state: &'static str,

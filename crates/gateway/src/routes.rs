@@ -6,7 +6,7 @@ use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::{benchmarks, claims, explain, native, openai, operations};
+use crate::{benchmarks, claims, cluster, explain, native, openai, operations};
 
 /// One endpoint, as `GET /` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -45,6 +45,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint("GET", "/v1/benchmarks/{id}", "one benchmark, with its result (admin)"),
     endpoint("DELETE", "/v1/benchmarks/{id}", "cancel a benchmark (admin)"),
     endpoint("GET", "/v1/benchmarks/{id}/events", "how a benchmark goes on, as events (admin)"),
+    endpoint("GET", "/admin/cluster", "nodes, schedulers and claims"),
     endpoint("GET", "/admin/schedulers", "state and load of every scheduler"),
     endpoint("GET", "/admin/route/explain", "where a request would go, and why"),
     endpoint("POST", "/admin/claims", "claim a scheduler"),
@@ -83,6 +84,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     add("/model/info", web::get().to(native::model_info));
     add("/benchmark", web::post().to(benchmarks::run));
     add("/v1/benchmarks/{id}/events", web::get().to(benchmarks::events));
+    add("/admin/cluster", web::get().to(cluster::cluster));
     add("/admin/schedulers", web::get().to(operations::schedulers));
     add("/admin/route/explain", web::get().to(explain::explain));
     add("/admin/claims/{token}", web::delete().to(claims::release));

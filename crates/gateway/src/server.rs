@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, ServerHandle};
@@ -13,11 +14,11 @@ use hostler_benchmark::service::Benchmarks;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
-use crate::GatewayConfig;
 use crate::limits::LAST_BYTES_SECONDS;
 use crate::observe::observe;
 use crate::routes;
 use crate::shared::Shared;
+use crate::{ClusterView, GatewayConfig};
 
 /// A gateway that serves. Dropping it does not stop it.
 pub struct Gateway {
@@ -28,7 +29,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Binds and serves. Needs a running actix system; signals are left to the caller.
+    /// Binds and serves. `cluster` is what `GET /admin/cluster` shows. Needs a running
+    /// actix system; signals are left to the caller.
     ///
     /// # Errors
     /// If the address cannot be bound.
@@ -36,12 +38,13 @@ impl Gateway {
         config: GatewayConfig,
         router: Router,
         benchmarks: Benchmarks,
+        cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.listen)?;
         let address = listener.local_addr()?;
         let stalled_client_timeout = config.stalled_client_timeout;
-        let shared = web::Data::new(Shared::new(config, router, benchmarks, exporter));
+        let shared = web::Data::new(Shared::new(config, router, benchmarks, cluster, exporter));
         let app_shared = shared.clone();
         let config = &shared.config;
         let server = HttpServer::new(move || {

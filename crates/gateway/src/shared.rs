@@ -1,5 +1,6 @@
 //! What every worker of the gateway shares.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,15 +9,16 @@ use hostler_protocol::{ErrorCode, ModelId, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
 
-use crate::GatewayConfig;
 use crate::auth::Keys;
 use crate::error::shortened;
 use crate::limits::MODEL_NAME_BYTES_MAX;
+use crate::{ClusterView, GatewayConfig};
 
 /// Handed to every handler as `web::Data<Shared>`.
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) benchmarks: Benchmarks,
+    pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) exporter: Exporter,
     pub(crate) config: GatewayConfig,
     pub(crate) keys: Keys,
@@ -28,10 +30,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: GatewayConfig, router: Router, benchmarks: Benchmarks, exporter: Exporter) -> Self {
+    pub(crate) fn new(
+        config: GatewayConfig,
+        router: Router,
+        benchmarks: Benchmarks,
+        cluster: Arc<dyn ClusterView>,
+        exporter: Exporter,
+    ) -> Self {
         Self {
             router,
             benchmarks,
+            cluster,
             exporter,
             keys: Keys::new(&config.api_keys),
             config,

@@ -33,6 +33,7 @@ Examples:
   hostler serve --model owner/name --device cuda:0 a model of the hub, on a GPU
   hostler serve --config hostler.toml              several models; see config/hostler.toml
   hostler model pull smollm2-135m-instruct         fetch a model, to serve it later
+  hostler status --watch                           nodes, schedulers, load, claims
 
 Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 worse than before (bench compare).";
 
@@ -76,6 +77,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Show nodes, schedulers, load and claims of a Hostler that runs
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusOptions),
     /// Check a configuration, or show what is in effect
     Config {
         #[command(subcommand)]
@@ -134,6 +138,37 @@ Examples:
   hostler bench ladder --engine llamacpp                   what each layer costs
   hostler bench compare old.json new.json                  exit code 3 if the new one is worse
   hostler bench report new.json --format html -o new.html  one page with plots";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  hostler status                                  the one on this machine
+  hostler status --url http://10.0.0.1:8080 --watch
+  hostler status --json | jq '.nodes[] | select(.state != \"connected\")'";
+
+/// `hostler status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// Who is asked: a gateway, or `hostler serve`, as http://HOST:PORT
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+
+    /// An admin's key
+    #[arg(long, value_name = "KEY", env = "HOSTLER_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+
+    /// Look again and again, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Time between two looks, 0.1 to 3600
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, requires = "watch", value_parser = interval)]
+    pub(crate) interval: f64,
+}
+
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| "0.1 to 3600 are allowed".to_owned())
+}
 
 /// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

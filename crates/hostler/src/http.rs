@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use hostler_benchmark::service::{Benchmarks, Facts, Loopback};
 use hostler_config::Config;
-use hostler_gateway::{ApiKey, Gateway, GatewayConfig};
+use hostler_gateway::{ApiKey, ClusterView, Gateway, GatewayConfig};
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
@@ -22,18 +22,20 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Starts both. `facts` are what results say of the schedulers.
+    /// Starts both. `facts` are what results say of the schedulers, `cluster` is what
+    /// operators are shown.
     pub(crate) fn start(
         config: &Config,
         router: &Router,
         facts: Arc<dyn Facts>,
+        cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> anyhow::Result<Self> {
         let benchmarks = Benchmarks::start(settings::benchmarks(config), router.clone(), facts)
             .context("cannot keep results of benchmarks: see benchmarks.store")?;
         let mut gateway = settings::gateway(config);
         let api_key = loopback_key(&mut gateway);
-        let gateway = Gateway::start(gateway, router.clone(), benchmarks.clone(), exporter)
+        let gateway = Gateway::start(gateway, router.clone(), benchmarks.clone(), cluster, exporter)
             .with_context(|| format!("cannot listen on {}", config.server.address))?;
         benchmarks.set_loopback(Loopback { url: format!("http://{}", reachable(gateway.address())), api_key });
         Ok(Self { gateway, benchmarks })

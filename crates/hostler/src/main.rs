@@ -19,6 +19,7 @@ mod schedulers;
 mod settings;
 mod signals;
 mod telemetry;
+mod view;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(options) => commands::worker::run(&options, as_json)?,
         Command::Bench { command } => return commands::bench::run(command, as_json),
         Command::Model { command, config } => commands::model::run(command, config, as_json)?,
+        Command::Status(options) => commands::status::run(&options, as_json)?,
         Command::Config { command } => commands::config::run(&command, as_json)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use hostler_cluster::NodeView;
 use hostler_cluster::supervisor::Supervised;
 use hostler_config::{Config, NamedScheduler};
-use hostler_protocol::ModelDescription;
+use hostler_protocol::{ModelDescription, SchedulerId};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
 use hostler_telemetry::Exporter;
 use tempfile::TempDir;
@@ -99,6 +100,16 @@ pub(crate) fn start(
 }
 
 impl Running {
+    /// Those that run in this process.
+    pub(crate) fn here(&self) -> Vec<SchedulerId> {
+        self.locals.iter().map(|local| local.id().clone()).collect()
+    }
+
+    /// The processes that hold the others.
+    pub(crate) fn children(&self) -> Vec<NodeView> {
+        self.children.iter().map(|child| child.view().clone()).collect()
+    }
+
     /// Stops them for good: what still runs ends at once.
     pub(crate) async fn stop(self) {
         futures::future::join_all(self.children.into_iter().map(Supervised::stop)).await;

@@ -230,7 +230,8 @@ impl Scheduler for LocalScheduler {
         let incarnation = self.shared.incarnation()?;
         let ClaimRequest { owner, ttl, drain } = claim;
         let token = next_token();
-        let claim = Claim { token, owner, ttl, expires: Instant::now() + ttl };
+        let granted = Instant::now();
+        let claim = Claim { token, owner, granted, ttl, expires: granted + ttl };
         let granted = incarnation.actor.send(ClaimScheduler { claim, drain }).await;
         granted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?;
         Ok(token)

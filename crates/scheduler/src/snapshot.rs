@@ -1,7 +1,7 @@
 //! A scheduler's state and load, as others see it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostler_protocol::{FencingToken, ModelDescription, ModelId, Priority, SchedulerId};
 use serde::{Serialize, Serializer};
@@ -81,6 +81,10 @@ pub struct ClaimSnapshot {
     pub token: FencingToken,
     /// Who holds it, for people to read.
     pub owner: String,
+    /// When it was granted, by this process's clock, which means nothing elsewhere; `None`
+    /// where a worker does not say.
+    #[serde(skip)]
+    pub granted: Option<Instant>,
     /// How long it lasts without a heartbeat.
     pub ttl: Duration,
 }

@@ -148,9 +148,11 @@ impl Watcher {
         if let (Some(relay), Some(metrics)) = (&self.metrics, observation.metrics) {
             relay.show(metrics);
         }
-        let snapshots = observation.snapshots.into_iter().map(wire::snapshot).collect::<Result<Vec<_>, _>>()?;
+        let now = Instant::now();
+        let snapshots = observation.snapshots.into_iter().map(|snapshot| wire::snapshot(snapshot, now));
+        let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
         snapshots.into_iter().for_each(|snapshot| self.show(snapshot));
-        self.health.send_modify(|health| health.last_sign_of_life = Some(Instant::now()));
+        self.health.send_modify(|health| health.last_sign_of_life = Some(now));
         Ok(())
     }
 

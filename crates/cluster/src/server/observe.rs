@@ -41,9 +41,7 @@ impl Observer {
             if *self.node.closing.borrow() {
                 return None;
             }
-            self.told = Some(Instant::now());
-            let snapshots = self.snapshots.iter_mut().map(|snapshot| snapshot_message(&snapshot.borrow_and_update()));
-            let snapshots = snapshots.collect();
+            let snapshots = self.snapshots(|_| true);
             return Some(proto::Observation { node: Some(self.node.describe()), snapshots, metrics: None });
         };
         tokio::select! {
@@ -51,10 +49,19 @@ impl Observer {
             () = sleep_until(told + SIGN_OF_LIFE) => {}
             () = changed(&mut self.snapshots) => sleep_until(told + SNAPSHOT_PACE).await,
         }
-        self.told = Some(Instant::now());
-        let changed = self.snapshots.iter_mut().filter(|snapshot| snapshot.has_changed().unwrap_or(false));
-        let snapshots = changed.map(|snapshot| snapshot_message(&snapshot.borrow_and_update())).collect();
+        let snapshots = self.snapshots(|snapshot| snapshot.has_changed().unwrap_or(false));
         Some(proto::Observation { node: None, snapshots, metrics: self.due_metrics() })
+    }
+
+    /// Those that are `wanted`, told now.
+    fn snapshots(
+        &mut self,
+        wanted: impl Fn(&watch::Receiver<SchedulerSnapshot>) -> bool,
+    ) -> Vec<proto::SchedulerSnapshot> {
+        let now = Instant::now();
+        self.told = Some(now);
+        let told = self.snapshots.iter_mut().filter(|snapshot| wanted(snapshot));
+        told.map(|snapshot| snapshot_message(&snapshot.borrow_and_update(), now.into_std())).collect()
     }
 
     /// The metrics, as often as a sign of life is due.

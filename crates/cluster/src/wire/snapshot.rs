@@ -1,15 +1,16 @@
 //! What a scheduler says of itself.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hostler_protocol::FencingToken;
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot};
 
 use super::{Malformed, proto, span};
 
-/// A snapshot as a message.
+/// A snapshot as a message that is sent at `now`.
 #[must_use]
-pub fn snapshot_message(snapshot: &SchedulerSnapshot) -> proto::SchedulerSnapshot {
+pub fn snapshot_message(snapshot: &SchedulerSnapshot, now: Instant) -> proto::SchedulerSnapshot {
     proto::SchedulerSnapshot {
         id: snapshot.id.as_str().to_owned(),
         model: snapshot.model.as_str().to_owned(),
@@ -27,21 +28,24 @@ pub fn snapshot_message(snapshot: &SchedulerSnapshot) -> proto::SchedulerSnapsho
             token: claim.token.0,
             owner: claim.owner.clone(),
             ttl: Some(claim.ttl.into()),
+            age: claim.granted.map(|granted| now.saturating_duration_since(granted).into()),
         }),
         restarts: snapshot.restarts,
         failure: snapshot.failure.clone(),
     }
 }
 
-/// A message as a snapshot.
+/// A message that came at `now` as a snapshot.
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn snapshot(message: proto::SchedulerSnapshot) -> Result<SchedulerSnapshot, Malformed> {
+pub fn snapshot(message: proto::SchedulerSnapshot, now: Instant) -> Result<SchedulerSnapshot, Malformed> {
     let state = message.state().try_into()?;
     let claim = |claim: proto::ClaimSnapshot| {
         let ttl = span(claim.ttl, "claim.ttl")?;
-        Ok(ClaimSnapshot { token: FencingToken(claim.token), owner: claim.owner, ttl })
+        let age = claim.age.map(Duration::try_from).transpose()?;
+        let granted = age.and_then(|age| now.checked_sub(age));
+        Ok(ClaimSnapshot { token: FencingToken(claim.token), owner: claim.owner, granted, ttl })
     };
     let waiting = message.waiting.as_slice().try_into();
     Ok(SchedulerSnapshot {

@@ -30,8 +30,11 @@ async fn a_key_names_the_tenant_and_only_an_admin_sees_schedulers() {
     let response = harness.send("POST", "/v1/chat/completions", &alice, chat("hi").to_string().as_bytes()).await;
     assert_eq!(response.head.status, 200, "{}", response.body);
     assert_eq!(harness.scheduler.last().tenant, "alice".into());
-    let forbidden = harness.send("GET", "/admin/schedulers", &alice, b"").await;
-    assert_eq!((forbidden.head.status, forbidden.error("code")), (403, json!("forbidden")));
-    let root = harness.send("GET", "/admin/schedulers", &[("authorization", "Bearer r-secret")], b"").await;
-    assert_eq!(root.head.status, 200);
+    for path in ["/admin/schedulers", "/admin/cluster"] {
+        let forbidden = harness.send("GET", path, &alice, b"").await;
+        assert_eq!((forbidden.head.status, forbidden.error("code")), (403, json!("forbidden")), "{path}");
+        let root = harness.send("GET", path, &[("authorization", "Bearer r-secret")], b"").await;
+        assert_eq!(root.head.status, 200, "{path}");
+        assert_eq!(harness.get(path).await.head.status, 401, "{path}");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
 use hostler_benchmark::service::{Benchmarks, BenchmarksConfig, Loopback};
-use hostler_gateway::{Gateway, GatewayConfig};
+use hostler_gateway::{ClusterView, Gateway, GatewayConfig};
 use hostler_protocol::Engine;
 use hostler_router::{Router, RouterConfig};
 use hostler_telemetry::Exporter;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Connection, Response, within};
 use crate::fake::FakeScheduler;
+use crate::view::FakeView;
 
 /// The name of this process.
 const NODE: &str = "here";
@@ -44,11 +45,21 @@ impl Deref for Harness {
 
 /// Serves a router on a free port.
 pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) -> (Gateway, Site) {
+    serve_in(Arc::new(FakeView::default()), router, change)
+}
+
+/// The same, in a cluster.
+pub(crate) fn serve_in(
+    cluster: Arc<dyn ClusterView>,
+    router: &Router,
+    change: impl FnOnce(&mut GatewayConfig),
+) -> (Gateway, Site) {
     let mut config =
         GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
     change(&mut config);
     let benchmarks = Benchmarks::start(BenchmarksConfig::default(), router.clone(), Arc::new(())).expect("no folder");
-    let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), exporter()).expect("port 0 is free");
+    let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), cluster, exporter());
+    let gateway = gateway.expect("port 0 is free");
     let api_key = None;
     benchmarks.set_loopback(Loopback { url: format!("http://{}", gateway.address()), api_key });
     let site = Site { address: gateway.address() };

@@ -17,4 +17,5 @@ mod operations;
 mod soak;
 mod stack;
 mod streaming;
+mod view;
 mod wire;

@@ -18,6 +18,7 @@ use crate::http::{Http, reachable};
 use crate::settings;
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::view::Workers;
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load_gateway(options)?;
@@ -48,9 +49,10 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     actix_rt::spawn(upkeep(exporter.clone()));
     let remote = cluster::remote(&config.cluster)?;
     // What its schedulers are set to, their workers know.
-    let http = Http::start(&config, &router, Arc::new(()), exporter)?;
     let roster = roster(&config, etcd.as_deref());
     let members = transport.enter(|| Members::follow(roster, remote, router.clone()));
+    let view = Workers { known: members.known(), etcd: etcd.as_ref().map(|etcd| etcd.health()) };
+    let http = Http::start(&config, &router, Arc::new(()), Arc::new(view), exporter)?;
     announce(&config, &http, as_json);
 
     let signal = signals.next().await;

@@ -20,6 +20,7 @@ use crate::schedulers::{self, Planned};
 use crate::settings;
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::view::OneMachine;
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = settings::load(options)?;
@@ -51,9 +52,11 @@ async fn serve(
     actix_rt::spawn(upkeep(exporter.clone()));
     let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
     // HTTP comes first: probes must be answered while models load.
-    let http = Http::start(&config, &router, Arc::new(facts), exporter.clone())?;
+    let view = Arc::new(OneMachine::default());
+    let http = Http::start(&config, &router, Arc::new(facts), Arc::clone(&view) as _, exporter.clone())?;
     spinner.start();
     let running = schedulers::start(&config, planned, transport, &exporter)?;
+    view.show(&running);
     for scheduler in &running.all {
         router.add(Arc::clone(scheduler)).await?;
     }

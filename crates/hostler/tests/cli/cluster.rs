@@ -10,12 +10,12 @@ fn body(max_tokens: u32, stream: bool) -> String {
     format!(r#"{{"model": "sim", "prompt": "hello", "max_tokens": {max_tokens}, "stream": {stream}}}"#)
 }
 
-fn worker(hostler: &Hostler, name: &str, listen: &str) -> Server {
+pub(crate) fn worker(hostler: &Hostler, name: &str, listen: &str) -> Server {
     let simulated = ["worker", "--json", "--engine", "simulated", "--model", "sim"];
     hostler.start(&[&simulated[..], &["--name", name, "--listen", listen]].concat())
 }
 
-fn gateway(hostler: &Hostler, workers: &[&Server]) -> Server {
+pub(crate) fn gateway(hostler: &Hostler, workers: &[&Server]) -> Server {
     let mut arguments = vec!["gateway", "--json", "--address", "127.0.0.1:0"];
     for worker in workers {
         arguments.extend(["--worker", worker.url.as_str()]);

@@ -25,7 +25,7 @@ model = \"b\"
 device = \"cpu\"
 ";
 
-fn serve(hostler: &Hostler) -> Server {
+pub(crate) fn serve(hostler: &Hostler) -> Server {
     let file = hostler.folder.path().join("hostler.toml");
     fs::write(&file, TWO).expect("it is writable");
     hostler.start(&["serve", "--json", "--address", "127.0.0.1:0", "--config", file.to_str().expect("plain names")])
@@ -35,7 +35,7 @@ fn body(model: &str, max_tokens: u32, stream: bool) -> String {
     format!(r#"{{"model": "{model}", "prompt": "hello", "max_tokens": {max_tokens}, "stream": {stream}}}"#)
 }
 
-fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = found() {

@@ -7,4 +7,5 @@ mod hub;
 mod isolation;
 mod options;
 mod serving;
+mod status;
 mod support;

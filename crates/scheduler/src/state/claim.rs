@@ -13,6 +13,8 @@ pub struct Claim {
     pub token: FencingToken,
     /// Who holds it, for people to read.
     pub owner: String,
+    /// When it was granted.
+    pub granted: Instant,
     /// How long it lasts after each heartbeat.
     pub ttl: Duration,
     /// When it ends without one.
@@ -23,7 +25,7 @@ impl Claim {
     /// As others see it.
     #[must_use]
     pub fn snapshot(&self) -> ClaimSnapshot {
-        ClaimSnapshot { token: self.token, owner: self.owner.clone(), ttl: self.ttl }
+        ClaimSnapshot { token: self.token, owner: self.owner.clone(), granted: Some(self.granted), ttl: self.ttl }
     }
 
     /// The same claim, `ttl` from `now`.

@@ -190,7 +190,7 @@ impl Model {
     pub(crate) fn claim(&mut self, drain: ClaimDrain) {
         let ttl = Duration::from_millis(700);
         let token = FencingToken(self.claims + 1);
-        let claim = Claim { token, owner: "a test".into(), ttl, expires: self.now + ttl };
+        let claim = Claim { token, owner: "a test".into(), granted: self.now, ttl, expires: self.now + ttl };
         if let Ok(effects) = self.state.claim(self.now, claim, drain) {
             self.claims += 1;
             self.perform(effects);

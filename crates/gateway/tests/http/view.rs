@@ -1,0 +1,158 @@
+//! What operators see of the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use hostler_gateway::{ClusterView, EtcdStatus, Membership};
+use hostler_protocol::{Engine, NodeId, NodeState, NodeStatus};
+use hostler_router::{Router, RouterConfig};
+use hostler_scheduler::SchedulerSnapshot;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::fake::FakeScheduler;
+use crate::harness::{MODEL, Site, serve_in};
+
+/// A cluster that is as a test says.
+pub(crate) struct FakeView {
+    membership: Membership,
+    nodes: Vec<NodeStatus>,
+    schedulers: Vec<SchedulerSnapshot>,
+}
+
+/// Nobody else is there.
+impl Default for FakeView {
+    fn default() -> Self {
+        Self { membership: Membership::InProcess, nodes: Vec::new(), schedulers: Vec::new() }
+    }
+}
+
+impl ClusterView for FakeView {
+    fn node(&self) -> NodeId {
+        "gateway-1".into()
+    }
+
+    fn membership(&self) -> Membership {
+        self.membership.clone()
+    }
+
+    fn nodes(&self) -> Vec<NodeStatus> {
+        self.nodes.clone()
+    }
+
+    fn schedulers(&self) -> Vec<SchedulerSnapshot> {
+        self.schedulers.clone()
+    }
+}
+
+fn connected(name: &str, schedulers: &[&str]) -> NodeStatus {
+    NodeStatus {
+        name: Some(name.into()),
+        endpoint: Some(format!("http://{name}:7070")),
+        version: Some("0.1.0".to_owned()),
+        state: NodeState::Connected,
+        failure: None,
+        last_sign_of_life: Some(Duration::from_millis(250)),
+        schedulers: schedulers.iter().map(|&name| name.into()).collect(),
+    }
+}
+
+/// A gateway whose router has the scheduler `demo-0`. The router must be kept.
+async fn gateway(view: FakeView) -> (Router, Site) {
+    let router = Router::start(RouterConfig::default(), &Arbiter::current());
+    router.add(Arc::new(FakeScheduler::new(MODEL, Engine::Simulated)) as _).await.expect("the router runs");
+    let (_, site) = serve_in(Arc::new(view), &router, |_| {});
+    (router, site)
+}
+
+async fn shown(site: &Site) -> Value {
+    let answer = site.get("/admin/cluster").await;
+    assert_eq!(answer.head.status, 200, "{}", answer.body);
+    answer.json()
+}
+
+#[actix_web::test]
+async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
+    let lost = NodeStatus {
+        state: NodeState::Lost,
+        failure: Some("no sign of life for 3s".to_owned()),
+        last_sign_of_life: Some(Duration::from_secs(75)),
+        ..connected("w2", &["w2.loading"])
+    };
+    let unreached = NodeStatus {
+        name: None,
+        version: None,
+        state: NodeState::Unreached,
+        failure: Some("it cannot be reached".to_owned()),
+        last_sign_of_life: None,
+        ..connected("w3", &[])
+    };
+    let loading = SchedulerSnapshot::starting("w2.loading".into(), "other".into(), 4);
+    let joined = SchedulerSnapshot::starting("demo-0".into(), MODEL.into(), 8);
+    let (_router, site) = gateway(FakeView {
+        membership: Membership::Static,
+        nodes: vec![connected("w1", &["demo-0"]), lost, unreached],
+        schedulers: vec![joined, loading],
+    })
+    .await;
+    let cluster = shown(&site).await;
+    assert_eq!(cluster["object"], "cluster");
+    assert_eq!(cluster["gateway"]["node"], "gateway-1");
+    assert_eq!(cluster["gateway"]["membership"], "static");
+    assert!(cluster["gateway"]["uptime_seconds"].is_u64() && cluster["gateway"].get("etcd").is_none(), "{cluster}");
+    let nodes = json!([
+        {"name": "w1", "endpoint": "http://w1:7070", "version": "0.1.0", "state": "connected", "failure": null,
+         "last_sign_of_life_seconds": 0.25, "schedulers": ["demo-0"]},
+        {"name": "w2", "endpoint": "http://w2:7070", "version": "0.1.0", "state": "lost",
+         "failure": "no sign of life for 3s", "last_sign_of_life_seconds": 75.0, "schedulers": ["w2.loading"]},
+        {"name": null, "endpoint": "http://w3:7070", "version": null, "state": "unreached",
+         "failure": "it cannot be reached", "last_sign_of_life_seconds": null, "schedulers": []},
+    ]);
+    assert_eq!(cluster["nodes"], nodes);
+    // What the router has is shown as the router sees it, and once.
+    let list = site.get("/admin/schedulers").await.json();
+    let mut first = list["data"][0].clone();
+    first["node"] = json!("w1");
+    first["joined"] = json!(true);
+    assert_eq!(cluster["schedulers"].as_array().map(Vec::len), Some(2), "{cluster}");
+    assert_eq!(cluster["schedulers"][0], first);
+    let second = &cluster["schedulers"][1];
+    assert_eq!(
+        (&second["id"], &second["node"], &second["joined"], &second["state"]),
+        (&json!("w2.loading"), &json!("w2"), &json!(false), &json!("starting"))
+    );
+    assert_eq!(cluster["claims"], json!([]));
+}
+
+#[actix_web::test]
+async fn etcd_is_said_to_be_there_or_why_not_and_since_when() {
+    for (status, expected) in [
+        (EtcdStatus::default(), json!({"reachable": true, "failure": null, "stale_seconds": null})),
+        (
+            EtcdStatus { failure: Some("refused".to_owned()), stale: Some(Duration::from_millis(12_500)) },
+            json!({"reachable": false, "failure": "refused", "stale_seconds": 12.5}),
+        ),
+    ] {
+        let (_router, site) = gateway(FakeView { membership: Membership::Etcd(status), ..FakeView::default() }).await;
+        let cluster = shown(&site).await;
+        assert_eq!((&cluster["gateway"]["membership"], &cluster["gateway"]["etcd"]), (&json!("etcd"), &expected));
+    }
+}
+
+#[actix_web::test]
+async fn a_claim_is_shown_with_its_owner_and_grows_older() {
+    let cluster = Cluster::start("older", 2, 1.0).await;
+    let wish = json!({"scheduler": "older-1", "owner": "a tool", "ttl_seconds": 60, "wait": true});
+    let made = cluster.site.post("/admin/claims", &wish).await;
+    assert_eq!(made.head.status, 201, "{}", made.body);
+    let claim = async || shown(&cluster.site).await["claims"][0].clone();
+    let (first, second) = (claim().await, claim().await);
+    assert_eq!((&first["owner"], &first["scheduler"]), (&json!("a tool"), &json!("older-1")));
+    assert_eq!(first["token"], made.json()["token"]);
+    let age = |claim: &Value| claim["age_seconds"].as_f64().expect("a number");
+    assert!(age(&first) > 0.0 && age(&second) > age(&first), "{first} {second}");
+    let token = first["token"].to_string();
+    cluster.site.send("POST", &format!("/admin/claims/{token}/heartbeat"), &[], b"").await;
+    assert!(age(&claim().await) > age(&second), "a heartbeat makes it no younger");
+}
