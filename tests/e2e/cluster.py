@@ -177,6 +177,16 @@ class Cluster:
         for gateway in range(len(self.gateways)):
             until(f"{count} schedulers serve", lambda: len(self.serving(gateway)) == count, seconds)
 
+    def wait_until_serving_or_claimed(self, seconds: float = 60) -> None:
+        """Waits until every gateway is connected to all workers, whatever they are doing."""
+
+        def all_work(gateway: int) -> bool:
+            states = [one["state"] for one in self.schedulers(gateway)]
+            return len(states) == len(self.workers) and all(s in ("serving", "draining", "claimed") for s in states)
+
+        for gateway in range(len(self.gateways)):
+            until("all schedulers work", lambda: all_work(gateway), seconds)
+
     def metric(self, name: str, gateway: int = 0) -> dict[str, float]:
         lines = httpx.get(f"{self.urls[gateway]}/metrics").text.splitlines()
         return {
