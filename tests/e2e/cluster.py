@@ -18,6 +18,10 @@ WORKER = """
 listen = "127.0.0.1:{port}"
 name = "w{number}"
 {settings}
+{scheduler}
+"""
+
+SIMULATED = """
 [scheduler]
 engine = "simulated"
 model = "m"
@@ -28,7 +32,7 @@ restarts_max = 1000
 max_sequences = 64
 kv_capacity_tokens = 400000
 [scheduler.simulated.cost]
-decode_step_ms = {step_ms}
+decode_step_ms = 20
 """
 
 GATEWAY = """
@@ -115,9 +119,16 @@ class Cluster:
     ask it."""
 
     def __init__(
-        self, binary: Path, folder: Path, workers: int, gateways: int = 1, etcd: Etcd | None = None, links: bool = False
+        self,
+        binary: Path,
+        folder: Path,
+        workers: int,
+        gateways: int = 1,
+        etcd: Etcd | None = None,
+        links: bool = False,
+        scheduler: str = SIMULATED,
     ):
-        self.binary, self.folder, self.etcd, self.step_ms = binary, folder, etcd, 20
+        self.binary, self.folder, self.etcd, self.scheduler = binary, folder, etcd, scheduler
         self.ports = [free_port() for _ in range(workers)]
         self.links = [Relay(port) for port in self.ports] if links else []
         self.workers = [self.worker(number) for number in range(workers)]
@@ -132,7 +143,7 @@ class Cluster:
         if self.links:
             settings = f'advertise = "http://127.0.0.1:{self.links[number].port}"\n{settings}'
         port = self.ports[number]
-        text = WORKER.format(port=port, number=number, settings=settings, step_ms=self.step_ms)
+        text = WORKER.format(port=port, number=number, settings=settings, scheduler=self.scheduler)
         return self.run("worker", f"w{number}", text)
 
     def start_gateway(self, number: int) -> subprocess.Popen:
