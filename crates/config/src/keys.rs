@@ -203,32 +203,6 @@ pub const KEYS: &[Key] = &[
         "For `hostler gateway`: the workers whose schedulers it serves. One that is not there is tried until it is.",
     ),
     key(
-        "cluster.etcd.endpoints",
-        List("a list of http://HOST:PORT and https://HOST:PORT"),
-        "Where workers say that they are there, and gateways find them, instead of cluster.workers. With it any number of gateways agree on claims. While etcd is away, the last known workers go on serving.",
-    ),
-    key(
-        "cluster.etcd.prefix",
-        Form("/NAME"),
-        "What this cluster's keys in etcd begin with, so that several clusters can share one etcd.",
-    ),
-    key(
-        "cluster.etcd.lease_seconds",
-        Whole(2, 600),
-        "How long a record in etcd lasts when its writer is gone. It is renewed three times in that.",
-    ),
-    key(
-        "cluster.etcd.tls.authority",
-        Optional("a PEM file"),
-        "The certificate of the authority that vouches for etcd, for https endpoints.",
-    ),
-    key(
-        "cluster.etcd.tls.certificate",
-        Optional("a PEM file"),
-        "The certificate shown to an etcd that asks for one. It needs cluster.etcd.tls.key.",
-    ),
-    key("cluster.etcd.tls.key", Optional("a PEM file"), "The private key of that certificate."),
-    key(
         "cluster.connections",
         Whole(1, 64),
         "For a gateway: connections to each worker, shared by all streams. Each carries 4,000.",
@@ -254,6 +228,32 @@ pub const KEYS: &[Key] = &[
         Optional("a host name"),
         "For a gateway: the name that workers' certificates must have. Default: the host in the URL.",
     ),
+    key(
+        "cluster.etcd.endpoints",
+        List("a list of http://HOST:PORT and https://HOST:PORT"),
+        "Where workers say that they are there, and gateways find them, instead of cluster.workers. With it any number of gateways agree on claims. While etcd is away, the last known workers go on serving.",
+    ),
+    key(
+        "cluster.etcd.prefix",
+        Form("/NAME"),
+        "What this cluster's keys in etcd begin with, so that several clusters can share one etcd.",
+    ),
+    key(
+        "cluster.etcd.lease_seconds",
+        Whole(2, 600),
+        "How long a record in etcd lasts when its writer is gone. It is renewed three times in that.",
+    ),
+    key(
+        "cluster.etcd.tls.authority",
+        Optional("a PEM file"),
+        "The certificate of the authority that vouches for etcd, for https endpoints.",
+    ),
+    key(
+        "cluster.etcd.tls.certificate",
+        Optional("a PEM file"),
+        "The certificate shown to an etcd that asks for one. It needs cluster.etcd.tls.key.",
+    ),
+    key("cluster.etcd.tls.key", Optional("a PEM file"), "The private key of that certificate."),
     key(
         "worker.listen",
         Form("IP:PORT or unix:/PATH"),

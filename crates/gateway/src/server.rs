@@ -80,10 +80,9 @@ impl Gateway {
 
     /// Stops it, so that nobody behind a balancer notices. `/readyz` says no from now on,
     /// and for `unready` everything else goes on, so that whoever asks it can send new
-    /// clients elsewhere. Then no connection is taken any more: clients that try are
-    /// refused, and can try another gateway. What runs may go on for `drain_timeout`, and
-    /// so may what still comes on connections that are open, each of which closes with
-    /// its next answer. Whether everything ended in time.
+    /// clients elsewhere; connections close with their next answer. Then no connection is
+    /// taken any more: clients that try are refused, and can try another gateway. What
+    /// runs may go on for `drain_timeout`. Whether everything ended in time.
     pub async fn stop(self) -> bool {
         let Self { shared, server, mut task, .. } = self;
         shared.begin_to_leave();

@@ -91,6 +91,11 @@ impl Connection {
         line.trim_end().to_owned()
     }
 
+    /// Whether the gateway closes it, rather than send anything more.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        self.0.fill_buf().await.map_or(true, <[u8]>::is_empty)
+    }
+
     /// The head of the next response.
     pub(crate) async fn head(&mut self) -> Head {
         let status_line = self.line().await;
