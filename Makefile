@@ -2,6 +2,8 @@
 
 ENGINE ?= mistralrs
 MODEL  ?= smollm2-135m-instruct
+# mistral.rs runs one sequence at a time on a CPU: one for each of up to four cores is faster.
+REPLICAS ?= $(if $(filter mistralrs,$(ENGINE)),$(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4))),1)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help run build check test test-quick compose-test bench audit fmt docs clean
@@ -11,7 +13,7 @@ help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## builds, fetches the demo model, serves it on 127.0.0.1:8080; ENGINE=llamacpp, MODEL=…
-	@exec $(TARGET)/debug/hostler serve --engine $(ENGINE) --model $(MODEL)
+	@exec $(TARGET)/debug/hostler serve --engine $(ENGINE) --model $(MODEL) --replicas $(REPLICAS)
 
 build: ## builds everything
 	@scripts/setup.sh build

@@ -31,6 +31,14 @@ pub enum Device {
 pub struct CoreSet(Vec<u32>);
 
 impl CoreSet {
+    /// The set of these; `None` if there are none.
+    #[must_use]
+    pub fn of(mut cores: Vec<u32>) -> Option<Self> {
+        cores.sort_unstable();
+        cores.dedup();
+        (!cores.is_empty()).then_some(Self(cores))
+    }
+
     /// The cores' numbers, ascending.
     #[must_use]
     pub fn cores(&self) -> &[u32] {

@@ -316,6 +316,11 @@ pub const KEYS: &[Key] = &[
         "Whether the engine runs in a process of its own, bound to its device, whose crash costs its own requests only; or in a thread of this one. auto is process on a CPU when there is more than one scheduler, else thread.",
     ),
     key(
+        "scheduler.replicas",
+        Whole(1, 64),
+        "So many schedulers like this one, NAME, NAME-2 and so on, which share the cores of a CPU evenly, each in a process of its own. Each loads the model. For engine mistralrs, which runs one sequence at a time on a CPU, one for each core is faster than one on all of them, and so `make run` has it; llamacpp is faster as one.",
+    ),
+    key(
         "scheduler.max_batch_size",
         Whole(1, 1024),
         "Most sequences in flight. The engine's own limit counts too: mistralrs on a CPU runs one.",

@@ -23,6 +23,8 @@ pub struct SchedulerSettings {
     pub device: Device,
     /// Whether the engine has a process of its own.
     pub isolation: Isolation,
+    /// So many of it, which share the device's cores.
+    pub replicas: u32,
     /// Most sequences in flight.
     pub max_batch_size: u32,
     /// Most tokens of a sequence, prompt and output together.
@@ -142,6 +144,7 @@ impl Default for SchedulerSettings {
             engine: Engine::Mistralrs,
             device: Device::Auto,
             isolation: Isolation::Auto,
+            replicas: 1,
             max_batch_size: 8,
             max_context_length: 2048,
             queue: QueueSettings {

@@ -253,6 +253,10 @@ pub(crate) struct SchedulerOptions {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
 
+    /// So many of it, which share the CPU's cores evenly
+    #[arg(long, value_name = "N")]
+    pub(crate) replicas: Option<u32>,
+
     /// Most sequences in flight
     #[arg(long, value_name = "N")]
     pub(crate) max_batch_size: Option<u32>,

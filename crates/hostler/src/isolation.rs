@@ -33,7 +33,7 @@ pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
 }
 
 /// Whether `auto` is a GPU in this build.
-fn has_gpu() -> bool {
+pub(crate) fn has_gpu() -> bool {
     cfg!(any(feature = "cuda", feature = "metal", feature = "rocm", feature = "vulkan"))
 }
 

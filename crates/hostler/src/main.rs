@@ -15,6 +15,7 @@ mod models;
 mod process;
 mod progress;
 mod registration;
+mod replicas;
 mod schedulers;
 mod settings;
 mod signals;

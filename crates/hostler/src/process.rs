@@ -33,20 +33,26 @@ pub(crate) fn bind(cores: &CoreSet) -> std::io::Result<()> {
 
 /// Whether this process may run on these cores and on no others.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code)]
 #[cfg_attr(
     not(any(feature = "mistralrs", test)),
     expect(dead_code, reason = "only engines that cannot bind themselves ask")
 )]
 pub(crate) fn is_bound_to(cores: &CoreSet) -> bool {
+    allowed_cores() == cores.cores()
+}
+
+/// The cores that this process may run on, ascending; none if the system does not say.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub(crate) fn allowed_cores() -> Vec<u32> {
     // SAFETY: an all-zero `cpu_set_t` is the empty set; it is a plain array of bits.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set outlives the call, and its size is given; 0 is this thread.
     if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) } != 0 {
-        return false;
+        return Vec::new();
     }
     // SAFETY: `core` is at most `CORE_MAX`, the last bit of the set.
-    (0..=CORE_MAX).all(|core| unsafe { libc::CPU_ISSET(core as usize, &set) } == cores.cores().contains(&core))
+    (0..=CORE_MAX).filter(|&core| unsafe { libc::CPU_ISSET(core as usize, &set) }).collect()
 }
 
 /// Has the kernel kill this process when the thread that started it ends.
@@ -63,6 +69,12 @@ pub(crate) fn die_with_parent() {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn bind(_: &CoreSet) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Elsewhere nobody asks: no process can be bound.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn allowed_cores() -> Vec<u32> {
+    Vec::new()
 }
 
 /// Elsewhere no process is.

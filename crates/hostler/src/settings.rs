@@ -74,6 +74,7 @@ fn scheduler_layers(options: &SchedulerOptions) -> Vec<Layer> {
     [
         text("--engine", "scheduler.engine", engine.map(str::to_owned)),
         text("--device", "scheduler.device", options.device.clone()),
+        number("--replicas", "scheduler.replicas", options.replicas),
         number("--max-batch-size", "scheduler.max_batch_size", options.max_batch_size),
         number("--max-context-length", "scheduler.max_context_length", options.max_context_length),
     ]

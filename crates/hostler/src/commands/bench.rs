@@ -77,7 +77,7 @@ impl Drop for Server {
 /// The options of `serve`, as they are written.
 fn arguments(options: &ServeOptions) -> Vec<String> {
     let ServeOptions { file, schedulers, address, log } = options;
-    let SchedulerOptions { model, engine, device, max_batch_size, max_context_length } = schedulers;
+    let SchedulerOptions { model, engine, device, replicas, max_batch_size, max_context_length } = schedulers;
     let mut all = vec![
         format!("--address={}", address.address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string())),
         format!("--log-filter={}", log.log_filter.as_deref().unwrap_or("warn")),
@@ -92,6 +92,7 @@ fn arguments(options: &ServeOptions) -> Vec<String> {
     };
     add("--engine", engine.map(|engine| engine_name(engine).to_owned()));
     add("--device", device.clone());
+    add("--replicas", replicas.map(|count| count.to_string()));
     add("--max-batch-size", max_batch_size.map(|size| size.to_string()));
     add("--max-context-length", max_context_length.map(|length| length.to_string()));
     let format_name = |format| match format {

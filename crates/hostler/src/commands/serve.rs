@@ -16,6 +16,7 @@ use crate::cluster::Transport;
 use crate::facts::ServerFacts;
 use crate::http::{Http, reachable};
 use crate::progress::LoadSpinner;
+use crate::replicas;
 use crate::schedulers::{self, Planned};
 use crate::settings;
 use crate::signals::Signals;
@@ -23,7 +24,7 @@ use crate::telemetry::{Telemetry, machine_name, upkeep};
 use crate::view::OneMachine;
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
-    let config = settings::load(options)?;
+    let config = replicas::expand(settings::load(options)?)?;
     schedulers::check(&config)?;
     settings::init_logs(&config)?;
     // Handles that are taken before this record nothing.

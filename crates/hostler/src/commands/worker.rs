@@ -21,6 +21,7 @@ use crate::cluster::{self, Transport};
 use crate::leash::{self, Leash};
 use crate::progress::LoadSpinner;
 use crate::registration::{self, Registration};
+use crate::replicas;
 use crate::schedulers::{self, Planned, Running};
 use crate::settings;
 use crate::signals::Signals;
@@ -36,7 +37,7 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
         let (config, leash) = leash::take()?;
         (config, Some(leash))
     } else {
-        (settings::load_worker(options)?, None)
+        (replicas::expand(settings::load_worker(options)?)?, None)
     };
     schedulers::check(&config)?;
     settings::init_logs(&config)?;

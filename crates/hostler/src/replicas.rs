@@ -1,0 +1,94 @@
+//! Several schedulers of one kind, which share a CPU: `scheduler.replicas`.
+
+use hostler_config::{Config, CoreSet, Device, Isolation, NamedScheduler};
+
+use crate::failure::Usage;
+use crate::isolation::has_gpu;
+use crate::process::allowed_cores;
+
+/// Puts as many schedulers in place of each as it asks for. They are bound to cores of
+/// their own, which takes processes of their own.
+pub(crate) fn expand(config: Config) -> Result<Config, Usage> {
+    let mut schedulers: Vec<NamedScheduler> = Vec::with_capacity(config.schedulers.len());
+    for scheduler in &config.schedulers {
+        for replica in split(scheduler, &allowed_cores())? {
+            if config.schedulers.iter().any(|other| other.name == replica.name && other.name != scheduler.name) {
+                let message = format!("scheduler.replicas: {:?} is the name of another scheduler", replica.name);
+                return Err(Usage(message));
+            }
+            schedulers.push(replica);
+        }
+    }
+    Ok(Config { schedulers, ..config })
+}
+
+/// The scheduler itself if it is to be the only one; else so many that share its cores,
+/// or those that are `allowed` where it names none.
+fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedScheduler>, Usage> {
+    let settings = &scheduler.settings;
+    let count = settings.replicas as usize;
+    if count == 1 {
+        return Ok(vec![scheduler.clone()]);
+    }
+    let refused = |why: String| Err(Usage(format!("scheduler.replicas: {count} of {:?} {why}", scheduler.name)));
+    let cores = match &settings.device {
+        Device::Cores(cores) => cores.cores(),
+        Device::Auto if has_gpu() => return refused("cannot share a GPU; device \"cpu\" has cores".to_owned()),
+        Device::Auto | Device::Cpu => allowed,
+        other => return refused(format!("cannot share {other}; name a scheduler for each device instead")),
+    };
+    if settings.isolation == Isolation::Thread {
+        return refused("need isolation \"process\", to be bound to cores of their own".to_owned());
+    }
+    if cores.len() < count {
+        return refused(format!("cannot share {} cores", cores.len()));
+    }
+    let part = |index: usize| cores[cores.len() * index / count..cores.len() * (index + 1) / count].to_vec();
+    let replica = |index: usize| {
+        let mut replica = scheduler.clone();
+        replica.settings.replicas = 1;
+        replica.settings.isolation = Isolation::Process;
+        replica.settings.device = CoreSet::of(part(index)).map_or(Device::Cpu, Device::Cores);
+        if index > 0 {
+            replica.name = format!("{}-{}", scheduler.name, index + 1);
+        }
+        replica
+    };
+    Ok((0..count).map(replica).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_config::SchedulerSettings;
+
+    use super::*;
+
+    fn scheduler(replicas: u32, device: &str) -> NamedScheduler {
+        let device = device.parse().expect("it is a device");
+        NamedScheduler { name: "m".to_owned(), settings: SchedulerSettings { replicas, device, ..Default::default() } }
+    }
+
+    fn places(replicas: u32, device: &str, allowed: &[u32]) -> Result<Vec<(String, String)>, String> {
+        let split = split(&scheduler(replicas, device), allowed).map_err(|error| error.0)?;
+        Ok(split.into_iter().map(|one| (one.name, one.settings.device.to_string())).collect())
+    }
+
+    #[test]
+    fn cores_are_shared_evenly() {
+        let pair = |first: &str, second: &str| {
+            Ok(vec![("m".to_owned(), first.to_owned()), ("m-2".to_owned(), second.to_owned())])
+        };
+        assert_eq!(places(2, "auto", &[0, 1]), pair("cpu:0", "cpu:1"));
+        assert_eq!(places(2, "cpu", &[2, 5, 6]), pair("cpu:2", "cpu:5-6"));
+        assert_eq!(places(2, "cpu:4-7", &[0]), pair("cpu:4-5", "cpu:6-7"));
+        assert_eq!(places(1, "cpu", &[]), Ok(vec![("m".to_owned(), "cpu".to_owned())]));
+    }
+
+    #[test]
+    fn what_cannot_be_shared_is_refused_by_name() {
+        for (replicas, device, why) in [(2, "cuda:0", "cannot share cuda:0"), (3, "cpu", "cannot share 2 cores")] {
+            let refused = places(replicas, device, &[0, 1]).expect_err("it cannot be");
+            assert!(refused.contains("scheduler.replicas") && refused.contains(why), "{refused}");
+        }
+    }
+}
