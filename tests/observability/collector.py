@@ -1,5 +1,7 @@
-"""A collector of traces: it takes OTLP over gRPC and keeps every span."""
+"""A collector of traces: it takes OTLP over gRPC and keeps every span. As a program it says
+where it listens, and how many spans it has when it is told to end."""
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -81,3 +83,14 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
     def stop(self) -> None:
         self.server.stop(0)
+
+
+if __name__ == "__main__":
+    # Before there are threads, which would take the signals.
+    ENDS = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    collector = Collector().start()
+    print(collector.endpoint, flush=True)
+    signal.sigwait(ENDS)
+    collector.stop()
+    print(len(collector.spans), flush=True)

@@ -94,10 +94,15 @@ def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: st
     return cluster
 
 
+def start_faulty_cluster(folder: Path) -> Cluster:
+    """What dashboards are looked at with."""
+    settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
+    return start_cluster(folder, settings, FRUGAL)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
-    cluster = start_cluster(tmp_path_factory.mktemp("cluster"), settings, FRUGAL)
+    cluster = start_faulty_cluster(tmp_path_factory.mktemp("cluster"))
     try:
         yield cluster
     finally:

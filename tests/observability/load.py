@@ -120,5 +120,7 @@ class Traffic:
     def _leave(self) -> None:
         body = {"model": "steady", "prompt": "hello", "max_tokens": 500, "stream": True}
         with RawStream(self.url, "/generate", body) as stream:
+            # One that is refused gets no events.
+            stream.socket.settimeout(2)
             stream.read_events(2)
         self.ended.wait(0.5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
 
 from conftest import binary
 from repository import ROOT, RULES
@@ -25,10 +26,17 @@ def documents() -> list[tuple[str, dict]]:
     return [(f"{name}/{document['kind']}", document) for name, document in found]
 
 
+def as_the_operator_reads(document: dict) -> dict:
+    """By its published schemas, of which these classes are made. What they do not know is
+    left out, and what has another type is an error."""
+    read = getattr(operator, document["kind"]).model_validate(document)
+    return read.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 @pytest.mark.parametrize("document", [pytest.param(document, id=name) for name, document in documents()])
 def test_a_manifest_is_valid(document: dict):
     if document["apiVersion"] == OPERATOR:
-        assert document["spec"]["selector"]["matchLabels"] and document["spec"]["endpoints"]
+        assert as_the_operator_reads(document) == document
         return
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
@@ -49,6 +57,17 @@ def test_selectors_find_what_they_are_for():
         else:
             continue
         assert sum(wanted.items() <= labels.items() for labels in pods.values()) == 1, f"{kind} {name}"
+
+
+def test_the_operator_finds_a_port_of_every_service():
+    (monitor,) = (document for _, document in documents() if document["kind"] == "ServiceMonitor")
+    services = [document for _, document in documents() if document["kind"] == "Service"]
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    ports = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
+    assert len(services) == 2
+    for service in services:
+        assert wanted.items() <= service["metadata"]["labels"].items()
+        assert ports <= {port["name"] for port in service["spec"]["ports"]}
 
 
 def test_the_gateways_know_every_worker():
@@ -77,6 +96,7 @@ def test_rules_become_a_manifest_of_the_operator():
     )
     manifest = yaml.safe_load(done.stdout)
     assert manifest["apiVersion"] == OPERATOR
+    assert as_the_operator_reads(manifest) == manifest
     groups = [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]
     assert manifest["spec"]["groups"] == groups
 

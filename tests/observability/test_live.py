@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from repository import Query, dashboard_queries, rule_queries, variable_queries
+from repository import Query, dashboard_queries, dashboards, panels, rule_queries, variable_queries
 
 # Data that need a fault come when the fault does.
 DATA_SECONDS = 90
@@ -66,3 +66,28 @@ def test_a_restart_loop_raises_its_alert(prometheus):
 
     (alert, *_) = awaited(raised, "the alert of the engines that break")
     assert "flaky" in alert["labels"]["scheduler"]
+
+
+def test_a_scheduler_is_named_with_its_node(prometheus):
+    """Schedulers of several workers have the same names, and often processes of their own."""
+
+    def named():
+        series = prometheus.get("query", query="group by (node, scheduler) (hostler_scheduler_state)")["result"]
+        names = {(one["metric"]["node"], one["metric"]["scheduler"]) for one in series}
+        return names if len(names) >= 4 else None
+
+    expected = {(node, name) for node in ("worker-1", "worker-2") for name in ("steady", "flaky")}
+    assert awaited(named, "the state of four schedulers") == expected
+
+
+def test_the_state_of_each_scheduler_is_shown_by_its_name(prometheus):
+    (panel,) = (panel for panel in panels(dashboards()["schedulers"]) if panel["title"] == "State")
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    (target,) = panel["targets"]
+
+    def states() -> set[str]:
+        shown = prometheus.range(filled_in(target["expr"]), WINDOW_SECONDS)
+        return {mapping["options"][value]["text"] for one in shown for _, value in one["values"]}
+
+    # The traffic claims schedulers again and again, and some engines break.
+    awaited(lambda: states() >= {"serving", "claimed", "failed"}, "the states of a cluster under load")

@@ -232,9 +232,10 @@ pub(crate) struct WorkerOptions {
     pub(crate) log: LogOptions,
 
     /// Read the configuration from standard input, which its parent keeps open as long as
-    /// it lives. How a process starts workers for its own schedulers
-    #[arg(long, hide = true, conflicts_with_all = ["config", "model", "engine", "device", "listen", "name"])]
-    pub(crate) child: bool,
+    /// it lives. How a process starts workers for its own schedulers, as parts of its node
+    #[arg(long, hide = true, value_name = "NODE",
+          conflicts_with_all = ["config", "model", "engine", "device", "listen", "name"])]
+    pub(crate) child: Option<String>,
 }
 
 /// Which models are run, and how.

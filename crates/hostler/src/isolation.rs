@@ -37,20 +37,21 @@ pub(crate) fn has_gpu() -> bool {
     cfg!(any(feature = "cuda", feature = "metal", feature = "rocm", feature = "vulkan"))
 }
 
-/// A child that runs `scheduler`, and listens in `folder`.
+/// A child that runs `scheduler`, and listens in `folder`. It is a part of the node `node`.
 pub(crate) fn plan(
     config: &Config,
     scheduler: &NamedScheduler,
     known: &SchedulerConfig,
     folder: &Path,
+    node: &str,
     metrics: Relay,
 ) -> ChildPlan {
     let endpoint = format!("unix:{}", folder.join(format!("{}.sock", scheduler.name)).display());
     let child = child_config(config, scheduler, &endpoint);
-    let device = scheduler.settings.device.clone();
+    let (device, node) = (scheduler.settings.device.clone(), node.to_owned());
     ChildPlan {
         scheduler: SchedulerSnapshot::starting(known.id.clone(), known.model.clone(), known.max_batch_size),
-        command: Box::new(move || command(&device)),
+        command: Box::new(move || command(&device, &node)),
         configuration: serde_json::Value::String(hostler_config::effective(&child)).to_string(),
         endpoint,
         recovery: known.recovery.clone(),
@@ -85,12 +86,12 @@ fn child_config(config: &Config, scheduler: &NamedScheduler, endpoint: &str) -> 
 }
 
 /// This program again, with an environment for its device.
-fn command(device: &Device) -> Command {
+fn command(device: &Device, node: &str) -> Command {
     // The file may have been replaced by a newer one meanwhile; this is the one that runs.
     let own = Path::new("/proc/self/exe");
     let program = if own.exists() { own.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| own.into()) };
     let mut command = Command::new(program);
-    command.args(["worker", "--child"]);
+    command.args(["worker", "--child", node]);
     match device {
         Device::Cores(cores) => {
             let threads = cores.cores().len().to_string();
@@ -157,7 +158,7 @@ mod tests {
     fn a_child_sees_the_device_that_its_parent_named() {
         assert_eq!(visible(None, 1), "1");
         assert_eq!(visible(Some("4, 7"), 1), "7");
-        let threads = command(&"cpu:0-2".parse().expect("a device"));
+        let threads = command(&"cpu:0-2".parse().expect("a device"), "here");
         let wanted = threads.get_envs().any(|(name, value)| name == "RAYON_NUM_THREADS" && value == Some("3".as_ref()));
         assert!(wanted, "{threads:?}");
     }

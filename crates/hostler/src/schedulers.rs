@@ -83,7 +83,7 @@ pub(crate) fn start(
         match (how, &sockets) {
             (How::Process(scheduler), Some(sockets)) => {
                 let metrics = exporter.relay(&scheduler.name);
-                let plan = isolation::plan(config, &scheduler, &known, sockets.path(), metrics);
+                let plan = isolation::plan(config, &scheduler, &known, sockets.path(), exporter.node(), metrics);
                 let child = Supervised::start(plan, |connect| transport.enter(connect))?;
                 running.all.push(Arc::clone(child.scheduler()) as Arc<dyn Scheduler>);
                 running.children.push(child);

@@ -90,6 +90,7 @@ impl Router {
         let whereabouts = Arc::new(Whereabouts::default());
         let (publisher, directory) = watch::channel(Directory::from([]));
         let (known, settings) = (Arc::clone(&whereabouts), config.clone());
+        metrics::show_refused_claims();
         let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(settings, known, publisher));
         let permits = Arc::new(Semaphore::new(config.requests_max));
         let budget = Mutex::new(RetryBudget::new(config.retry_budget, Instant::now()));

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use hostler_protocol::{ErrorCode, ModelId, SchedulerId};
+use hostler_protocol::{ErrorCode, ModelId, Retry, SchedulerId};
 use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
 use crate::policy::{Policy, Reason};
+
+/// What a request fails with that its client is not to blame for.
+const FAILURES: [ErrorCode; 5] = [
+    ErrorCode::Overloaded,
+    ErrorCode::Internal,
+    ErrorCode::EngineFailed,
+    ErrorCode::Unavailable,
+    ErrorCode::DeadlineExceeded,
+];
 
 /// Handles on what is counted for one scheduler.
 pub(crate) struct SchedulerMetrics {
@@ -17,11 +26,34 @@ pub(crate) struct SchedulerMetrics {
 impl SchedulerMetrics {
     pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId, policy: Policy) -> Self {
         let (model, scheduler) = (model.as_str(), scheduler.as_str());
+        show_rare(model);
         Self {
             routed: catalogue::ROUTED.counter(&[model, scheduler, policy.as_str()]),
             in_flight: catalogue::ROUTER_IN_FLIGHT.gauge(&[model, scheduler]),
             breaker: catalogue::ROUTER_BREAKER.gauge(&[model, scheduler]),
         }
+    }
+}
+
+/// Shows at 0 what rarely happens to a model. A counter that comes with its first event
+/// never rises, to Prometheus: dashboards and alerts would miss that event.
+fn show_rare(model: &str) {
+    for outcome in Migration::ALL {
+        let _ = catalogue::ROUTER_MIGRATIONS.counter(&[model, outcome.as_str()]);
+    }
+    for code in FAILURES {
+        let _ = catalogue::ROUTER_REFUSED.counter(&[model, code.as_str()]);
+        if code.retry() == Retry::Elsewhere {
+            let _ = catalogue::ROUTER_RETRIES.counter(&[model, code.as_str()]);
+        }
+    }
+    let _ = catalogue::ROUTER_RETRIES_DENIED.counter(&[model]);
+}
+
+/// Shows at 0 why claims are refused, for the same reason.
+pub(crate) fn show_refused_claims() {
+    for code in ErrorCode::ALL {
+        let _ = catalogue::CLAIMS_REFUSED.counter(&[code.as_str()]);
     }
 }
 
@@ -41,6 +73,8 @@ pub(crate) enum Migration {
 }
 
 impl Migration {
+    const ALL: [Self; 5] = [Self::Moved, Self::Completed, Self::NobodyLeft, Self::DeadlinePassed, Self::Cancelled];
+
     /// The outcome of a search that ended with this code.
     pub(crate) const fn of_failure(code: ErrorCode) -> Self {
         match code {
@@ -98,6 +132,8 @@ pub(crate) enum ClaimOutcome {
 }
 
 impl ClaimOutcome {
+    const ALL: [Self; 2] = [Self::Released, Self::Lost];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Released => "released",
@@ -119,6 +155,9 @@ impl ClaimMetrics {
         let labels = &[model.as_str(), scheduler.as_str()];
         let held = catalogue::CLAIMS_HELD.gauge(labels);
         held.increment(1.0);
+        for outcome in ClaimOutcome::ALL {
+            let _ = catalogue::CLAIMS.counter(&[scheduler.as_str(), outcome.as_str()]);
+        }
         Self { scheduler: scheduler.clone(), held, drain_seconds: catalogue::CLAIM_DRAIN_SECONDS.histogram(labels) }
     }
 

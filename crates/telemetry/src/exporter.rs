@@ -47,6 +47,12 @@ impl Exporter {
         Ok(Self { recorded: handle, node: node.into(), relayed: Relayed::default() })
     }
 
+    /// The name of this process in the cluster.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Everything, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {

@@ -35,8 +35,8 @@ def build():
                 [(None, GREEN), (0.5, YELLOW), (1, RED)],
             ),
             number(
-                "Tokens",
-                "Tokens that schedulers generate.",
+                "Tokens a second",
+                "What schedulers generate.",
                 query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER), "tokens/s"),
                 "short",
             ),
@@ -103,11 +103,10 @@ def build():
                 query(f"model:hostler_slow_gap:ratio_rate5m{{{MODEL}}}", "gaps, {{model}}"),
                 unit="percentunit",
                 limits=[(None, "transparent"), (0.05, RED)],
-                top=1,
             ),
             "Work",
             chart(
-                "Tokens",
+                "Tokens a second",
                 "Prompt tokens that engines began to read, those of them found in the KV cache, and tokens generated.",
                 query(rate("hostler_scheduler_prompt_tokens_total", SCHEDULER), "prompt"),
                 query(rate("hostler_scheduler_cached_tokens_total", SCHEDULER), "cached"),

@@ -15,9 +15,13 @@ from grafana_foundation_sdk.models import common, dashboard as models
 # The data source that provisioning makes, by its uid.
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG = "hostler"
-# What is looked at, by the variables. Gateways know no schedulers.
+# What is looked at, by the variables.
 SCHEDULER = 'model=~"$model", scheduler=~"$scheduler", node=~"$node"'
-ROUTER = 'model=~"$model", scheduler=~"$scheduler"'
+# A scheduler's name is its own on its node only. A gateway calls it NODE.SCHEDULER, unless
+# both are one process, and the node of its series is the gateway's.
+BY_SCHEDULER, NAME = "node, scheduler", "{{node}}.{{scheduler}}"
+ROUTED = 'scheduler=~"(.+[.])?$scheduler"'
+ROUTER = f'model=~"$model", {ROUTED}'
 MODEL = 'model=~"$model"'
 NODE = 'node=~"$node"'
 RATE = "$__rate_interval"
@@ -32,9 +36,17 @@ def rate(metric: str, selection: str = "", by: str = "") -> str:
 
 
 def quantile(share: float, metric: str, selection: str, by: str = "") -> str:
-    """A percentile of a histogram, in its unit."""
+    """A percentile of a histogram, in its unit. Where nothing was recorded it is not a number,
+    which no limit lets through."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{selection}}}[{RATE}])))"
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{selection}}}[{RATE}]))) >= 0"
+
+
+def prefix_hits(by: str = "") -> str:
+    """The share of prompt tokens that were in a KV cache. Both are counted when a request
+    ends, so that the share is never more than all."""
+    read = rate("hostler_scheduler_request_prompt_tokens_sum", SCHEDULER, by)
+    return f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER, by)} / ({read} > 0)"
 
 
 def percentiles(metric: str, selection: str) -> list:
@@ -110,9 +122,9 @@ def number(title: str, description: str, target, unit: str = "short", limits=Non
     return panel.thresholds(thresholds(*(limits or [(None, BLUE)])))
 
 
-def bars(title: str, description: str, target, unit: str = "short", limits=None, width: int = 12, height: int = 8):
+def bars(title: str, description: str, *queries, unit: str = "short", limits=None, width: int = 12, height: int = 8):
     """One bar for each of several things, as they are now."""
-    panel = _common(bargauge.Panel(), title, description, [target], unit, width, height)
+    panel = _common(bargauge.Panel(), title, description, queries, unit, width, height)
     options = common_builders.ReduceDataOptions().calcs(["lastNotNull"])
     panel = panel.reduce_options(options).orientation(common.VizOrientation.HORIZONTAL).min(0)
     return panel.thresholds(thresholds(*(limits or [(None, BLUE)])))
@@ -138,13 +150,18 @@ def timeline(title: str, description: str, target, states: list[tuple[str, str]]
     return panel.mappings([mapping]).legend(legend).merge_values(True).fill_opacity(80).row_height(0.8)
 
 
-def listing(title: str, description: str, *queries, unit: str = "short", width: int = 24, height: int = 8):
-    """A table: one row for each combination of labels, one column a query."""
+def listing(
+    title: str, description: str, *queries, names: dict[str, str | None], unit: str = "short", width: int = 24, height: int = 8
+):
+    """A table: one row for each combination of labels, one column a query. Grafana calls the
+    column of the only query `Value`, that of several `Value #A` and so on; `names` says what
+    they are called here, or that they are not shown."""
     panel = _common(table.Panel(), title, description, queries, unit, width, height)
     panel = panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    hidden = {"Time": True, "instance": True, "job": True}
+    hidden = {"Time": True} | {column: True for column, name in names.items() if name is None}
+    shown = {column: name for column, name in names.items() if name is not None}
     return panel.with_transformation(
-        models.DataTransformerConfig(id_val="organize", options={"excludeByName": hidden})
+        models.DataTransformerConfig(id_val="organize", options={"excludeByName": hidden, "renameByName": shown})
     )
 
 
@@ -207,7 +224,7 @@ def board(uid: str, title: str, description: str, panels: list, claims: bool = T
             .datasource(SOURCE)
             .enable(True)
             .icon_color("purple")
-            .expr(f'max by (scheduler) (hostler_scheduler_state{{state="claimed", {SCHEDULER}}}) == 1')
+            .expr(f'max by ({BY_SCHEDULER}) (hostler_scheduler_state{{state="claimed", {SCHEDULER}}}) == 1')
         )
     for panel in panels:
         built = built.with_row(dashboard.Row(panel)) if isinstance(panel, str) else built.with_panel(panel)

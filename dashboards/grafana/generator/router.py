@@ -1,6 +1,9 @@
 """Router: who is chosen, why, and what happens when it was the wrong one."""
 
-from .parts import GREEN, MODEL, RED, ROUTER, SCHEDULER, YELLOW, board, chart, number, query, rate, timeline
+from .parts import (
+    BY_SCHEDULER, GREEN, MODEL, NAME, RED, ROUTER, YELLOW,
+    board, chart, number, prefix_hits, query, rate, timeline,
+)
 
 
 def build():
@@ -15,17 +18,12 @@ def build():
                 query(rate("hostler_router_requests_total", ROUTER), "decisions"), "reqps", width=6,
             ),
             number(
-                "Largest share", "The share of the busiest scheduler. With n of them, 1/n is balanced.",
+                "Largest share", "The share of the busiest of the schedulers that are looked at. With n of one model, 1/n is balanced.",
                 query(f"max({share}) / (sum({share}) > 0)", "share"), "percentunit", width=6,
             ),
             number(
                 "Prefix hits", "The share of prompt tokens that engines found in their KV cache.",
-                query(
-                    f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER)} / "
-                    f"({rate('hostler_scheduler_prompt_tokens_total', SCHEDULER)} > 0)",
-                    "hits",
-                ),
-                "percentunit", width=6,
+                query(prefix_hits(), "hits"), "percentunit", width=6,
             ),
             number(
                 "Refused", "Requests that no scheduler took.",
@@ -47,27 +45,22 @@ def build():
             ),
             chart(
                 "Prefix hits by scheduler", "The share of prompt tokens found in the KV cache.",
-                query(
-                    f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER, 'scheduler')} / "
-                    f"({rate('hostler_scheduler_prompt_tokens_total', SCHEDULER, 'scheduler')} > 0)",
-                    "{{scheduler}}",
-                ),
-                unit="percentunit", top=1,
+                query(prefix_hits(BY_SCHEDULER), NAME), unit="percentunit", top=1,
             ),
             "Faults",
             chart(
                 "Retries", "Requests sent to another scheduler before their first token, by the error of the one before; and those that were not, because the budget was spent.",
-                query(rate("hostler_router_retries_total", MODEL, "reason"), "{{reason}}"),
+                query(rate("hostler_router_retries_total", MODEL, "reason") + " > 0", "{{reason}}"),
                 query(rate("hostler_router_retries_denied_total", MODEL), "denied"),
                 unit="reqps", width=8,
             ),
             chart(
                 "Migrations", "Answers whose scheduler failed after their first token, by what became of them.",
-                query(rate("hostler_router_migrations_total", MODEL, "outcome"), "{{outcome}}"), unit="reqps", width=8,
+                query(rate("hostler_router_migrations_total", MODEL, "outcome") + " > 0", "{{outcome}}"), unit="reqps", width=8,
             ),
             chart(
                 "Refused by reason", "Requests that no scheduler took.",
-                query(rate("hostler_router_refused_total", MODEL, "reason"), "{{reason}}"), unit="reqps", stacked=True, width=8,
+                query(rate("hostler_router_refused_total", MODEL, "reason") + " > 0", "{{reason}}"), unit="reqps", stacked=True, width=8,
             ),
             timeline(
                 "Breakers", "Whether requests go to a scheduler. Open: it is left alone after failures.",

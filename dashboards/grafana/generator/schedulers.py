@@ -1,7 +1,7 @@
 """Schedulers: each engine, how full it is, and where its time goes."""
 
 from .parts import (
-    RATE, RED, SCHEDULER, YELLOW,
+    BY_SCHEDULER, NAME, RATE, RED, SCHEDULER, YELLOW,
     board, chart, percentiles, query, rate, timeline,
 )
 
@@ -18,13 +18,12 @@ STATES = [
 
 def state_number() -> str:
     """The state as its place in STATES."""
-    one = 'max by (scheduler) (hostler_scheduler_state{{state="{}", {}}}) * {}'
-    return " + ".join(one.format(name, SCHEDULER, place) for place, (name, _) in enumerate(STATES))
+    one = 'max by ({}) (hostler_scheduler_state{{state="{}", {}}}) * {}'
+    return " + ".join(one.format(BY_SCHEDULER, name, SCHEDULER, place) for place, (name, _) in enumerate(STATES))
 
 
 def build():
     mean = "sum(rate({0}_sum{{{1}}}[{2}])) / (sum(rate({0}_count{{{1}}}[{2}])) > 0)"
-    by_scheduler = "{{scheduler}}"
     return board(
         "hostler-schedulers",
         "Hostler / Schedulers",
@@ -32,41 +31,41 @@ def build():
         [
             timeline(
                 "State", "What each scheduler does. Purple: somebody has it for themselves.",
-                query(state_number(), by_scheduler), STATES,
+                query(state_number(), NAME), STATES,
             ),
             "Batch and queue",
             chart(
                 "Batch occupancy",
                 "Sequences in flight, divided by the most that may be.",
-                query(f"max by (scheduler) (hostler_scheduler_batch_occupancy_ratio{{{SCHEDULER}}})", by_scheduler),
+                query(f"max by ({BY_SCHEDULER}) (hostler_scheduler_batch_occupancy_ratio{{{SCHEDULER}}})", NAME),
                 unit="percentunit", top=1, width=8,
             ),
             chart(
                 "Running",
                 "Sequences in flight.",
-                query(f"sum by (scheduler) (hostler_scheduler_requests_running{{{SCHEDULER}}})", by_scheduler),
+                query(f"sum by ({BY_SCHEDULER}) (hostler_scheduler_requests_running{{{SCHEDULER}}})", NAME),
                 stacked=True, width=8,
             ),
             chart(
                 "Waiting",
                 "Requests in the queue.",
-                query(f"sum by (scheduler) (hostler_scheduler_requests_waiting{{{SCHEDULER}}})", by_scheduler),
+                query(f"sum by ({BY_SCHEDULER}) (hostler_scheduler_requests_waiting{{{SCHEDULER}}})", NAME),
                 stacked=True, width=8,
             ),
             chart(
                 "KV cache reserved",
                 "Tokens that running sequences may need, of those that the cache holds. Full, and a queue beside it, means that the batch could be larger.",
                 query(
-                    f"max by (scheduler) (hostler_scheduler_kv_reserved_tokens{{{SCHEDULER}}} "
+                    f"max by ({BY_SCHEDULER}) (hostler_scheduler_kv_reserved_tokens{{{SCHEDULER}}} "
                     f"/ (hostler_scheduler_kv_capacity_tokens{{{SCHEDULER}}} > 0))",
-                    by_scheduler,
+                    NAME,
                 ),
                 unit="percentunit", top=1, limits=[(None, "transparent"), (0.9, YELLOW)],
             ),
             chart(
                 "Estimated wait",
                 "What a request that arrives now would wait, computed from the measured rate.",
-                query(f"max by (scheduler) (hostler_scheduler_estimated_wait_seconds{{{SCHEDULER}}})", by_scheduler),
+                query(f"max by ({BY_SCHEDULER}) (hostler_scheduler_estimated_wait_seconds{{{SCHEDULER}}})", NAME),
                 unit="s",
             ),
             "Time",
@@ -103,7 +102,7 @@ def build():
             "Ends",
             chart(
                 "Tokens generated", "By scheduler.",
-                query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, "scheduler"), by_scheduler),
+                query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, BY_SCHEDULER), NAME),
                 stacked=True, width=8,
             ),
             chart(
@@ -113,7 +112,7 @@ def build():
             ),
             chart(
                 "Restarts", "Engines replaced by a fresh one after a failure, over 10 minutes.",
-                query(f"sum by (scheduler) (increase(hostler_scheduler_restarts_total{{{SCHEDULER}}}[10m]))", by_scheduler),
+                query(f"sum by ({BY_SCHEDULER}) (increase(hostler_scheduler_restarts_total{{{SCHEDULER}}}[10m]))", NAME),
                 limits=[(None, "transparent"), (3, RED)], width=8,
             ),
         ],

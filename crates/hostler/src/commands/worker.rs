@@ -25,7 +25,7 @@ use crate::replicas;
 use crate::schedulers::{self, Planned, Running};
 use crate::settings;
 use crate::signals::Signals;
-use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::telemetry::{Telemetry, upkeep};
 
 /// How long calls may take to end when every scheduler has stopped, so that the last
 /// words of their streams arrive.
@@ -33,7 +33,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> {
     // A child is bound to its cores before it has threads.
-    let (config, leash) = if options.child {
+    let (config, leash) = if options.child.is_some() {
         let (config, leash) = leash::take()?;
         (config, Some(leash))
     } else {
@@ -41,10 +41,9 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     };
     schedulers::check(&config)?;
     settings::init_logs(&config)?;
+    let node = options.child.as_deref();
     let mut options = cluster::worker(&config.worker)?;
-    // A child is a part of its parent's node.
-    let node = if leash.is_some() { machine_name() } else { options.name.to_string() };
-    let telemetry = Telemetry::start(&config, &node)?;
+    let telemetry = Telemetry::start(&config, node.unwrap_or(options.name.as_str()))?;
     options.metrics = Some(telemetry.exporter.clone());
     let spinner = LoadSpinner::new();
     let planned = schedulers::plan(&config, &spinner)?;
