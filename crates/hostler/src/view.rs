@@ -62,11 +62,27 @@ impl ClusterView for OneMachine {
     }
 }
 
-/// `hostler gateway`: the workers that it knows.
+/// `hostler gateway`, with the workers of its configuration or of etcd.
 pub(crate) struct Workers {
     pub(crate) known: watch::Receiver<KnownMembers>,
-    /// How etcd fares, if it is from there that they are known.
+    /// Where etcd knows them.
     pub(crate) etcd: Option<watch::Receiver<EtcdHealth>>,
+}
+
+impl Workers {
+    /// What is known by the connection to it, and what etcd knew before that.
+    fn status(&self, one: &KnownMember, now: Instant) -> NodeStatus {
+        let mut status = one.node.view().status(now);
+        // A configuration lists endpoints, and etcd names.
+        if self.etcd.is_some() {
+            status.name.get_or_insert_with(|| one.name.as_str().into());
+            status.version.get_or_insert_with(|| one.member.version.clone());
+        }
+        if one.retired && status.state == NodeState::Connected {
+            status.state = NodeState::Leaving;
+        }
+        status
+    }
 }
 
 impl ClusterView for Workers {
@@ -75,28 +91,56 @@ impl ClusterView for Workers {
     }
 
     fn membership(&self) -> Membership {
-        let Some(etcd) = &self.etcd else { return Membership::Static };
-        let EtcdHealth { failure, since } = etcd.borrow().clone();
+        let Some(health) = &self.etcd else { return Membership::Static };
+        let EtcdHealth { failure, since } = health.borrow().clone();
+        // While etcd can be asked, it says what changes.
         let stale = failure.is_some().then(|| since.elapsed());
         Membership::Etcd(EtcdStatus { failure, stale })
     }
 
     fn nodes(&self) -> Vec<NodeStatus> {
         let now = Instant::now();
-        let status = |worker: &KnownMember| {
-            let mut status = worker.node.view().status(now);
-            if self.etcd.is_some() {
-                status.name.get_or_insert_with(|| worker.name.as_str().into());
-            }
-            if worker.retired && status.state == NodeState::Connected {
-                status.state = NodeState::Leaving;
-            }
-            status
-        };
-        self.known.borrow().iter().map(status).collect()
+        self.known.borrow().iter().map(|one| self.status(one, now)).collect()
     }
 
     fn schedulers(&self) -> Vec<SchedulerSnapshot> {
-        self.known.borrow().iter().flat_map(|worker| worker.node.view().snapshots()).collect()
+        self.known.borrow().iter().flat_map(|one| one.node.view().snapshots()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hostler_cluster::membership::Member;
+    use hostler_cluster::{RemoteNode, RemoteOptions};
+
+    use super::*;
+
+    /// One that is never reached.
+    fn known() -> watch::Receiver<KnownMembers> {
+        let endpoint = "unix:/no/such/worker.sock";
+        let node = RemoteNode::connect(endpoint, &RemoteOptions::default()).expect("it is an endpoint");
+        let member = Member { version: "0.1.0".to_owned(), ..Member::at(endpoint) };
+        let one = KnownMember { name: "w1".to_owned(), member, retired: false, node: Arc::new(node) };
+        watch::channel(KnownMembers::from([one])).1
+    }
+
+    #[tokio::test]
+    async fn etcd_knows_names_before_a_worker_is_reached_and_a_configuration_does_not() {
+        let listed = Workers { known: known(), etcd: None };
+        assert_eq!((listed.membership(), listed.nodes()[0].name.clone()), (Membership::Static, None));
+        let away = EtcdHealth { failure: Some("refused".to_owned()), since: Instant::now() };
+        let (health, etcd) = watch::channel(away);
+        let workers = Workers { known: known(), etcd: Some(etcd) };
+        let node = workers.nodes().remove(0);
+        assert_eq!((node.name, node.version), (Some("w1".into()), Some("0.1.0".to_owned())));
+        assert_eq!(node.state, NodeState::Unreached);
+        let Membership::Etcd(EtcdStatus { failure: Some(why), stale: Some(_) }) = workers.membership() else {
+            panic!("it is away: {:?}", workers.membership());
+        };
+        assert_eq!(why, "refused");
+        health.send_replace(EtcdHealth { failure: None, since: Instant::now() });
+        assert_eq!(workers.membership(), Membership::Etcd(EtcdStatus::default()));
     }
 }

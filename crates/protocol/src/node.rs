@@ -11,7 +11,7 @@ pub struct NodeStatus {
     pub name: Option<NodeId>,
     /// Where it is reached; `None` for the process that looks.
     pub endpoint: Option<String>,
-    /// Version of its program; `None` until it has been reached once.
+    /// Version of its program; `None` until it is known.
     pub version: Option<String>,
     /// Whether it is there.
     pub state: NodeState,
@@ -30,7 +30,7 @@ pub enum NodeState {
     Unreached,
     /// It is connected, and says something every second.
     Connected,
-    /// It is connected, and about to end: nothing new goes there.
+    /// It is connected and about to end: what runs there is finished, nothing new goes there.
     Leaving,
     /// It was connected, and is not any more.
     Lost,
