@@ -131,8 +131,9 @@ impl RemoteNode {
     /// Says that the worker is lost, by who knows before its connection does. It is
     /// found again when it says something.
     pub(crate) fn fail(&self, why: &str) {
-        self.link.cut(why);
+        // In this order, so that whoever is cut off finds it so.
         self.schedulers.borrow().iter().for_each(|scheduler| scheduler.failed(why));
+        self.link.cut(why);
     }
 
     /// Says that the worker is leaving, before its schedulers do: they get nothing new.

@@ -69,13 +69,9 @@ impl Watcher {
                 }
                 Loss::Silent(why) => {
                     backoff = RECONNECT_BACKOFF.0;
-                    self.link.cut(&why);
-                    self.lost(&why);
+                    self.link.cut(&self.lost(&why));
                 }
-                Loss::Unreachable(why) => {
-                    self.link.cut(&why);
-                    self.lost(&why);
-                }
+                Loss::Unreachable(why) => self.link.cut(&self.lost(&why)),
             }
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(RECONNECT_BACKOFF.1);
@@ -171,8 +167,9 @@ impl Watcher {
         self.schedulers.send_replace(known.iter().cloned().chain([scheduler]).collect());
     }
 
-    /// Says it to whoever looks.
-    fn lost(&self, why: &str) {
+    /// Says it to whoever looks, before what runs there is cut: whoever is cut off finds
+    /// it so. In which words.
+    fn lost(&self, why: &str) -> String {
         let why = format!("worker {}: {why}", self.link.endpoint());
         self.link.close(&why);
         let is_news = self.health.send_if_modified(|health| health.failure.replace(why.clone()) != Some(why.clone()));
@@ -186,5 +183,6 @@ impl Watcher {
         if self.health.borrow().name.is_some() {
             self.schedulers.borrow().iter().for_each(|scheduler| scheduler.lost(&why));
         }
+        why
     }
 }
