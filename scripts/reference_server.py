@@ -1,4 +1,4 @@
-"""llama.cpp's own server, until it is ended: MODEL PORT THREADS."""
+"""llama.cpp's own server, until it is ended: MODEL PORT THREADS [no-flash-attention]."""
 
 import signal
 import sys
@@ -12,6 +12,8 @@ params.model.path = model
 params.n_parallel = 8
 params.n_ctx = 8 * 2048
 params.kv_unified = False
+if "no-flash-attention" in sys.argv[4:]:
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 params.cpuparams.n_threads = threads
 params.cpuparams_batch.n_threads = threads
 params.port = port

@@ -45,13 +45,13 @@ class Parting:
 class ReferenceServer:
     """The server in the wheel that `make bench` measures against, with Hostler's defaults."""
 
-    def __init__(self, model: str, threads: int) -> None:
+    def __init__(self, model: str, threads: int, *options: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         environment = {**os.environ, "PYTHONPATH": str(WHEEL), "GOMP_SPINCOUNT": "1000"}
         script = ROOT / "scripts" / "reference_server.py"
         port = self.url.rpartition(":")[2]
         self.process = subprocess.Popen(
-            [sys.executable, script, model, port, str(threads)],
+            [sys.executable, script, model, port, str(threads), *options],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
