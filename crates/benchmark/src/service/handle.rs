@@ -65,7 +65,9 @@ impl Benchmarks {
     /// # Errors
     /// `InvalidRequest`, naming what is wrong; `Overloaded`, if too many wait.
     pub async fn submit(&self, order: Order) -> Result<BenchmarkId, RequestError> {
-        Ok(self.take(order).await?.0)
+        let id = BenchmarkId::fresh();
+        self.take(id.clone(), order).await?;
+        Ok(id)
     }
 
     /// Takes an order, and waits until it is carried out. Dropping the future cancels it.
@@ -73,8 +75,10 @@ impl Benchmarks {
     /// # Errors
     /// As [`submit`](Self::submit), and why there is no result.
     pub async fn run(&self, order: Order) -> Result<BenchmarkRecord, RequestError> {
-        let (id, progress) = self.take(order).await?;
+        let id = BenchmarkId::fresh();
+        // Before it is ordered: whoever leaves while the order is taken has left, too.
         let mut patron = Patron { benchmarks: self, id: Some(id.clone()) };
+        let progress = self.take(id.clone(), order).await?;
         // An error means that the service has ended, and then there is no record either.
         let _ = progress.status().wait_for(|status| status.is_final()).await;
         patron.id = None;
@@ -86,10 +90,10 @@ impl Benchmarks {
         }
     }
 
-    async fn take(&self, order: Order) -> Result<(BenchmarkId, Arc<Progress>), RequestError> {
+    async fn take(&self, id: BenchmarkId, order: Order) -> Result<Arc<Progress>, RequestError> {
         // Refused now, not when its turn comes.
         order.plan().map_err(|error| RequestError::invalid(error.param, error.reason))?;
-        self.0.actor.send(SubmitOrder(order)).await.map_err(ended)?
+        self.0.actor.send(SubmitOrder { id, order }).await.map_err(ended)?
     }
 
     /// One benchmark.
