@@ -15,7 +15,7 @@ use super::order::Order;
 use super::progress::Progress;
 use super::record::{BenchmarkId, BenchmarkRecord, Status};
 use super::store::Store;
-use super::{BenchmarksConfig, Facts};
+use super::{BenchmarksConfig, Facts, Wire};
 
 /// The benchmark service. Clones speak to the same one.
 #[derive(Clone)]
@@ -45,7 +45,8 @@ impl Benchmarks {
     /// If the folder of results cannot be used.
     pub fn start(config: BenchmarksConfig, router: Router, facts: Arc<dyn Facts>) -> io::Result<Self> {
         let (store, earlier) = Store::open(config.folder.clone())?;
-        let conductor = Arc::new(Conductor { router, facts, config, loopback: OnceLock::new() });
+        let (loopback, wire) = (OnceLock::new(), OnceLock::new());
+        let conductor = Arc::new(Conductor { router, facts, config, loopback, wire });
         let (own, generator) = (Arbiter::new(), Arbiter::new());
         let (for_actor, for_loads) = (Arc::clone(&conductor), generator.handle());
         let actor = BenchmarkActor::start_in_arbiter(&own.handle(), move |_| {
@@ -58,6 +59,12 @@ impl Benchmarks {
     /// router are asked there. Only the first answer counts.
     pub fn set_loopback(&self, loopback: Loopback) {
         let _first_stands = self.0.conductor.loopback.set(loopback);
+    }
+
+    /// How a scheduler of this process is put behind a connection, so that the layer
+    /// `grpc` can be asked of it too. Only the first answer counts.
+    pub fn set_wire(&self, wire: Arc<dyn Wire>) {
+        let _first_stands = self.0.conductor.wire.set(wire);
     }
 
     /// Takes an order. It is carried out when its turn comes.
