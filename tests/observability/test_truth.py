@@ -1,9 +1,12 @@
 """What the server's metrics say of a known load, against what the client saw."""
 
+import json
 import re
+import subprocess
 from bisect import bisect_left
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,6 +66,15 @@ def histogram(url: str, name: str) -> tuple[list[float], list[float]]:
     return bounds, [counts[bound] for bound in bounds]
 
 
+def agrees_within_a_bucket(url: str, name: str, share: float, value: float, count: int) -> None:
+    """Whether a quantile of a histogram lies in the bucket of `value`, or in the next one."""
+    bounds, counts = histogram(url, name)
+    assert counts[-1] == count
+    theirs = next(index for index, counted in enumerate(counts) if counted >= share * count)
+    ours = bisect_left(bounds, value)
+    assert abs(theirs - ours) <= 1, f"{name}: seen from outside {value:.4f} s, counted up to {bounds[theirs]} s"
+
+
 def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
     assert all(answer.status == 200 and answer.tokens > 0 for answer in seen)
     url, tokens = server.url, sum(answer.tokens for answer in seen)
@@ -92,12 +104,7 @@ def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
 )
 def test_distributions_agree_within_a_bucket(server: Server, seen: list[Seen], name: str, of, share: float):
     values = sorted(of(answer) for answer in seen)
-    bounds, counts = histogram(server.url, name)
-    assert counts[-1] == len(values)
-    rank = share * len(values)
-    theirs = next(index for index, count in enumerate(counts) if count >= rank)
-    ours = bisect_left(bounds, values[int(rank)])
-    assert abs(theirs - ours) <= 1, f"client {values[int(rank)]:.3f} s, server up to {bounds[theirs]} s"
+    agrees_within_a_bucket(server.url, name, share, values[int(share * len(values))], len(values))
 
 
 def test_sums_agree_with_the_clients_clock(server: Server, seen: list[Seen]):
@@ -121,3 +128,30 @@ def test_clients_that_leave_are_counted_as_that(server: Server, seen: list[Seen]
     assert series(url, "hostler_http_disconnects_total", 'route="/generate"') == LEFT
     metrics.wait_idle(url)
     assert series(url, "hostler_scheduler_kv_reserved_tokens") == 0
+
+
+@pytest.mark.parametrize(
+    "how, first_token",
+    [
+        ([], "hostler_gateway_time_to_first_token_seconds"),
+        (["--claim", "--min-serving", "0"], "hostler_scheduler_time_to_first_token_seconds"),
+    ],
+    ids=["as a client", "by claim"],
+)
+def test_medians_of_a_benchmarks_report_agree_within_a_bucket(tmp_path: Path, how: list[str], first_token: str):
+    """A server of its own, and no warm-up: its histograms hold the benchmark and nothing else."""
+    server = Server(binary(), "simulated", "truth", tmp_path, SETTINGS).start()
+    try:
+        result = tmp_path / "result.json"
+        load = ["-c", "8", "-n", "60", "--prompt-tokens", "5-60", "--max-tokens", "4-40", "--warm-up", "0"]
+        run = [binary(), "bench", "run", "--url", server.url, *how, *load, "--output", result]
+        subprocess.run(run, check=True, capture_output=True, text=True)
+        (series,) = json.loads(result.read_text())["series"]
+        (measured,) = series["runs"]
+        assert (measured["requests"], measured["failed"]) == (60, 0)
+        medians = {name: measured["latencies"][name]["p50"] for name in ("ttft", "itl")}
+        agrees_within_a_bucket(server.url, first_token, 0.5, medians["ttft"], 60)
+        gaps = measured["output_tokens"] - 60
+        agrees_within_a_bucket(server.url, "hostler_scheduler_inter_token_seconds", 0.5, medians["itl"], gaps)
+    finally:
+        server.kill()

@@ -43,6 +43,9 @@ pub enum Server {
 
 /// Hears how a benchmark goes.
 pub trait Observer: Send + Sync {
+    /// The warm-up of a run begins: so many requests, which count for nothing.
+    fn warm_up_started(&self, _contestant: &str, _round: u32, _rounds: u32, _requests: u64, _live: &Arc<Live>) {}
+
     /// A run begins: `round` of `rounds`, from 1. `live` counts along.
     fn run_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>);
 
@@ -118,7 +121,9 @@ async fn run(
     let (warm_up_shape, warm_up_requests) = plan.warm_up(&contestant.shape);
     // Other requests than the measured ones: a prefix cache must not know these.
     let warm_up = Extent { first: plan.requests, requests: warm_up_requests, ..extent };
-    drive(&contestant.target, &workload, &warm_up_shape, warm_up, &Arc::default()).await;
+    let warming = Arc::new(Live::default());
+    observer.warm_up_started(&contestant.name, round + 1, plan.repeats, warm_up_requests, &warming);
+    drive(&contestant.target, &workload, &warm_up_shape, warm_up, &warming).await;
 
     let live = Arc::new(Live::default());
     observer.run_started(&contestant.name, round + 1, plan.repeats, plan.requests, &live);

@@ -21,7 +21,7 @@ const ECHO_SEQUENCES_MAX: u32 = 10_000;
 
 /// One layer. The rungs of a ladder stand in the order from the engine upwards.
 pub struct Rung {
-    /// Its name: `engine`, `scheduler`, `router`, `http`, `http-stream`, `grpc`.
+    /// Its name: `engine`, `scheduler`, `grpc`, `router`, `http`, `http-stream`.
     pub name: String,
     /// The layer.
     pub target: Arc<dyn Target>,

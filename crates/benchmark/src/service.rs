@@ -18,6 +18,7 @@ mod record;
 mod rungs;
 mod state;
 mod store;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use handle::{Benchmarks, Loopback};
 pub use order::{ClaimTerms, Layer, Order, OrderError, Profile};
 pub use progress::{Progress, ProgressReport, RunProgress};
 pub use record::{BenchmarkId, BenchmarkRecord, Claimed, Status, WhyNot};
+pub use wire::{Connected, Wire};
 
 /// What can be set on the service.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub trait Target: Send + Sync + 'static {
 /// What was measured, so that it can be measured again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetDescription {
-    /// The layer that was asked: `http`, `router`, `scheduler`, `engine`.
+    /// The layer that was asked: `http-stream`, `http`, `router`, `grpc`, `scheduler`, `engine`.
     pub layer: String,
     /// Where it is: a URL, or a scheduler's name.
     pub address: String,

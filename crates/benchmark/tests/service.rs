@@ -124,6 +124,21 @@ async fn a_claim_that_is_taken_away_ends_the_benchmark() {
 }
 
 #[actix::test]
+async fn who_leaves_while_the_order_is_taken_has_cancelled() {
+    let house = House::open(1, BenchmarksConfig::default()).await;
+    let mut run = Box::pin(house.benchmarks.run(endless()));
+    // The order arrives, and who sent it does not hear of that any more.
+    assert!(futures::poll!(&mut run).is_pending());
+    let listed = house.benchmarks.list().await.expect("it runs");
+    drop(run);
+    let [record] = &listed[..] else { panic!("it arrived: {listed:?}") };
+    let mut status = house.benchmarks.progress(&record.id).await.expect("it is known").status();
+    let status = *within("the end", status.wait_for(|status| status.is_final())).await.expect("the service lives");
+    assert_eq!(status, Status::Cancelled);
+    house.is_free(0).await;
+}
+
+#[actix::test]
 async fn a_benchmark_that_takes_too_long_is_ended() {
     let config = BenchmarksConfig { time_max: Duration::from_secs(3), ..BenchmarksConfig::default() };
     let house = House::open(1, config).await;

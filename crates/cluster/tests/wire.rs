@@ -100,13 +100,15 @@ fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
 
 fn error() -> impl Strategy<Value = RequestError> {
     let spans = (option::of(span()), option::of(span()));
-    (select(ErrorCode::ALL.to_vec()), any::<String>(), option::of(any::<String>()), spans).prop_map(
-        |(code, message, param, (retry_after, estimated_wait))| RequestError {
+    let words = (any::<String>(), option::of(any::<String>()));
+    (select(ErrorCode::ALL.to_vec()), words, spans, any::<bool>()).prop_map(
+        |(code, (message, param), (retry_after, estimated_wait), is_orderly)| RequestError {
             code,
             message,
             param: param.map(Into::into),
             retry_after,
             estimated_wait,
+            is_orderly,
         },
     )
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
-use hostler_benchmark::service::{Benchmarks, Facts, Loopback};
+use hostler_benchmark::service::{Benchmarks, Facts, Loopback, Wire};
 use hostler_config::Config;
 use hostler_gateway::{ApiKey, ClusterView, Gateway, GatewayConfig};
 use hostler_router::Router;
@@ -39,6 +39,11 @@ impl Http {
             .with_context(|| format!("cannot listen on {}", config.server.address))?;
         benchmarks.set_loopback(Loopback { url: format!("http://{}", reachable(gateway.address())), api_key });
         Ok(Self { gateway, benchmarks })
+    }
+
+    /// How a benchmark reaches a scheduler of this process over a connection.
+    pub(crate) fn set_wire(&self, wire: Arc<dyn Wire>) {
+        self.benchmarks.set_wire(wire);
     }
 
     /// Where it listens.

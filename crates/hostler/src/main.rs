@@ -21,6 +21,7 @@ mod settings;
 mod signals;
 mod telemetry;
 mod view;
+mod wire;
 
 use std::process::ExitCode;
 

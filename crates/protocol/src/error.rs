@@ -129,13 +129,24 @@ pub struct RequestError {
     /// How long the request would have waited in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait: Option<Duration>,
+    /// Whether a scheduler that refuses is in order: it starts, drains, is claimed or has
+    /// been stopped. It knows best; what others see of its state may be older.
+    #[serde(skip)]
+    pub is_orderly: bool,
 }
 
 impl RequestError {
     /// A failure with a message and nothing else.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None }
+        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None, is_orderly: false }
+    }
+
+    /// The same refusal, by a scheduler with which nothing is wrong.
+    #[must_use]
+    pub fn orderly(mut self) -> Self {
+        self.is_orderly = true;
+        self
     }
 
     /// A refusal that names the field that was wrong.

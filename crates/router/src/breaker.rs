@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use hostler_protocol::ErrorCode;
+use hostler_protocol::{ErrorCode, RequestError};
 use hostler_scheduler::SchedulerState;
 use serde::Serialize;
 
@@ -124,13 +124,16 @@ impl Breaker {
     }
 }
 
-/// Whether an error is the scheduler's own fault, given what it says it does. One
-/// that starts, drains or is claimed refuses as it should, and what it evicts ends
-/// with `Unavailable` too.
-pub(crate) fn is_own_failure(code: ErrorCode, state: SchedulerState) -> bool {
-    match code {
+/// Whether an error is the scheduler's own fault, given the last that was seen of its
+/// state. One that starts, drains or is claimed refuses as it should, and what it evicts
+/// ends with `Unavailable` too. It says so itself, because what is seen of one in another
+/// process is older than its answer.
+pub(crate) fn is_own_failure(error: &RequestError, state: SchedulerState) -> bool {
+    match error.code {
         ErrorCode::EngineFailed => true,
-        ErrorCode::Unavailable => matches!(state, SchedulerState::Serving | SchedulerState::Failed),
+        ErrorCode::Unavailable => {
+            !error.is_orderly && matches!(state, SchedulerState::Serving | SchedulerState::Failed)
+        }
         ErrorCode::InvalidRequest
         | ErrorCode::Unauthenticated
         | ErrorCode::Forbidden
@@ -203,7 +206,10 @@ mod tests {
                     ErrorCode::Unavailable => matches!(state, SchedulerState::Serving | SchedulerState::Failed),
                     _ => false,
                 };
-                assert_eq!(is_own_failure(code, state), expected, "{code:?} while {state:?}");
+                let error = RequestError::new(code, "a test");
+                assert_eq!(is_own_failure(&error, state), expected, "{code:?} while {state:?}");
+                let orderly = is_own_failure(&error.orderly(), state);
+                assert_eq!(orderly, code == ErrorCode::EngineFailed, "{code:?}, orderly, while {state:?}");
             }
         }
     }

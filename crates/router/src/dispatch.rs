@@ -50,7 +50,7 @@ impl Router {
                 Err(error) => error,
             };
             let code = error.code;
-            health.ended(code, snapshot.borrow().state);
+            health.ended(&error, snapshot.borrow().state);
             match refusals.record(scheduler.id().clone(), error, self.config().attempts_max) {
                 Next::TryAnother if self.with_budget(|budget, now| budget.withdraw(now)) => {
                     metrics::retried(&request.model, code);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use hostler_protocol::ErrorCode;
+use hostler_protocol::RequestError;
 use hostler_scheduler::SchedulerState;
 use hostler_telemetry::Gauge;
 
@@ -49,9 +49,9 @@ impl Health {
         self.tell(|breaker, _| breaker.succeeded());
     }
 
-    /// A request ended with this code, while the scheduler was in this state.
-    pub(crate) fn ended(&self, code: ErrorCode, state: SchedulerState) {
-        if is_own_failure(code, state) {
+    /// A request ended with this error; the scheduler was last seen in this state.
+    pub(crate) fn ended(&self, error: &RequestError, state: SchedulerState) {
+        if is_own_failure(error, state) {
             self.tell(|breaker, now| breaker.failed(now));
         }
     }

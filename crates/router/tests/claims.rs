@@ -8,7 +8,8 @@ use futures::StreamExt;
 use futures::future::join_all;
 use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{
-    ClaimDrain, Deadline, ErrorCode, GenerationRequest, Prompt, RequestError, SchedulerId, StopConditions, TokenEvent,
+    ClaimDrain, Deadline, ErrorCode, GenerationRequest, Prompt, RequestError, SamplingParams, SchedulerId,
+    StopConditions, TokenEvent,
 };
 use hostler_router::{ClaimSelector, ClaimWish, RoutedGeneration, Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
@@ -231,4 +232,59 @@ async fn the_mode_of_the_drain_reaches_the_scheduler() {
     let lease = house.router.claim(wish).await.expect("it is free");
     assert_eq!(read(running).await.expect_err("it was told").code, ErrorCode::Cancelled);
     within("the drain", lease.wait_until_claimed()).await.expect("it drains");
+}
+
+/// The text and the tokens of a whole answer that came in one stream.
+async fn whole(mut generation: RoutedGeneration) -> (String, Vec<u32>) {
+    let (mut text, mut tokens, mut starts) = (String::new(), Vec::new(), 0);
+    while let Some(event) = generation.events.next().await {
+        match event {
+            TokenEvent::Started(_) => starts += 1,
+            TokenEvent::Token(token) => {
+                text += &token.text;
+                tokens.push(token.id);
+            }
+            TokenEvent::Finished(finish) => {
+                assert_eq!(starts, 1, "the reader sees one answer");
+                assert_eq!(finish.usage.completion_tokens as usize, tokens.len());
+                return (text + &finish.text, tokens);
+            }
+            TokenEvent::Failed(error) => panic!("the answer was not continued: {error}"),
+        }
+    }
+    panic!("a stream ended without a word")
+}
+
+/// Greedy, and another answer for each number.
+fn numbered(number: usize) -> GenerationRequest {
+    let mut request = request(200);
+    request.prompt = Prompt::Text(format!("question {number}"));
+    request.sampling = SamplingParams::greedy();
+    request
+}
+
+#[actix::test]
+async fn what_a_claim_evicts_goes_on_elsewhere_as_if_nothing_had_been() {
+    // More than both run at once, so that some are evicted from the queue.
+    const REQUESTS: usize = 24;
+    let house = &House::open(2, RouterConfig::default()).await;
+    let answer =
+        |number| async move { whole(house.router.generate(numbered(number)).await.expect("both serve")).await };
+    let undisturbed = within("the answers", join_all((0..REQUESTS).map(answer))).await;
+    let mut begun = Vec::new();
+    for number in 0..REQUESTS {
+        begun.push(house.router.generate(numbered(number)).await.expect("both serve"));
+    }
+    let steps = house.schedulers[0].snapshot().borrow().steps;
+    house.shows(0, |now| now.steps >= steps + 10 && now.waiting_total() > 0).await;
+
+    let lease = house.router.claim(ClaimWish { drain: ClaimDrain::Evict, ..wish(Some("s0")) }).await;
+    let lease = lease.expect("the other one serves");
+    // Nobody reads yet: it is free however slow its clients are.
+    within("the drain", lease.wait_until_claimed()).await.expect("it drains");
+    let answers = within("the answers", join_all(begun.into_iter().map(whole))).await;
+    assert_eq!(answers, undisturbed);
+    assert_eq!(lease.release().await, Ok(true));
+    house.reaches(0, SchedulerState::Serving).await;
+    house.shows(1, |now| now.running == 0 && now.waiting_total() == 0).await;
 }

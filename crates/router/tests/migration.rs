@@ -8,7 +8,8 @@ use std::time::Duration;
 use actix::Arbiter;
 use futures::StreamExt;
 use hostler_protocol::{
-    Deadline, ErrorCode, FencingToken, FinishReason, GenerationRequest, Prompt, SamplingParams, TokenEvent,
+    Deadline, ErrorCode, FencingToken, FinishReason, GenerationRequest, Prompt, RequestError, SamplingParams,
+    TokenEvent,
 };
 use hostler_router::{MigrationConfig, Policy, Router, RouterConfig};
 use hostler_scheduler::Scheduler;
@@ -246,4 +247,17 @@ async fn one_that_fails_again_and_again_is_left_alone_and_explained_so() {
     assert_eq!(explanation.chosen.as_ref().map(|id| id.as_str()), Some("second"));
     let first = explanation.schedulers.iter().find(|one| one.id.as_str() == "first").expect("it is listed");
     assert_eq!((first.obstacle, first.breaker), (Some("breaker"), hostler_router::BreakerState::Open));
+}
+
+#[actix::test]
+async fn one_that_is_claimed_again_and_again_is_not_left_alone_however_old_its_snapshot() {
+    // It says that it is claimed, and still shows that it serves, as one in another process may.
+    let (router, both) = cut_after(3, ErrorCode::Unavailable).await;
+    for _ in 0..24 {
+        both[0].end_after(3, RequestError::new(ErrorCode::Unavailable, "claimed").orderly());
+        assert!(answer(&router, request(9)).await.end.is_ok(), "the other one continues it");
+    }
+    let explanation = router.explain(&request(2)).await.expect("the model is known");
+    assert!(explanation.schedulers.iter().all(|one| one.breaker == hostler_router::BreakerState::Closed));
+    assert!(both[0].submitted() >= 12, "it has its turns: {}", both[0].submitted());
 }

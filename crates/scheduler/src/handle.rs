@@ -99,6 +99,11 @@ pub trait Scheduler: Send + Sync + 'static {
     /// The engine itself, for a benchmark that measures it alone; `None` while none
     /// is loaded, or where it is in another process.
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>>;
+
+    /// Whether it is in another process, at the other end of a connection.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 /// A request that a scheduler has admitted.

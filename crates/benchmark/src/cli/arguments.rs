@@ -29,9 +29,9 @@ pub struct RunArgs {
     /// within, undisturbed by other traffic (needs an admin's key).
     #[arg(long, conflicts_with_all = ["versus", "extra_body", "no_stream", "server_pid"])]
     pub claim: bool,
-    /// What is asked of the claimed scheduler.
-    #[arg(long, value_enum, default_value_t = Layer::Scheduler, requires = "claim")]
-    pub layer: Layer,
+    /// What is asked of the claimed scheduler [default: the scheduler itself].
+    #[arg(long, value_enum, requires = "claim")]
+    pub layer: Option<Layer>,
     /// How it is claimed.
     #[command(flatten)]
     pub terms: ClaimArgs,
@@ -52,7 +52,7 @@ pub struct LadderArgs {
     /// An admin's key.
     #[arg(long, env = "HOSTLER_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
-    /// The layers, comma-separated [default: all that there are].
+    /// The layers, comma-separated [default: all on the way to the scheduler].
     #[arg(long, value_enum, value_delimiter = ',')]
     pub layers: Vec<Layer>,
     /// How the scheduler is claimed.

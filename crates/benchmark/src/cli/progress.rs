@@ -33,10 +33,12 @@ impl Drop for Drawing {
 }
 
 impl Observer for Progress {
+    fn warm_up_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>) {
+        self.follow(requests, prefix(contestant, round, rounds, true), live);
+    }
+
     fn run_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>) {
-        let bar = bar(requests, format!("{contestant} {round}/{rounds}"));
-        let task = tokio::spawn(draw(bar.clone(), Arc::clone(live)));
-        self.replace(Some(Drawing { bar, task }));
+        self.follow(requests, prefix(contestant, round, rounds, false), live);
     }
 
     fn run_ended(&self, contestant: &str, summary: &RunSummary) {
@@ -49,6 +51,12 @@ impl Observer for Progress {
 }
 
 impl Progress {
+    fn follow(&self, requests: u64, prefix: String, live: &Arc<Live>) {
+        let bar = bar(requests, prefix);
+        let task = tokio::spawn(draw(bar.clone(), Arc::clone(live)));
+        self.replace(Some(Drawing { bar, task }));
+    }
+
     fn replace(&self, drawing: Option<Drawing>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = drawing;
     }
@@ -65,11 +73,17 @@ async fn draw(bar: ProgressBar, live: Arc<Live>) {
     }
 }
 
-/// A bar for one run.
+/// What is under way.
+fn prefix(contestant: &str, round: u32, rounds: u32, is_warm_up: bool) -> String {
+    let what = if is_warm_up { " warm-up" } else { "" };
+    format!("{contestant} {round}/{rounds}{what}")
+}
+
+/// A bar for one run, as wide as the terminal leaves it.
 fn bar(requests: u64, prefix: String) -> ProgressBar {
     let bar = ProgressBar::new(requests);
-    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} requests, {msg}") {
-        bar.set_style(style.progress_chars("=> "));
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} done, {msg}") {
+        bar.set_style(style);
     }
     bar.with_prefix(prefix)
 }
@@ -96,7 +110,7 @@ impl ReportBar {
     }
 
     fn show_run(&mut self, run: &RunProgress) {
-        let prefix = format!("{} {}/{}", run.contestant, run.round, run.rounds);
+        let prefix = prefix(&run.contestant, run.round, run.rounds, run.is_warm_up);
         if self.bar.as_ref().is_none_or(|bar| bar.prefix() != prefix) {
             self.clear();
             self.bar = Some(bar(run.requests, prefix));

@@ -52,7 +52,7 @@ async fn by_claim(arguments: RunArgs, as_json: bool) -> Result<Exit, Stop> {
     let RunArgs { target, terms, load, layer, output, .. } = arguments;
     let order = Order {
         model: target.model.as_deref().map(Into::into),
-        layers: vec![layer],
+        layers: layer.into_iter().collect(),
         chat: Some(target.endpoint == Endpoint::Chat),
         ..order(&load, &terms, Profile::Run)?
     };

@@ -125,18 +125,17 @@ impl Actor for BenchmarkActor {
 }
 
 impl Handler<SubmitOrder> for BenchmarkActor {
-    type Result = Result<(BenchmarkId, Arc<Progress>), RequestError>;
+    type Result = Result<Arc<Progress>, RequestError>;
 
-    fn handle(&mut self, SubmitOrder(order): SubmitOrder, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, SubmitOrder { id, order }: SubmitOrder, ctx: &mut Context<Self>) -> Self::Result {
         if self.stopped {
             return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
         }
-        let id = BenchmarkId::fresh();
         let effects = self.state.submit(id.clone(), order, unix_seconds())?;
         let progress = Progress::new(super::Status::Queued);
-        self.progress.insert(id.clone(), Arc::clone(&progress));
+        self.progress.insert(id, Arc::clone(&progress));
         self.perform(effects, ctx);
-        Ok((id, progress))
+        Ok(progress)
     }
 }
 

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::record::{BenchmarkId, Claimed, Status};
 use super::rungs::{Rungs, http_settings};
 use super::state::Outcome;
-use super::{BenchmarksConfig, Facts};
+use super::{BenchmarksConfig, Facts, Wire};
 use crate::bench::{BenchError, Contestant, Plan, Server, measure, sweep};
 use crate::ceiling::{GeneratorCheck, http_ceiling};
 use crate::ladder::{climb, in_process_ceiling};
@@ -31,6 +31,7 @@ pub(super) struct Conductor {
     pub(super) facts: Arc<dyn Facts>,
     pub(super) config: BenchmarksConfig,
     pub(super) loopback: OnceLock<Loopback>,
+    pub(super) wire: OnceLock<Arc<dyn Wire>>,
 }
 
 /// One benchmark.
@@ -129,7 +130,8 @@ impl Conductor {
 
     /// What the generator can do in the ways in which this order uses it.
     async fn ceiling(&self, order: &Order, plan: &Plan) -> Result<GeneratorCheck, BenchError> {
-        let layers = order.layers();
+        // Where the scheduler is, nobody knows yet; the generator does the same for both.
+        let layers = order.layers(false);
         let mut generator = None;
         if layers.iter().any(|layer| !layer.is_http()) {
             generator = Some(in_process_ceiling(&order.shape, plan).await?);
@@ -159,7 +161,7 @@ impl Conductor {
         on_claimed: Box<dyn FnOnce(Claimed) + Send>,
     ) -> Result<BenchmarkResult, Stop> {
         let started = unix_seconds();
-        let rungs = Rungs::of(order, &self.router, lease, self.loopback.get()).await?;
+        let rungs = Rungs::of(order, &self.router, lease, self.loopback.get(), self.wire.get()).await?;
         engine.clone_from(&rungs.engine);
         let drain = lease.wait_until_claimed().await?;
         let scheduler = lease.scheduler().id().clone();
@@ -185,11 +187,12 @@ async fn carry_out(
     progress: &Progress,
 ) -> Result<BenchmarkResult, Stop> {
     let shape = order.shape;
+    // The connection, if there is one, lasts until all is measured.
+    let Rungs { rungs, connection: _connection, .. } = rungs;
     if order.profile == Profile::Ladder {
-        return Ok(climb(rungs.rungs, shape, plan, generator, started, progress).await?);
+        return Ok(climb(rungs, shape, plan, generator, started, progress).await?);
     }
     let contestants: Vec<Contestant> = rungs
-        .rungs
         .into_iter()
         .map(|rung| Contestant { name: rung.name, target: rung.target, shape, server: Server::ThisProcess })
         .collect();

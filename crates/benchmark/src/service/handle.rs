@@ -15,7 +15,7 @@ use super::order::Order;
 use super::progress::Progress;
 use super::record::{BenchmarkId, BenchmarkRecord, Status};
 use super::store::Store;
-use super::{BenchmarksConfig, Facts};
+use super::{BenchmarksConfig, Facts, Wire};
 
 /// The benchmark service. Clones speak to the same one.
 #[derive(Clone)]
@@ -45,7 +45,8 @@ impl Benchmarks {
     /// If the folder of results cannot be used.
     pub fn start(config: BenchmarksConfig, router: Router, facts: Arc<dyn Facts>) -> io::Result<Self> {
         let (store, earlier) = Store::open(config.folder.clone())?;
-        let conductor = Arc::new(Conductor { router, facts, config, loopback: OnceLock::new() });
+        let (loopback, wire) = (OnceLock::new(), OnceLock::new());
+        let conductor = Arc::new(Conductor { router, facts, config, loopback, wire });
         let (own, generator) = (Arbiter::new(), Arbiter::new());
         let (for_actor, for_loads) = (Arc::clone(&conductor), generator.handle());
         let actor = BenchmarkActor::start_in_arbiter(&own.handle(), move |_| {
@@ -60,12 +61,20 @@ impl Benchmarks {
         let _first_stands = self.0.conductor.loopback.set(loopback);
     }
 
+    /// How a scheduler of this process is put behind a connection, so that the layer
+    /// `grpc` can be asked of it too. Only the first answer counts.
+    pub fn set_wire(&self, wire: Arc<dyn Wire>) {
+        let _first_stands = self.0.conductor.wire.set(wire);
+    }
+
     /// Takes an order. It is carried out when its turn comes.
     ///
     /// # Errors
     /// `InvalidRequest`, naming what is wrong; `Overloaded`, if too many wait.
     pub async fn submit(&self, order: Order) -> Result<BenchmarkId, RequestError> {
-        Ok(self.take(order).await?.0)
+        let id = BenchmarkId::fresh();
+        self.take(id.clone(), order).await?;
+        Ok(id)
     }
 
     /// Takes an order, and waits until it is carried out. Dropping the future cancels it.
@@ -73,8 +82,10 @@ impl Benchmarks {
     /// # Errors
     /// As [`submit`](Self::submit), and why there is no result.
     pub async fn run(&self, order: Order) -> Result<BenchmarkRecord, RequestError> {
-        let (id, progress) = self.take(order).await?;
+        let id = BenchmarkId::fresh();
+        // Before it is ordered: whoever leaves while the order is taken has left, too.
         let mut patron = Patron { benchmarks: self, id: Some(id.clone()) };
+        let progress = self.take(id.clone(), order).await?;
         // An error means that the service has ended, and then there is no record either.
         let _ = progress.status().wait_for(|status| status.is_final()).await;
         patron.id = None;
@@ -86,10 +97,10 @@ impl Benchmarks {
         }
     }
 
-    async fn take(&self, order: Order) -> Result<(BenchmarkId, Arc<Progress>), RequestError> {
+    async fn take(&self, id: BenchmarkId, order: Order) -> Result<Arc<Progress>, RequestError> {
         // Refused now, not when its turn comes.
         order.plan().map_err(|error| RequestError::invalid(error.param, error.reason))?;
-        self.0.actor.send(SubmitOrder(order)).await.map_err(ended)?
+        self.0.actor.send(SubmitOrder { id, order }).await.map_err(ended)?
     }
 
     /// One benchmark.

@@ -14,8 +14,12 @@ use super::state::Outcome;
 
 /// Takes an order, or refuses it.
 #[derive(Message)]
-#[rtype(result = "Result<(BenchmarkId, Arc<Progress>), RequestError>")]
-pub(super) struct SubmitOrder(pub(super) Order);
+#[rtype(result = "Result<Arc<Progress>, RequestError>")]
+pub(super) struct SubmitOrder {
+    /// Fresh: whoever orders knows it before there is an answer, and can cancel.
+    pub(super) id: BenchmarkId,
+    pub(super) order: Order,
+}
 
 /// Somebody does not want it any more. `None` if there is no such benchmark, else
 /// whether there was something to cancel.

@@ -37,8 +37,11 @@ pub enum Profile {
 pub enum Layer {
     /// The executor alone.
     Engine,
-    /// Through the scheduler's actor.
+    /// Through the actor of a scheduler in this process.
     Scheduler,
+    /// Through the connection to a scheduler in another process; of one in this process,
+    /// through a connection that is made for it.
+    Grpc,
     /// Through the router.
     Router,
     /// Over HTTP, the answer in one piece.
@@ -49,7 +52,7 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, from the engine upwards.
-    pub const ALL: [Self; 5] = [Self::Engine, Self::Scheduler, Self::Router, Self::Http, Self::HttpStream];
+    pub const ALL: [Self; 6] = [Self::Engine, Self::Scheduler, Self::Grpc, Self::Router, Self::Http, Self::HttpStream];
 
     /// As orders and results spell it.
     #[must_use]
@@ -57,6 +60,7 @@ impl Layer {
         match self {
             Self::Engine => "engine",
             Self::Scheduler => "scheduler",
+            Self::Grpc => "grpc",
             Self::Router => "router",
             Self::Http => "http",
             Self::HttpStream => "http-stream",
@@ -67,6 +71,16 @@ impl Layer {
     #[must_use]
     pub const fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::HttpStream)
+    }
+
+    /// Whether a client's request comes through it on its way to a scheduler that is in
+    /// another process (`is_remote`), or in this one.
+    const fn is_on_the_way(self, is_remote: bool) -> bool {
+        match self {
+            Self::Engine | Self::Scheduler => !is_remote,
+            Self::Grpc => is_remote,
+            Self::Router | Self::Http | Self::HttpStream => true,
+        }
     }
 }
 
@@ -103,7 +117,7 @@ pub struct Order {
     pub scheduler: Option<SchedulerId>,
     /// On which terms it is claimed.
     pub claim: ClaimTerms,
-    /// What is asked; empty: the scheduler, or for a ladder all that there are.
+    /// What is asked; empty: the scheduler, or for a ladder all on the way to it.
     pub layers: Vec<Layer>,
     /// When requests are sent; for a sweep its `concurrency` is the most in flight.
     pub shape: Shape,
@@ -228,12 +242,13 @@ impl Order {
         Ok(plan)
     }
 
-    /// What is asked, from the engine upwards.
+    /// What is asked, from the engine upwards, where the scheduler is in another process
+    /// (`is_remote`), or in this one.
     #[must_use]
-    pub fn layers(&self) -> Vec<Layer> {
+    pub fn layers(&self, is_remote: bool) -> Vec<Layer> {
         match (self.profile, &self.layers[..]) {
-            (Profile::Ladder, []) => Layer::ALL.to_vec(),
-            (Profile::Run | Profile::Sweep, []) => vec![Layer::Scheduler],
+            (Profile::Ladder, []) => Layer::ALL.into_iter().filter(|layer| layer.is_on_the_way(is_remote)).collect(),
+            (Profile::Run | Profile::Sweep, []) => vec![if is_remote { Layer::Grpc } else { Layer::Scheduler }],
             (_, layers) => {
                 let mut layers = layers.to_vec();
                 layers.sort_unstable();
@@ -244,7 +259,8 @@ impl Order {
     }
 
     fn check_layers(&self) -> Result<(), OrderError> {
-        let layers = self.layers();
+        // Where the scheduler is makes no difference to what is checked here.
+        let layers = self.layers(false);
         if self.profile != Profile::Ladder && layers.len() != 1 {
             return Err(wrong("layers", "layers: a run and a sweep ask one layer; profile ladder asks several"));
         }
@@ -303,14 +319,19 @@ mod tests {
         let plan = order.plan().expect("the defaults are allowed");
         assert_eq!((plan.requests, plan.workload.output_tokens.max(), plan.repeats), (40, 50, 1));
         assert_eq!(order.shape, Shape::Concurrent { concurrency: 8 });
-        assert_eq!(order.layers(), [Layer::Scheduler]);
+        assert_eq!(order.layers(false), [Layer::Scheduler]);
+        assert_eq!(order.layers(true), [Layer::Grpc]);
     }
 
     #[test]
-    fn a_ladder_asks_every_layer_five_times() {
-        let order = order(json!({"profile": "ladder"}));
-        assert_eq!(order.plan().expect("allowed").repeats, 5);
-        assert_eq!(order.layers(), Layer::ALL);
+    fn a_ladder_asks_every_layer_on_the_way_five_times() {
+        use Layer::{Engine, Grpc, Http, HttpStream, Router, Scheduler};
+        let all = order(json!({"profile": "ladder"}));
+        assert_eq!(all.plan().expect("allowed").repeats, 5);
+        assert_eq!(all.layers(false), [Engine, Scheduler, Router, Http, HttpStream]);
+        assert_eq!(all.layers(true), [Grpc, Router, Http, HttpStream]);
+        let named = order(json!({"profile": "ladder", "layers": ["grpc", "scheduler"]}));
+        assert_eq!(named.layers(false), [Scheduler, Grpc]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ struct RunUnderWay {
     contestant: String,
     round: u32,
     rounds: u32,
+    is_warm_up: bool,
     requests: u64,
     live: Arc<Live>,
     began: Instant,
@@ -46,6 +47,9 @@ pub struct RunProgress {
     pub round: u32,
     /// Of so many.
     pub rounds: u32,
+    /// Whether this is but its warm-up, which counts for nothing.
+    #[serde(default)]
+    pub is_warm_up: bool,
     /// Requests of the run.
     pub requests: u64,
     /// Those that have ended.
@@ -94,6 +98,7 @@ impl RunUnderWay {
             contestant: self.contestant.clone(),
             round: self.round,
             rounds: self.rounds,
+            is_warm_up: self.is_warm_up,
             requests: self.requests,
             requests_ended: self.live.ended(),
             requests_failed: self.live.failed(),
@@ -105,9 +110,14 @@ impl RunUnderWay {
 }
 
 impl Observer for Progress {
+    fn warm_up_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>) {
+        let (contestant, live, began) = (contestant.to_owned(), Arc::clone(live), Instant::now());
+        self.replace(Some(RunUnderWay { contestant, round, rounds, is_warm_up: true, requests, live, began }));
+    }
+
     fn run_started(&self, contestant: &str, round: u32, rounds: u32, requests: u64, live: &Arc<Live>) {
         let (contestant, live, began) = (contestant.to_owned(), Arc::clone(live), Instant::now());
-        self.replace(Some(RunUnderWay { contestant, round, rounds, requests, live, began }));
+        self.replace(Some(RunUnderWay { contestant, round, rounds, is_warm_up: false, requests, live, began }));
     }
 
     fn run_ended(&self, _: &str, _: &RunSummary) {

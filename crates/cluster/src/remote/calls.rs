@@ -163,4 +163,8 @@ impl Scheduler for RemoteScheduler {
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
         None
     }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
 }

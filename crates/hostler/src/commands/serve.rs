@@ -22,6 +22,7 @@ use crate::settings;
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, machine_name, upkeep};
 use crate::view::OneMachine;
+use crate::wire::OwnWire;
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = replicas::expand(settings::load(options)?)?;
@@ -55,6 +56,7 @@ async fn serve(
     // HTTP comes first: probes must be answered while models load.
     let view = Arc::new(OneMachine::default());
     let http = Http::start(&config, &router, Arc::new(facts), Arc::clone(&view) as _, exporter.clone())?;
+    http.set_wire(OwnWire::new(transport));
     spinner.start();
     let running = schedulers::start(&config, planned, transport, &exporter)?;
     view.show(&running);

@@ -12,6 +12,11 @@ fn result(stdout: &str) -> Value {
     serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
 }
 
+fn names(result: &Value) -> Vec<&str> {
+    let series = result["series"].as_array().expect("a list");
+    series.iter().map(|series| series["name"].as_str().expect("a name")).collect()
+}
+
 #[test]
 fn a_ladder_starts_its_own_server_and_climbs_every_layer() {
     let hostler = Hostler::new();
@@ -20,12 +25,42 @@ fn a_ladder_starts_its_own_server_and_climbs_every_layer() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let result = result(&ended.stdout);
     assert_eq!(result["kind"], "ladder");
-    let names: Vec<_> = result["series"].as_array().expect("a list").iter().map(|series| &series["name"]).collect();
-    assert_eq!(names, ["engine", "scheduler", "router", "http", "http-stream"]);
+    assert_eq!(names(&result), ["engine", "scheduler", "router", "http", "http-stream"]);
     assert_eq!(result["server"]["scheduler"]["engine"], "simulated");
     // What it was ordered by is kept where the server keeps it.
     let kept = std::fs::read_dir(hostler.folder.path().join("hostler/benchmarks")).expect("a folder");
     assert!(kept.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|kind| kind == "json")));
+}
+
+#[test]
+fn a_connection_is_compared_with_the_scheduler_that_it_leads_to() {
+    let hostler = Hostler::new();
+    let ladder = ["--json", "bench", "ladder", "--engine", "simulated", "--model", "sim", "--repeats", "2"];
+    let ended = hostler.run(&[&ladder[..], &["--layers", "grpc,scheduler"], &SMALL].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let result = result(&ended.stdout);
+    assert_eq!(names(&result), ["scheduler", "grpc"]);
+    assert_eq!(result["series"][1]["target"]["layer"], "grpc", "it went over the connection");
+    assert_eq!((&result["ratios"][0]["of"], &result["ratios"][0]["to"]), (&"grpc".into(), &"scheduler".into()));
+    for run in result["series"][1]["runs"].as_array().expect("a list") {
+        assert_eq!((&run["output_tokens"], &run["failed"]), (&16.into(), &0.into()));
+    }
+}
+
+#[test]
+fn the_ladder_to_a_scheduler_in_another_process_begins_at_the_connection() {
+    let hostler = Hostler::new();
+    let file = hostler.folder.path().join("hostler.toml");
+    let text = "[scheduler]\nengine = \"simulated\"\nmodel = \"sim\"\nisolation = \"process\"\n";
+    std::fs::write(&file, text).expect("it is writable");
+    let file = file.to_str().expect("plain names");
+    let ladder = ["--json", "bench", "ladder", "--config", file, "--repeats", "1"];
+    let ended = hostler.run(&[&ladder[..], &SMALL].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(names(&result(&ended.stdout)), ["grpc", "router", "http", "http-stream"]);
+    let refused = hostler.run(&[&ladder[..], &["--layers", "engine"], &SMALL].concat());
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("in another process"), "{}", refused.stderr);
 }
 
 #[test]

@@ -27,9 +27,9 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// The scheduler ended its part with this code.
-    fn ended(&self, code: ErrorCode) {
-        self.health.ended(code, self.snapshot.borrow().state);
+    /// The scheduler ended its part with this error.
+    fn ended(&self, error: &RequestError) {
+        self.health.ended(error, self.snapshot.borrow().state);
     }
 }
 
@@ -148,7 +148,7 @@ fn tell(segment: &Segment, event: &TokenEvent, is_first: bool) {
         TokenEvent::Token(_) if is_first => segment.health.produced(),
         TokenEvent::Token(_) => {}
         TokenEvent::Finished(_) => segment.health.succeeded(),
-        TokenEvent::Failed(error) => segment.ended(error.code),
+        TokenEvent::Failed(error) => segment.ended(error),
     }
 }
 

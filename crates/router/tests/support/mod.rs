@@ -21,7 +21,7 @@ use tokio::sync::watch;
 /// A real scheduler on the simulated engine, whose next stream can be cut.
 pub(crate) struct Faulty {
     inner: Arc<LocalScheduler>,
-    cut: Mutex<Option<(usize, ErrorCode)>>,
+    cut: Mutex<Option<(usize, RequestError)>>,
     refuses: AtomicBool,
     refused: watch::Sender<usize>,
     submitted: AtomicUsize,
@@ -40,7 +40,12 @@ impl Faulty {
 
     /// The next stream fails after so many events.
     pub(crate) fn fail_after(&self, events: usize, code: ErrorCode) {
-        *self.cut.lock().expect("no test panics with the lock") = Some((events, code));
+        self.end_after(events, RequestError::new(code, "cut"));
+    }
+
+    /// The next stream ends with this error after so many events.
+    pub(crate) fn end_after(&self, events: usize, error: RequestError) {
+        *self.cut.lock().expect("no test panics with the lock") = Some((events, error));
     }
 
     /// Whether it says that it is full.
@@ -80,8 +85,8 @@ impl Scheduler for Faulty {
         self.submitted.fetch_add(1, Ordering::SeqCst);
         let generation = self.inner.submit(request).await?;
         let cut = self.cut.lock().expect("no test panics with the lock").take();
-        let Some((events, code)) = cut else { return Ok(generation) };
-        let end = stream::once(async move { TokenEvent::Failed(RequestError::new(code, "cut")) });
+        let Some((events, error)) = cut else { return Ok(generation) };
+        let end = stream::once(async move { TokenEvent::Failed(error) });
         Ok(Generation { events: Box::pin(generation.events.take(events).chain(end)), ..generation })
     }
 

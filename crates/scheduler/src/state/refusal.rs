@@ -60,14 +60,16 @@ pub fn not_serving(state: SchedulerState) -> RequestError {
     let unavailable = |message| RequestError::new(ErrorCode::Unavailable, message);
     match state {
         SchedulerState::Starting => {
-            unavailable("the model is still being loaded").with_retry_after(LOADING_RETRY_AFTER)
+            unavailable("the model is still being loaded").with_retry_after(LOADING_RETRY_AFTER).orderly()
         }
-        SchedulerState::Draining => unavailable("the scheduler is draining and takes no new requests"),
-        SchedulerState::Claimed => unavailable("the scheduler is claimed and takes only its claimant's requests"),
+        SchedulerState::Draining => unavailable("the scheduler is draining and takes no new requests").orderly(),
+        SchedulerState::Claimed => {
+            unavailable("the scheduler is claimed and takes only its claimant's requests").orderly()
+        }
         SchedulerState::Failed => {
             unavailable("the engine failed and is being replaced").with_retry_after(LOADING_RETRY_AFTER)
         }
-        SchedulerState::Stopped => unavailable("the scheduler has stopped"),
+        SchedulerState::Stopped => unavailable("the scheduler has stopped").orderly(),
         SchedulerState::Serving => unavailable("the scheduler takes no requests now"),
     }
 }
@@ -75,7 +77,7 @@ pub fn not_serving(state: SchedulerState) -> RequestError {
 /// The answer to a request whose claim has ended.
 #[must_use]
 pub(super) fn claim_ended() -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, "the claim under which the request comes has ended")
+    RequestError::new(ErrorCode::Unavailable, "the claim under which the request comes has ended").orderly()
 }
 
 /// The answer to who wants a scheduler for themselves that is not free.

@@ -1,4 +1,4 @@
-//! A scheduler, asked directly.
+//! A scheduler, asked directly: here, or at the other end of a connection.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::measure::{Answer, Failure, Stopwatch};
 use crate::target::{Target, TargetDescription};
 use crate::workload::Job;
 
-/// A scheduler, asked directly: no router between.
+/// A scheduler, asked directly: no router between. One that is in another process is
+/// the layer `grpc`, one in this process the layer `scheduler`.
 pub struct SchedulerTarget {
     scheduler: Arc<dyn Scheduler>,
     asking: Asking,
@@ -29,7 +30,8 @@ impl Target for SchedulerTarget {
     fn describe(&self) -> TargetDescription {
         let snapshot = self.scheduler.snapshot();
         let description = snapshot.borrow().description.clone();
-        self.asking.describe("scheduler", self.scheduler.id().as_str(), description.as_deref())
+        let layer = if self.scheduler.is_remote() { "grpc" } else { "scheduler" };
+        self.asking.describe(layer, self.scheduler.id().as_str(), description.as_deref())
     }
 
     async fn generate(&self, job: &Job, stopwatch: &mut Stopwatch) -> Result<Answer, Failure> {
