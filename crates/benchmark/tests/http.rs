@@ -197,9 +197,23 @@ async fn a_server_that_refuses_everything_gives_no_result() {
     assert!(matches!(error, BenchError::AllFailed { failure: Failure::Status { status: 503, .. }, .. }), "{error}");
 }
 
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_closed_meanwhile_is_sent_once_more() {
+    let chunk = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
+    let body = format!("{chunk}\n\ndata: [DONE]\n\n");
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    // One for the list of models, which is not needed.
+    assert!(ask_at(closing(2, &answer)).await.is_ok());
+    assert!(matches!(ask_at(closing(3, &answer)).await, Err(Failure::Connection(_))));
+}
+
 /// One request to a server that answers everything with `answer`.
 async fn ask(answer: &str) -> Result<Answer, Failure> {
-    let settings = HttpSettings { model: Some("m".to_owned()), ..settings(scripted(answer), true) };
+    ask_at(scripted(answer)).await
+}
+
+async fn ask_at(url: String) -> Result<Answer, Failure> {
+    let settings = HttpSettings { model: Some("m".to_owned()), ..settings(url, true) };
     let target = HttpTarget::connect(settings).await.expect("the model is named");
     let job = plan(1, 5).workload.job(0);
     let mut stopwatch = Stopwatch::start(Instant::now(), None, &job, Arc::new(Live::default()));
@@ -208,12 +222,17 @@ async fn ask(answer: &str) -> Result<Answer, Failure> {
 
 /// A server that sends this answer to whoever asks, and closes the connection.
 fn scripted(answer: &str) -> String {
+    closing(0, answer)
+}
+
+/// The same, but so many connections are first closed without a word.
+fn closing(count: usize, answer: &str) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     // Announced, so that the client does not use the connection again.
     let answer = answer.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1).into_bytes();
     std::thread::spawn(move || {
-        for mut connection in listener.incoming().flatten() {
+        for (number, mut connection) in listener.incoming().flatten().enumerate() {
             let mut reader = BufReader::new(connection.try_clone().expect("a socket can be cloned"));
             let mut length = 0;
             let mut line = String::new();
@@ -224,7 +243,7 @@ fn scripted(answer: &str) -> String {
                 line.clear();
             }
             let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_ok() {
+            if reader.read_exact(&mut body).is_ok() && number >= count {
                 connection.write_all(&answer).ok();
             }
         }

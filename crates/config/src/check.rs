@@ -2,7 +2,7 @@
 
 use figment::value::{Dict, Num, Value};
 
-use crate::keys::{Allowed, find};
+use crate::key::{Allowed, find};
 use crate::{NamedScheduler, Problem, ServerSettings};
 
 /// What is wrong with the values below `prefix`. `origin` says who set a key.

@@ -6,7 +6,8 @@ use figment::error::Kind;
 use crate::Problem;
 use crate::check::shown;
 use crate::error::nearest;
-use crate::keys::{self, KEYS};
+use crate::key;
+use crate::keys::KEYS;
 use crate::layer::DEFAULTS;
 
 /// What is wrong, key by key. `section` is where deserialising began.
@@ -25,7 +26,7 @@ fn problem(figment: &Figment, section: &str, error: &figment::Error) -> Problem 
         return Problem { message: unknown_key(field, siblings), key: path.join("."), origin };
     }
     let key = path.join(".");
-    let message = match (keys::find(&key), figment.find_value(&key)) {
+    let message = match (key::find(&key), figment.find_value(&key)) {
         (Some(known), Ok(value)) if !key.ends_with(".key") => {
             format!("{} is not allowed; allowed are {}", shown(&value), known.allowed)
         }

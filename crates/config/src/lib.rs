@@ -13,6 +13,7 @@ mod cluster;
 mod device;
 mod error;
 mod explain;
+mod key;
 mod keys;
 mod layer;
 mod load;
@@ -27,7 +28,8 @@ pub use cluster::{
 };
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
-pub use keys::{Allowed, KEYS, Key};
+pub use key::{Allowed, Key};
+pub use keys::KEYS;
 pub use layer::Layer;
 pub use load::{Config, load};
 pub use render::{effective, reference_file, reference_table};

@@ -7,7 +7,8 @@ use figment::value::Dict;
 
 use crate::Config;
 use crate::check::{shown, walk};
-use crate::keys::{Allowed, KEYS, Key};
+use crate::key::{Allowed, Key};
+use crate::keys::KEYS;
 use crate::load::{Sections, table};
 
 /// Width to which comments are wrapped.

@@ -7,6 +7,8 @@ mod request;
 mod settings;
 mod sse;
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,14 +114,40 @@ impl HttpTarget {
         }
     }
 
+    /// Sends a request. Where the connection is closed before a byte of the answer has
+    /// come, it is sent once more on another one, as clients do: llama.cpp's server, for
+    /// one, closes connections after a stream without saying so, and a request may be on
+    /// its way just then. The time goes on meanwhile.
     async fn send(&self, body: Bytes) -> Result<Response<Incoming>, Failure> {
-        let request = self
-            .builder(Method::POST, &self.generate_url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| Failure::Protocol(error.to_string()))?;
-        self.client.request(request).await.map_err(|error| Failure::Connection(with_causes(&error)))
+        let request = || {
+            self.builder(Method::POST, &self.generate_url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(Full::new(body.clone()))
+                .map_err(|error| Failure::Protocol(error.to_string()))
+        };
+        let answer = match self.client.request(request()?).await {
+            Err(error) if was_closed(&error) => self.client.request(request()?).await,
+            answer => answer,
+        };
+        answer.map_err(|error| Failure::Connection(with_causes(&error)))
     }
+}
+
+/// Whether the server closed the connection instead of answering.
+fn was_closed(error: &(dyn Error + 'static)) -> bool {
+    let closed = |kind| matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let by_hyper = error.downcast_ref::<hyper::Error>();
+        let by_system = error.downcast_ref::<io::Error>();
+        if by_hyper.is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+            || by_system.is_some_and(|error| closed(error.kind()))
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[async_trait]
