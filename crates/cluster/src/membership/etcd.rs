@@ -58,12 +58,13 @@ impl Etcd {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let nodes = keys.nodes();
         std::thread::Builder::new().name("etcd".to_owned()).spawn(move || {
-            runtime.block_on(async move {
+            // Boxed: the futures of the client are large, and a thread's stack is not.
+            runtime.block_on(Box::pin(async move {
                 if role == Role::Gateway {
-                    tokio::spawn(keep_watching(options.clone(), nodes, roster_out));
+                    tokio::spawn(Box::pin(keep_watching(options.clone(), nodes, roster_out)));
                 }
-                Session::new(options, received, health_out).run().await;
-            });
+                Box::pin(Session::new(options, received, health_out).run()).await;
+            }));
         })?;
         Ok(Self { keys, orders, health, roster })
     }

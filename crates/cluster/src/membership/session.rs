@@ -68,11 +68,11 @@ impl Session {
     pub(super) async fn run(mut self) {
         let mut backoff = BACKOFF.0;
         loop {
-            let failure = match self.begin().await {
+            let failure = match Box::pin(self.begin()).await {
                 Ok(lease) => {
                     backoff = BACKOFF.0;
                     self.report(None);
-                    match self.keep(lease).await {
+                    match Box::pin(self.keep(lease)).await {
                         End::Lost(failure) => failure,
                         End::Left => return,
                     }

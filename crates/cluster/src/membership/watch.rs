@@ -15,7 +15,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 pub(super) async fn keep_watching(options: EtcdOptions, prefix: String, roster: watch::Sender<Roster>) {
     let mut backoff = BACKOFF.0;
     while !roster.is_closed() {
-        let Err((why, connected)) = watch_once(&options, &prefix, &roster).await;
+        let Err((why, connected)) = Box::pin(watch_once(&options, &prefix, &roster)).await;
         if connected {
             backoff = BACKOFF.0;
         }
