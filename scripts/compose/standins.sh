@@ -23,6 +23,12 @@ if ! has "$debian"; then
         exit 1
     }
     rm -rf "$work"/root/usr/share/{doc,man,locale,info}/* "$work"/root/var/lib/apt/lists/* "$work"/root/var/cache/apt/*
+    # Nor does its apt keep what it has fetched and computed.
+    cat >"$work/root/etc/apt/apt.conf.d/docker-clean" <<'APT'
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT
     # Whom this machine trusts, its packages trust too.
     cp -L /etc/ssl/certs/ca-certificates.crt "$work/root/etc/ssl/certs/ca-certificates.crt"
     tar -C "$work/root" -c . | docker import --change 'CMD ["bash"]' - "$debian" >/dev/null
