@@ -13,7 +13,7 @@ def rungs(expression: str) -> list:
     One query alone would be answered in the order of the alphabet."""
     return [
         query(f"max by (scheduler, rung) ({expression % _rung(some)})", RUNG)
-        for some in ("engine|scheduler", "router", "http|http-stream")
+        for some in ("engine|grpc|scheduler", "router", "http|http-stream")
     ]
 
 
@@ -23,8 +23,8 @@ def _rung(some: str) -> str:
 
 def build():
     speed = "hostler_benchmark_tokens_per_second"
-    # An engine on another machine cannot be asked alone: there the scheduler is the lowest.
-    lowest = " or ignoring (rung) ".join(f"{speed}{{{_rung(rung)}}}" for rung in ("engine", "scheduler", "router"))
+    # An engine in another process cannot be asked alone: there the connection is the lowest.
+    lowest = " or ignoring (rung) ".join(f"{speed}{{{_rung(rung)}}}" for rung in ("engine", "scheduler", "grpc", "router"))
     return board(
         "hostler-benchmarks",
         "Hostler / Benchmarks",
