@@ -92,11 +92,18 @@ class Load:
                 self.tokens += answer["usage"]["completion_tokens"]
                 self.last = time.monotonic()
 
+    def rate(self) -> float:
+        """tokens/s up to the last answer so far."""
+        with self.lock:
+            if not self.tokens:
+                raise SystemExit("no request was answered: the measurement is too short")
+            return self.tokens / (self.last - self.begin)
+
     def end(self) -> float:
         self.done.set()
         for thread in self.threads:
             thread.join()
-        return self.tokens / (self.last - self.begin)
+        return self.rate()
 
 
 def measured(server: Server, requests: int, clients: int) -> float:
@@ -153,7 +160,8 @@ def run(options: argparse.Namespace, pair: Server, alone: Server | None) -> None
         idle = served(pair, seconds, options.clients)
         load = Load(pair, options.clients)
         beside = measured(pair, options.requests, options.clients)
-        busy = load.end()
+        busy = load.rate()
+        load.end()
         claimed.append(beside / quiet)
         neighbour.append(busy / idle)
         print(f"claimed: {quiet:.1f} alone, {beside:.1f} beside the other; other: {idle:.1f}, {busy:.1f}", flush=True)

@@ -182,6 +182,13 @@ class Cluster:
         except httpx.HTTPError:
             return set()
 
+    def known(self, gateway: int = 0) -> set[str]:
+        """The schedulers that a gateway has, whatever they do; none, if it is not there."""
+        try:
+            return {one["id"] for one in self.schedulers(gateway)}
+        except httpx.HTTPError:
+            return set()
+
     def wait_until_serving(self, count: int | None = None, seconds: float = 60) -> None:
         """Waits until every gateway has so many schedulers that serve; all, by default."""
         count = len(self.workers) if count is None else count

@@ -102,9 +102,15 @@ class Traffic:
                 claim = httpx.post(f"{url}/admin/claims", json=wish, timeout=PATIENCE)
                 with self.lock:
                     self.outcomes[f"claim {claim.status_code}"] += 1
+                    if claim.status_code not in (201, 503):
+                        self.faults.append(f"a claim: {claim.status_code} {claim.text}")
                 if claim.status_code == 201 and draw.random() < 0.5:
                     self.over.wait(draw.uniform(0, 1))
-                    httpx.delete(f"{url}/admin/claims/{claim.json()['token']}", timeout=PATIENCE)
+                    ended = httpx.delete(f"{url}/admin/claims/{claim.json()['token']}", timeout=PATIENCE)
+                    with self.lock:
+                        # It may have ended by itself, or with its worker.
+                        if ended.status_code not in (200, 204, 404, 503):
+                            self.faults.append(f"a release: {ended.status_code} {ended.text}")
             except httpx.HTTPError as error:
                 with self.lock:
                     self.faults.append(f"a claim: {error!r}")
@@ -119,6 +125,8 @@ class Traffic:
         self.over.set()
         for thread in self.threads:
             thread.join(2 * PATIENCE)
+        if any(thread.is_alive() for thread in self.threads):
+            self.faults.append("a request never ended")
 
 
 class Faults:

@@ -65,7 +65,7 @@ class Traffic:
                     self.answered += 1
                     continue
                 self.failures.append(f"{answer.status_code}: {answer.text}")
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ValueError) as error:
                 self.failures.append(repr(error))
 
     def __enter__(self) -> "Traffic":
@@ -77,6 +77,8 @@ class Traffic:
         self.over.set()
         for thread in self.threads:
             thread.join(90)
+        if any(thread.is_alive() for thread in self.threads):
+            self.failures.append("a request never ended")
 
     def goes_on(self, requests: int = 24, seconds: float = 30) -> None:
         """Waits for so many further answers."""
@@ -184,6 +186,21 @@ def test_the_claim_of_a_gateway_that_is_killed_ends(cluster: Cluster, etcd: Etcd
     assert again.status_code == 201, again.text
 
 
+def test_a_claim_outlives_the_restart_of_its_gateway(cluster: Cluster) -> None:
+    claim = httpx.post(f"{cluster.urls[0]}/admin/claims", json={"model": "m", "ttl_seconds": 60})
+    assert claim.status_code == 201, claim.text
+    cluster.gateways[0].send_signal(signal.SIGTERM)
+    assert cluster.gateways[0].wait(60) == 0
+    cluster.gateways[0] = cluster.start_gateway(0)
+    until("all its schedulers are known again", lambda: len(cluster.known(0)) == 3, 30)
+    token = claim.json()["token"]
+    beat = httpx.post(f"{cluster.urls[0]}/admin/claims/{token}/heartbeat")
+    assert beat.status_code == 200, beat.text
+    ended = httpx.delete(f"{cluster.urls[0]}/admin/claims/{token}")
+    assert ended.status_code in (200, 204), ended.text
+    cluster.wait_until_serving()
+
+
 def test_of_two_gateways_that_claim_at_once_one_wins(tmp_path: Path, etcd: Etcd) -> None:
     cluster = make_cluster(tmp_path, etcd, workers=2)
     try:
@@ -198,6 +215,6 @@ def test_of_two_gateways_that_claim_at_once_one_wins(tmp_path: Path, etcd: Etcd)
                         ended = httpx.delete(f"{url}/admin/claims/{claim.json()['token']}")
                         assert ended.status_code in (200, 204), ended.text
                 cluster.wait_until_serving()
-        until("no record is left", lambda: not etcd.keys("claims"), 5)
+                until("the record is gone", lambda: not etcd.keys("claims"), 5)
     finally:
         cluster.kill()

@@ -8,8 +8,8 @@ use hostler_scheduler::{Scheduler, SchedulerState};
 
 use crate::remote::{RemoteNode, RemoteScheduler};
 
-/// Gives the router each of the node's schedulers once it serves for the first time: a
-/// model that is still being loaded is nobody's. One that is lost afterwards stays with
+/// Gives the router each of the node's schedulers once its model is loaded: one that is
+/// claimed, or empties for it, belongs to the router as much as one that serves. One that is lost afterwards stays with
 /// the router, which sees its state. Returns when the router has stopped; never before.
 pub async fn join_when_serving(node: &RemoteNode, router: &Router) {
     let mut schedulers = node.schedulers();
@@ -31,7 +31,8 @@ pub async fn join_when_serving(node: &RemoteNode, router: &Router) {
 /// Whether the router is still there.
 async fn join(scheduler: Arc<RemoteScheduler>, router: Router) -> bool {
     // An error means that the node is being dropped; whoever does so ends this task too.
-    if scheduler.snapshot().wait_for(|snapshot| snapshot.state == SchedulerState::Serving).await.is_err() {
+    let loaded = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
+    if scheduler.snapshot().wait_for(|snapshot| loaded(snapshot.state)).await.is_err() {
         return true;
     }
     tracing::info!(scheduler = %scheduler.id(), "joined");

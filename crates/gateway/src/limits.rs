@@ -61,7 +61,7 @@ pub(crate) const DEADLINE_GRACE: Duration = Duration::from_secs(2);
 
 /// How long slow readers may take, once everything has been generated, before
 /// a server that shuts down closes their connections. In seconds.
-pub(crate) const LAST_BYTES_SECONDS: u64 = 5;
+pub(crate) const LAST_BYTES: Duration = Duration::from_secs(5);
 
 /// `max_tokens` where OpenAI's completions API leaves it out.
 pub(crate) const COMPLETION_MAX_TOKENS_DEFAULT: u32 = 16;

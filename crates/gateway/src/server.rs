@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -14,7 +14,7 @@ use hostler_benchmark::service::Benchmarks;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
-use crate::limits::LAST_BYTES_SECONDS;
+use crate::limits::LAST_BYTES;
 use crate::observe::observe;
 use crate::routes;
 use crate::shared::Shared;
@@ -64,7 +64,7 @@ impl Gateway {
             }
         })
         .disable_signals()
-        .shutdown_timeout(config.drain_timeout.as_secs() + LAST_BYTES_SECONDS)
+        .shutdown_timeout((config.drain_timeout + 3 * LAST_BYTES).as_secs())
         .listen(listener)?
         .run();
         let handle = server.handle();
@@ -87,33 +87,60 @@ impl Gateway {
         let Self { shared, server, mut task, .. } = self;
         shared.begin_to_leave();
         tokio::time::sleep(shared.config.unready).await;
-        // It closes the listener at once, and is done when no connection is left.
+        // It closes the listener and idle connections at once, and is done when no connection
+        // is left. Its own patience is longer than what is waited for here.
         let stopping = actix_web::rt::spawn(server.stop(true));
-        let drained = tokio::time::timeout(shared.config.drain_timeout, shared.router.idle()).await.is_ok();
-        let last_bytes = Duration::from_secs(LAST_BYTES_SECONDS);
-        // Refuses what yet comes, and ends what is left, each with an error that says so.
-        let ending = async { tokio::join!(shared.router.drain(), shared.router.cancel_all()) };
-        if tokio::time::timeout(last_bytes, ending).await.is_err() {
-            tracing::warn!("requests did not end when they were cancelled");
-        }
-        let ended = match tokio::time::timeout(last_bytes, &mut task).await {
-            Ok(Ok(Ok(()))) => true,
-            Ok(Ok(Err(error))) => {
-                tracing::error!(%error, "the http server ended in an error");
-                false
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the http server's task ended in an error");
-                false
-            }
-            // Connections are left that nobody uses, or whose clients do not read.
-            Err(_) => {
-                stopping.abort();
-                task.abort();
-                true
+        let (ended, in_time) = tokio::select! {
+            ended = &mut task => (Some(ended), true),
+            // Connections are left whose clients neither ask nor read.
+            () = idle_for(&shared.router, LAST_BYTES) => (None, true),
+            () = tokio::time::sleep(shared.config.drain_timeout) => {
+                let in_time = shared.router.is_idle();
+                end_what_is_left(&shared.router).await;
+                (tokio::time::timeout(LAST_BYTES, &mut task).await.ok(), in_time)
             }
         };
-        drained && ended
+        match ended {
+            Some(Ok(Ok(()))) => return in_time,
+            Some(Ok(Err(error))) => tracing::error!(%error, "the http server ended in an error"),
+            Some(Err(error)) => tracing::error!(%error, "the http server's task ended in an error"),
+            None => {
+                stopping.abort();
+                task.abort();
+                return in_time;
+            }
+        }
+        false
+    }
+}
+
+/// How often a router is looked at while it ends.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Returns when the router has had nothing to do for so long.
+async fn idle_for(router: &Router, so_long: Duration) {
+    let mut since = Instant::now();
+    while since.elapsed() < so_long {
+        tokio::time::sleep(LOOK).await;
+        if !router.is_idle() {
+            since = Instant::now();
+        }
+    }
+}
+
+/// Refuses what yet comes, and cancels what is left until nothing is: a request cannot be
+/// cancelled while it is handed over.
+async fn end_what_is_left(router: &Router) {
+    let cancelling = async {
+        loop {
+            router.cancel_all().await;
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = router.drain() => {}
+        () = cancelling => {}
+        () = tokio::time::sleep(LAST_BYTES) => tracing::warn!("requests did not end when they were cancelled"),
     }
 }
 

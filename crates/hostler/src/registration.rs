@@ -1,12 +1,17 @@
 //! A worker's record in etcd, from its loading to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hostler_cluster::Listen;
 use hostler_cluster::membership::{Etcd, Member, MemberScheduler, Standing};
 use hostler_config::WorkerSettings;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
+
+/// Longest time for which leaving waits for etcd.
+const LEAVING_MAX: Duration = Duration::from_secs(1);
 
 /// See the module's first line.
 pub(crate) struct Registration {
@@ -34,10 +39,13 @@ impl Registration {
         registration
     }
 
-    /// Says that nothing new shall come.
+    /// Says that nothing new shall come. An etcd that is slow to hear it does not hold up
+    /// the end: schedulers that drain say so as well.
     pub(crate) async fn leave(&mut self) {
         self.member.standing = Standing::Leaving;
-        self.announce().await;
+        if tokio::time::timeout(LEAVING_MAX, self.announce()).await.is_err() {
+            tracing::warn!("etcd is slow to hear that this worker leaves");
+        }
     }
 
     /// Takes the record away.
@@ -58,6 +66,14 @@ pub(crate) fn endpoint(settings: &WorkerSettings, scheme: &str, listen: &Listen)
         (Some(advertise), _) => advertise.clone(),
         (None, Listen::Tcp(address)) => format!("{scheme}://{address}"),
         (None, Listen::Unix(_)) => listen.to_string(),
+    }
+}
+
+/// Whether only gateways on this machine reach what listens there.
+pub(crate) fn is_local(listen: &Listen) -> bool {
+    match listen {
+        Listen::Tcp(address) => SocketAddr::ip(address).is_loopback(),
+        Listen::Unix(_) => true,
     }
 }
 

@@ -199,8 +199,10 @@ impl Router {
             let before = claims.ledger.record(&record).await?;
             let tells = |other: &RecordedClaim| !claims.is_settled(other.id);
             let others: HashSet<SchedulerId> = before.into_iter().filter(tells).map(|other| other.scheduler).collect();
-            let known = |other: &SchedulerId| views.iter().any(|view| view.id == *other && !view.free);
-            if others.iter().all(known) {
+            // One that is not free here does not count as one that serves, and neither does one
+            // that is not known here: what is recorded of them changes nothing.
+            let matters = |view: &Claimable| view.free && others.contains(&view.id);
+            if !views.iter().any(matters) {
                 return self.make(Arc::clone(&directory[slot]), record, wish).await;
             }
             claims.ledger.forget(record.id).await?;
@@ -223,7 +225,9 @@ impl Router {
         let token = match scheduler.claim(request).await {
             Ok(token) => token,
             Err(error) => {
-                claims.ledger.forget(record.id).await?;
+                if let Err(unheard) = claims.ledger.forget(record.id).await {
+                    tracing::warn!(error = %unheard, "a claim was not made, and the ledger does not hear of it");
+                }
                 return Err(error);
             }
         };

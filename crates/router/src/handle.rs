@@ -24,9 +24,6 @@ use crate::in_flight::Whereabouts;
 use crate::messages::{AddScheduler, ExplainRoute, Question, RemoveScheduler};
 use crate::metrics;
 
-/// How often a router that is about to end looks whether it has nothing left to do.
-const IDLE_LOOK: Duration = Duration::from_millis(10);
-
 /// Speaks to the router actor. Clones speak to the same one.
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
@@ -305,12 +302,10 @@ impl Router {
         !self.is_draining() && !models.is_empty() && models.iter().all(|model| model.ready)
     }
 
-    /// Waits for a moment in which this router has no request.
-    pub async fn idle(&self) {
-        while self.0.permits.available_permits() < self.0.config.requests_max {
-            // Whoever waited for the permits themselves would keep them from others.
-            tokio::time::sleep(IDLE_LOOK).await;
-        }
+    /// Whether this router has no request now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.permits.available_permits() == self.0.config.requests_max
     }
 
     /// Refuses new requests from now on, and returns when the last one of this router

@@ -9,7 +9,7 @@ mod sse;
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +34,10 @@ use crate::workload::Job;
 /// one after 5 s, and a request that is just then on its way fails. Rounds that
 /// alternate between two servers leave each idle for as long.
 const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// A connection that was closed before says so within a round trip, which is given this
+/// long. What breaks later broke under the request.
+const CLOSED_WITHIN: Duration = Duration::from_millis(200);
 
 /// Under which claim a request comes.
 const CLAIM_HEADER: &str = "x-hostler-claim";
@@ -114,10 +118,10 @@ impl HttpTarget {
         }
     }
 
-    /// Sends a request. Where the connection is closed before a byte of the answer has
-    /// come, it is sent once more on another one, as clients do: llama.cpp's server, for
-    /// one, closes connections after a stream without saying so, and a request may be on
-    /// its way just then. The time goes on meanwhile.
+    /// Sends a request. Where the connection turns out to be closed, it is sent once more on
+    /// another one, as clients do: llama.cpp's server, for one, closes connections after a
+    /// stream without saying so, and a request may be on its way just then. The time goes on
+    /// meanwhile. A server that ends a connection later than at once has failed.
     async fn send(&self, body: Bytes) -> Result<Response<Incoming>, Failure> {
         let request = || {
             self.builder(Method::POST, &self.generate_url)
@@ -125,8 +129,9 @@ impl HttpTarget {
                 .body(Full::new(body.clone()))
                 .map_err(|error| Failure::Protocol(error.to_string()))
         };
+        let sent = Instant::now();
         let answer = match self.client.request(request()?).await {
-            Err(error) if was_closed(&error) => self.client.request(request()?).await,
+            Err(error) if was_closed(&error) && sent.elapsed() < CLOSED_WITHIN => self.client.request(request()?).await,
             answer => answer,
         };
         answer.map_err(|error| Failure::Connection(with_causes(&error)))

@@ -35,7 +35,8 @@ pub(super) type Failure = String;
 pub(super) async fn connect(options: &EtcdOptions) -> Result<Client, Failure> {
     // No pings of HTTP/2: etcd takes more than one in five seconds for an attack. That
     // it is there shows in the answers that are asked for anyway.
-    let mut connect = ConnectOptions::new().with_connect_timeout(CALL_TIMEOUT);
+    // A member of etcd without a leader would show what was true once.
+    let mut connect = ConnectOptions::new().with_connect_timeout(CALL_TIMEOUT).with_require_leader(true);
     if let Some(tls) = &options.tls {
         let config: TlsOptions = tls.config();
         connect = connect.with_tls(config);

@@ -8,13 +8,13 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::EtcdOptions;
-use super::records::{Keys, Member};
+use super::records::{Keys, Member, Standing};
 use super::roster::Roster;
 use super::session::{Command, Session};
 use super::watch::keep_watching;
 
-/// Orders that may wait for their turn. Claims are few, and one order takes no longer
-/// than a call.
+/// Orders that may wait for their turn. Claims are few, and one order takes one call or
+/// two, each of which has failed after 2 s.
 const ORDERS_MAX: usize = 64;
 
 /// What a process is to etcd.
@@ -90,7 +90,10 @@ impl Etcd {
     pub async fn announce(&self, name: &str, member: &Member) -> Result<(), RequestError> {
         let value = serde_json::to_vec(member).map_err(|error| unavailable(&error.to_string()))?;
         let key = self.keys.node(name);
-        self.order(|reply| Command::Announce { key, value, reply }).await?
+        // A former process of the name is told from this one by its record. Who leaves does
+        // not write over the one that has come.
+        let if_ours = member.standing == Standing::Leaving;
+        self.order(|reply| Command::Announce { key, value, if_ours, reply }).await?
     }
 
     /// Ends the lease, and with it all that this process has written down, and writes

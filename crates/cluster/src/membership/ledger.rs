@@ -32,9 +32,13 @@ impl ClaimLedger for EtcdLedger {
         let mut of_model = Vec::new();
         for known in known {
             // One that cannot be read may be on the very scheduler that is wanted.
-            let known = known.map_err(|error| unavailable(&format!("a claim cannot be read: {error}")))?;
-            if known.model == claim.model {
-                of_model.push(known);
+            match known {
+                Ok(known) if known.model == claim.model => of_model.push(known),
+                Ok(_) => {}
+                Err(error) => {
+                    self.forget(claim.id).await?;
+                    return Err(unavailable(&format!("a claim cannot be read: {error}")));
+                }
             }
         }
         Ok(of_model)

@@ -126,6 +126,7 @@ impl Follower {
         for action in actions {
             match action {
                 Action::Connect(name) => self.connect(name, roster),
+                Action::Note(name) => self.note(&name, roster),
                 Action::Retire(name) => self.retire(&name, roster),
                 Action::Forget(name) => self.forget(&name).await,
             }
@@ -150,6 +151,12 @@ impl Follower {
         let former = self.all.remove(&name).map_or_else(Vec::new, |before| before.schedulers());
         let member = member.clone();
         self.all.insert(name, Connected { member, retired: false, node, joining, gone_since: None, former });
+    }
+
+    fn note(&mut self, name: &str, roster: &Roster) {
+        if let (Some(one), Some(member)) = (self.all.get_mut(name), roster.get(name)) {
+            one.member = member.clone();
+        }
     }
 
     fn retire(&mut self, name: &str, roster: &Roster) {

@@ -28,6 +28,8 @@ pub(super) struct Have<'a> {
 pub(super) enum Action {
     /// Connect to it; a connection to a former process of that name is let go.
     Connect(String),
+    /// It was started again where it was, and its connection finds it again by itself.
+    Note(String),
     /// It is leaving: nothing new goes there, and what runs is finished.
     Retire(String),
     /// It is neither listed nor there.
@@ -40,7 +42,8 @@ pub(super) fn plan(roster: &Roster, have: &[Have<'_>]) -> Vec<Action> {
     for known in have {
         let name = || known.name.to_owned();
         match roster.get(known.name) {
-            Some(listed) if is_other(listed, known.member) => {}
+            Some(listed) if is_elsewhere(listed, known) => {}
+            Some(listed) if listed.instance != known.member.instance => actions.push(Action::Note(name())),
             Some(listed) if listed.standing == Standing::Leaving && !known.retired => {
                 actions.push(Action::Retire(name()));
             }
@@ -52,7 +55,7 @@ pub(super) fn plan(roster: &Roster, have: &[Have<'_>]) -> Vec<Action> {
     }
     for (name, listed) in roster.iter() {
         let known = have.iter().find(|known| known.name == name);
-        let is_new = known.is_none_or(|known| is_other(listed, known.member));
+        let is_new = known.is_none_or(|known| is_elsewhere(listed, known));
         if is_new && listed.standing == Standing::Serving {
             actions.push(Action::Connect(name.clone()));
         }
@@ -60,9 +63,10 @@ pub(super) fn plan(roster: &Roster, have: &[Have<'_>]) -> Vec<Action> {
     actions
 }
 
-/// Whether another process goes by the name now.
-fn is_other(listed: &Member, known: &Member) -> bool {
-    listed.endpoint != known.endpoint || listed.instance != known.instance
+/// Whether the one that is listed has to be connected to anew: in another place, or after
+/// one that left, which is not taken for its successor.
+fn is_elsewhere(listed: &Member, known: &Have<'_>) -> bool {
+    listed.endpoint != known.member.endpoint || (known.retired && listed.instance != known.member.instance)
 }
 
 #[cfg(test)]
@@ -97,13 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_name_is_connected_to_anew() {
+    fn one_that_was_started_again_is_connected_to_anew_only_where_it_must_be() {
         let before = member("http://a:1", "x", Standing::Serving);
-        for after in [member("http://a:1", "y", Standing::Serving), member("http://b:1", "x", Standing::Serving)] {
-            for retired in [true, false] {
-                let done = done(Some(&after), Some((&before, retired, Duration::ZERO)));
-                assert_eq!(done, [Action::Connect("w".to_owned())]);
-            }
+        let (again, elsewhere) =
+            (member("http://a:1", "y", Standing::Serving), member("http://b:1", "y", Standing::Serving));
+        let connected = |listed, retired| done(Some(listed), Some((&before, retired, Duration::ZERO)));
+        assert_eq!(connected(&again, false), [Action::Note("w".to_owned())]);
+        assert_eq!(connected(&again, true), [Action::Connect("w".to_owned())]);
+        for retired in [true, false] {
+            assert_eq!(connected(&elsewhere, retired), [Action::Connect("w".to_owned())]);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, GetOptions, LeaseKeepAliveStream, LeaseKeeper, PutOptions};
+use etcd_client::{Client, Compare, CompareOp, GetOptions, LeaseKeepAliveStream, LeaseKeeper, PutOptions, Txn, TxnOp};
 use hostler_protocol::RequestError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -12,7 +12,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::calls::{BACKOFF, EtcdOptions, Failure, connect, in_time};
 use super::etcd::{EtcdHealth, unavailable};
 
-/// Renewals in one lease: two may be lost before it is.
+/// Renewals in one lease. One that fails ends the session, and leaves the time of two to
+/// begin another before the records end.
 const RENEWALS_PER_LEASE: u32 = 3;
 
 /// Values of several keys.
@@ -20,8 +21,9 @@ pub(super) type Values = Vec<Vec<u8>>;
 
 /// What the session is told. Every one is answered.
 pub(super) enum Command {
-    /// To be written now, or when etcd is back.
-    Announce { key: String, value: Vec<u8>, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// To be written now, or when etcd is back. With `if_ours` only in place of what this
+    /// process wrote: another one may have taken the key over.
+    Announce { key: String, value: Vec<u8>, if_ours: bool, reply: oneshot::Sender<Result<(), RequestError>> },
     /// To be written now or not at all. The answer is what stood below `beside` before.
     Record { key: String, value: Vec<u8>, beside: String, reply: oneshot::Sender<Result<Values, RequestError>> },
     /// To be taken back, now or when etcd is back.
@@ -133,8 +135,8 @@ impl Session {
 
     async fn obey(&mut self, command: Command, lease: &mut Lease) -> Result<(), Failure> {
         match command {
-            Command::Announce { key, value, reply } => {
-                let done = lease.put(&key, &value).await;
+            Command::Announce { key, value, if_ours, reply } => {
+                let done = if if_ours { lease.replace(&key, &value).await } else { lease.put(&key, &value).await };
                 self.records.insert(key, Some(value));
                 answer(reply, done)
             }
@@ -165,7 +167,7 @@ impl Session {
         loop {
             let Ok(command) = tokio::time::timeout_at(end, self.orders.recv()).await else { return true };
             match command {
-                Some(Command::Announce { key, value, reply }) => {
+                Some(Command::Announce { key, value, reply, .. }) => {
                     self.records.insert(key, Some(value));
                     let _left = reply.send(refused());
                 }
@@ -218,6 +220,17 @@ impl Lease {
     async fn put(&mut self, key: &str, value: &[u8]) -> Result<(), Failure> {
         let under = PutOptions::new().with_lease(self.id);
         in_time(self.client.put(key, value, Some(under))).await.map(drop)
+    }
+
+    /// Puts in place of what hangs on this very lease, or not at all.
+    async fn replace(&mut self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        let under = PutOptions::new().with_lease(self.id);
+        let ours = Compare::lease(key, CompareOp::Equal, self.id);
+        let put = Txn::new().when([ours]).and_then([TxnOp::put(key, value, Some(under))]);
+        if !in_time(self.client.txn(put)).await?.succeeded() {
+            tracing::warn!(key, "another process has written this record, and it stays as it is");
+        }
+        Ok(())
     }
 
     async fn put_and_list(&mut self, key: &str, value: &[u8], prefix: &str) -> Result<Values, Failure> {

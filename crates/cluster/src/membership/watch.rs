@@ -14,12 +14,18 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// is away it stays as it was.
 pub(super) async fn keep_watching(options: EtcdOptions, prefix: String, roster: watch::Sender<Roster>) {
     let mut backoff = BACKOFF.0;
+    let mut said = false;
     while !roster.is_closed() {
         let Err((why, connected)) = Box::pin(watch_once(&options, &prefix, &roster)).await;
         if connected {
-            backoff = BACKOFF.0;
+            (backoff, said) = (BACKOFF.0, false);
         }
-        tracing::debug!(why, "the members in etcd are not watched; trying again");
+        if said {
+            tracing::debug!(why, "the members in etcd are still not watched");
+        } else {
+            tracing::warn!(why, "the members in etcd are not watched; trying again");
+        }
+        said = true;
         tokio::time::sleep(backoff).await;
         backoff = (backoff * 2).min(BACKOFF.1);
     }

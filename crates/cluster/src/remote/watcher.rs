@@ -138,7 +138,6 @@ impl Watcher {
             self.health.send_modify(|health| {
                 health.name = Some(node.name.into());
                 health.version = Some(node.version);
-                health.failure = None;
             });
         }
         if let (Some(relay), Some(metrics)) = (&self.metrics, observation.metrics) {
@@ -148,7 +147,11 @@ impl Watcher {
         let snapshots = observation.snapshots.into_iter().map(|snapshot| wire::snapshot(snapshot, now));
         let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
         snapshots.into_iter().for_each(|snapshot| self.show(snapshot));
-        self.health.send_modify(|health| health.last_sign_of_life = Some(now));
+        // Last of all, so that who finds it connected finds all its schedulers.
+        self.health.send_modify(|health| {
+            health.last_sign_of_life = Some(now);
+            health.failure = None;
+        });
         Ok(())
     }
 

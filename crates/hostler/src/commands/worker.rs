@@ -92,6 +92,9 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
             let loaded = loaded?;
             let endpoint = registration::endpoint(&config.worker, scheme, server.listen());
             if let Some(etcd) = etcd {
+                if config.worker.advertise.is_none() && registration::is_local(server.listen()) {
+                    tracing::warn!(endpoint, "only gateways on this machine reach it there: see worker.advertise");
+                }
                 registration = Some(Registration::join(etcd, name, endpoint.clone(), &running.all).await);
             }
             announce(&endpoint, &loaded, as_json);

@@ -1,0 +1,164 @@
+//! Membership and the ledger of claims, with a real etcd that asks for certificates.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostler_cluster::membership::{Etcd, EtcdLedger, EtcdOptions, Member, Role, Standing};
+use hostler_cluster::tls::{ClientTls, KeyPair};
+use hostler_protocol::RequestId;
+use hostler_router::{ClaimLedger, RecordedClaim};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as Key};
+use support::eventually;
+use tempfile::TempDir;
+
+type Authority = CertifiedIssuer<'static, Key>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, Key::generate().expect("a key")).expect("it signs")
+}
+
+fn signed(by: &Authority) -> KeyPair {
+    let key = Key::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
+    let certificate = params.signed_by(&key, by).expect("it signs");
+    KeyPair { certificate: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// An etcd on a free port, which lets in who shows a certificate of the authority.
+struct Server {
+    process: Child,
+    url: String,
+    authority: Authority,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// `None`, loudly, where none is installed.
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = authority();
+        let own = signed(&authority);
+        let file = |name: &str, text: &str| -> PathBuf {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("it is writable");
+            path
+        };
+        let (trusted, certificate, key) =
+            (file("ca.pem", &authority.pem()), file("own.pem", &own.certificate), file("own.key", &own.key));
+        let [client, peer] = [free_port(), free_port()];
+        let url = format!("https://localhost:{client}");
+        let started = Command::new("etcd")
+            .arg(format!("--data-dir={}", folder.path().join("data").display()))
+            .arg(format!("--listen-client-urls=https://127.0.0.1:{client}"))
+            .arg(format!("--advertise-client-urls={url}"))
+            .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
+            .arg(format!("--cert-file={}", certificate.display()))
+            .arg(format!("--key-file={}", key.display()))
+            .arg(format!("--trusted-ca-file={}", trusted.display()))
+            .arg("--client-cert-auth")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        match started {
+            Ok(process) => Some(Self { process, url, authority, _folder: folder }),
+            Err(error) => {
+                eprintln!("SKIPPED: there is no etcd here ({error}); scripts/setup.sh test installs it");
+                None
+            }
+        }
+    }
+
+    fn join(&self, role: Role, own: Option<KeyPair>) -> Etcd {
+        let tls = ClientTls { authority: self.authority.pem(), own, server_name: None };
+        let options = EtcdOptions {
+            endpoints: vec![self.url.clone()],
+            prefix: "/test".to_owned(),
+            lease: Duration::from_secs(3),
+            tls: Some(tls),
+        };
+        Etcd::start(options, role).expect("there are threads")
+    }
+
+    async fn connected(&self, role: Role) -> Etcd {
+        let etcd = self.join(role, Some(signed(&self.authority)));
+        let health = etcd.health();
+        eventually("it is connected", || health.borrow().failure.is_none()).await;
+        etcd
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended by itself needs no end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}
+
+#[tokio::test]
+async fn gateways_see_a_worker_come_say_that_it_leaves_and_go() {
+    let Some(server) = Server::start() else { return };
+    let (worker, gateway) = (server.connected(Role::Worker).await, server.connected(Role::Gateway).await);
+    let roster = gateway.roster();
+    let standing = || roster.borrow().get("w").map(|member| member.standing);
+    let mut member = Member { instance: "one".to_owned(), ..Member::at("http://10.0.0.1:7070") };
+    worker.announce("w", &member).await.expect("etcd is there");
+    eventually("it is seen", || standing() == Some(Standing::Serving)).await;
+    member.standing = Standing::Leaving;
+    worker.announce("w", &member).await.expect("etcd is there");
+    eventually("it leaves", || standing() == Some(Standing::Leaving)).await;
+    worker.leave().await;
+    eventually("it is gone", || standing().is_none()).await;
+    assert!(worker.announce("w", &member).await.is_err(), "it has left");
+    gateway.leave().await;
+}
+
+#[tokio::test]
+async fn of_two_claims_exactly_one_sees_the_other() {
+    let Some(server) = Server::start() else { return };
+    let gateways = [server.connected(Role::Gateway).await, server.connected(Role::Gateway).await];
+    let [a, b] = gateways.map(|gateway| EtcdLedger::new(Arc::new(gateway)));
+    let claim = |scheduler: &str, model: &str| RecordedClaim {
+        id: RequestId::new(),
+        scheduler: scheduler.into(),
+        model: model.into(),
+        owner: "a test".to_owned(),
+        ttl: Duration::from_secs(30),
+    };
+    for _ in 0..20 {
+        let (first, second) = (claim("w1.m", "m"), claim("w2.m", "m"));
+        let (seen_by_first, seen_by_second) = tokio::join!(a.record(&first), b.record(&second));
+        let seen = [seen_by_first.expect("etcd is there"), seen_by_second.expect("etcd is there")];
+        assert!(seen == [vec![second.clone()], vec![]] || seen == [vec![], vec![first.clone()]], "{seen:?}");
+        a.forget(first.id).await.expect("etcd is there");
+        b.forget(second.id).await.expect("etcd is there");
+    }
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_is_told_why_it_is_alone() {
+    let Some(server) = Server::start() else { return };
+    drop(server.connected(Role::Gateway).await);
+    let stranger = server.join(Role::Gateway, None);
+    let ledger = EtcdLedger::new(Arc::new(stranger));
+    let claim = RecordedClaim {
+        id: RequestId::new(),
+        scheduler: "w.m".into(),
+        model: "m".into(),
+        owner: "a test".to_owned(),
+        ttl: Duration::from_secs(30),
+    };
+    let refused = ledger.record(&claim).await.expect_err("it is not let in");
+    assert!(refused.message.contains("nothing is claimed") && refused.message.contains("etcd"), "{refused:?}");
+}
