@@ -112,4 +112,4 @@ class Relay:
         for check in self.checks:
             check.cancel()
         await self.break_all()
-        await asyncio.gather(*self.pairs, return_exceptions=True)
+        await asyncio.gather(*self.checks, *self.pairs, return_exceptions=True)

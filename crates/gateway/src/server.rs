@@ -100,6 +100,10 @@ impl Gateway {
                 (tokio::time::timeout(LAST_BYTES, &mut task).await.ok(), in_time)
             }
         };
+        // Nothing comes by HTTP any more, and nothing shall otherwise.
+        if tokio::time::timeout(LAST_BYTES, shared.router.drain()).await.is_err() {
+            tracing::warn!("the router still has requests");
+        }
         match ended {
             Some(Ok(Ok(()))) => return in_time,
             Some(Ok(Err(error))) => tracing::error!(%error, "the http server ended in an error"),
