@@ -87,6 +87,11 @@ impl Gateway {
         let Self { shared, server, mut task, .. } = self;
         shared.begin_to_leave();
         tokio::time::sleep(shared.config.unready).await;
+        // A thread of actix's that is told to stop in the very moment in which a connection is
+        // handed to it and closed may count one too few, and end with a stream under way. So
+        // none is handed over any more when it is told.
+        server.pause().await;
+        tokio::time::sleep(HANDED_OVER).await;
         // It closes the listener and idle connections at once, and is done when no connection
         // is left. Its own patience is longer than what is waited for here.
         let stopping = actix_web::rt::spawn(server.stop(true));
@@ -117,6 +122,9 @@ impl Gateway {
         false
     }
 }
+
+/// In so long a connection that was accepted has been handed over and counted.
+const HANDED_OVER: Duration = Duration::from_millis(5);
 
 /// How often a router is looked at while it ends.
 const LOOK: Duration = Duration::from_millis(50);
