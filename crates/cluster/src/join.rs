@@ -11,7 +11,7 @@ use crate::remote::{RemoteNode, RemoteScheduler};
 /// Gives the router each of the node's schedulers once its model is loaded: one that is
 /// claimed, or empties for it, belongs to the router as much as one that serves. One that is lost afterwards stays with
 /// the router, which sees its state. Returns when the router has stopped; never before.
-pub async fn join_when_serving(node: &RemoteNode, router: &Router) {
+pub async fn join_when_loaded(node: &RemoteNode, router: &Router) {
     let mut schedulers = node.schedulers();
     let mut known = HashSet::new();
     let mut joining = futures::stream::FuturesUnordered::new();

@@ -186,7 +186,8 @@ impl Target for HttpTarget {
 }
 
 /// An error and what caused it: the outermost alone says only "client error".
-fn with_causes(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::plan::{Action, Have, plan};
 use super::records::Member;
 use super::roster::Roster;
-use crate::join::join_when_serving;
+use crate::join::join_when_loaded;
 use crate::remote::{RemoteNode, RemoteOptions};
 
 /// How often a gateway looks whether one that is not listed is gone. Nothing waits for
@@ -145,7 +145,7 @@ impl Follower {
             }
         };
         let (joined, router) = (Arc::clone(&node), self.router.clone());
-        let joining = tokio::spawn(async move { join_when_serving(&joined, &router).await }).abort_handle();
+        let joining = tokio::spawn(async move { join_when_loaded(&joined, &router).await }).abort_handle();
         // Those of a former process stay with the router, as stopped ones, until these are
         // there: its clients come again rather than hear that there is no such model.
         let former = self.all.remove(&name).map_or_else(Vec::new, |before| before.schedulers());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::bail;
+use hostler_benchmark::target::http::with_causes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue};
@@ -90,7 +91,7 @@ impl Client {
         request.headers_mut().extend(self.authorization.clone().map(|key| (AUTHORIZATION, key)));
         let response = self.http.request(request).await;
         let response = response.map_err(|error| {
-            NoAnswer::Away(format!("cannot ask {}: {}; does a Hostler listen there?", self.url, causes(&error)))
+            NoAnswer::Away(format!("cannot ask {}: {}; does a Hostler listen there?", self.url, with_causes(&error)))
         })?;
         let status = response.status();
         let body = self.read(response).await?;
@@ -124,18 +125,6 @@ impl Client {
             (status, _) => NoAnswer::Refused(format!("{url} answers {status}: it is no Hostler, or an older one")),
         }
     }
-}
-
-/// An error and what caused it: the outermost alone says only "client error".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
