@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use hostler_protocol::{ClaimDrain, ErrorCode, FencingToken, ModelId, RequestError, SchedulerId};
-use hostler_router::{ClaimSelector, ClaimWish};
+use hostler_router::{ClaimSelector, ClaimSpec};
 use hostler_scheduler::{SchedulerSnapshot, SchedulerState};
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +97,7 @@ pub(crate) async fn create(
     }
     let ttl = Duration::from_secs_f64(body.ttl_seconds);
     let selector = ClaimSelector { scheduler: body.scheduler, model: body.model };
-    let wish = ClaimWish {
+    let spec = ClaimSpec {
         selector,
         owner: owner.clone(),
         ttl,
@@ -105,7 +105,7 @@ pub(crate) async fn create(
         min_serving: body.min_serving,
         force: body.force,
     };
-    let lease = shared.router.claim(wish).await?;
+    let lease = shared.router.claim(spec).await?;
     let drain = if body.wait { Some(lease.wait_until_claimed().await?) } else { None };
     let shown = ClaimShown {
         object: "claim",

@@ -46,9 +46,9 @@ pub struct ClaimSelector {
     pub model: Option<ModelId>,
 }
 
-/// A claim that somebody would like to have.
+/// What a claim must be like: the terms of [`Router::claim`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimWish {
+pub struct ClaimSpec {
     /// On which scheduler.
     pub selector: ClaimSelector,
     /// Who wants it, for people to read.
@@ -59,11 +59,11 @@ pub struct ClaimWish {
     pub drain: ClaimDrain,
     /// So many schedulers of the model must go on serving.
     pub min_serving: u32,
-    /// Whether `min_serving` is only a wish.
+    /// Whether to claim even if fewer than `min_serving` remain.
     pub force: bool,
 }
 
-impl ClaimWish {
+impl ClaimSpec {
     /// A claim that lets the scheduler finish what it has and leaves one that
     /// serves. Its lease is renewed every ten seconds, so that a holder that died
     /// is noticed after half a minute.
@@ -124,13 +124,13 @@ impl Router {
     /// `NotFound` for an unknown scheduler or model, `InvalidRequest` where
     /// neither is named and several are served, `Unavailable` if the scheduler is
     /// not free or fewer than `min_serving` others would go on serving.
-    pub async fn claim(&self, wish: ClaimWish) -> Result<Lease, RequestError> {
+    pub async fn claim(&self, spec: ClaimSpec) -> Result<Lease, RequestError> {
         let (reply, granted) = oneshot::channel();
         let router = self.clone();
         // Not in the caller's task: a caller that leaves in between would leave a
         // claim behind that nobody knows. Here its grant is dropped, and with it released.
         self.claims().arbiter.spawn(async move {
-            let granted = router.grant(wish).await;
+            let granted = router.grant(spec).await;
             let _left = reply.send(granted);
         });
         let grant = granted.await.unwrap_or_else(|_| Err(stopped()))?;
@@ -168,10 +168,10 @@ impl Router {
         self.directory().iter().find(|scheduler| has(scheduler)).cloned()
     }
 
-    async fn grant(&self, wish: ClaimWish) -> Result<Grant, RequestError> {
+    async fn grant(&self, spec: ClaimSpec) -> Result<Grant, RequestError> {
         let claims = self.claims();
         let _turn = claims.one_at_a_time.lock().await;
-        let result = self.decide_and_claim(&wish).await;
+        let result = self.decide_and_claim(&spec).await;
         if let Err(error) = &result {
             claim_refused(error.code);
         }
@@ -180,21 +180,21 @@ impl Router {
 
     /// Writes the claim into the ledger, and looks whether it is allowed in the
     /// light of what others have written; chooses again if it is not.
-    async fn decide_and_claim(&self, wish: &ClaimWish) -> Result<Grant, RequestError> {
+    async fn decide_and_claim(&self, spec: &ClaimSpec) -> Result<Grant, RequestError> {
         let claims = self.claims();
         let directory = self.directory();
         let mut recorded: HashSet<SchedulerId> = HashSet::new();
         // Each further round excludes at least one scheduler, or finds one free again.
         for _ in 0..=directory.len() {
             let views: Vec<Claimable> = directory.iter().map(|one| Claimable::of(&**one, &recorded)).collect();
-            let terms = Terms { selector: &wish.selector, min_serving: wish.min_serving, force: wish.force };
+            let terms = Terms { selector: &spec.selector, min_serving: spec.min_serving, force: spec.force };
             let slot = decision::choose(&views, terms)?;
             let record = RecordedClaim {
                 id: RequestId::new(),
                 scheduler: views[slot].id.clone(),
                 model: views[slot].model.clone(),
-                owner: wish.owner.clone(),
-                ttl: wish.ttl,
+                owner: spec.owner.clone(),
+                ttl: spec.ttl,
             };
             let before = claims.ledger.record(&record).await?;
             let tells = |other: &RecordedClaim| !claims.is_settled(other.id);
@@ -203,7 +203,7 @@ impl Router {
             // that is not known here: what is recorded of them changes nothing.
             let matters = |view: &Claimable| view.free && others.contains(&view.id);
             if !views.iter().any(matters) {
-                return self.make(Arc::clone(&directory[slot]), record, wish).await;
+                return self.make(Arc::clone(&directory[slot]), record, spec).await;
             }
             claims.ledger.forget(record.id).await?;
             recorded = others;
@@ -218,10 +218,10 @@ impl Router {
         &self,
         scheduler: Arc<dyn Scheduler>,
         record: RecordedClaim,
-        wish: &ClaimWish,
+        spec: &ClaimSpec,
     ) -> Result<Grant, RequestError> {
         let claims = self.claims();
-        let request = ClaimRequest { owner: wish.owner.clone(), ttl: wish.ttl, drain: wish.drain };
+        let request = ClaimRequest { owner: spec.owner.clone(), ttl: spec.ttl, drain: spec.drain };
         let token = match scheduler.claim(request).await {
             Ok(token) => token,
             Err(error) => {
@@ -232,7 +232,7 @@ impl Router {
             }
         };
         claims.changes.fetch_add(1, Ordering::AcqRel);
-        let (followed, phase) = Followed::new(token, record, wish.ttl);
+        let (followed, phase) = Followed::new(token, record, spec.ttl);
         claims.open.insert(token, Arc::clone(&followed));
         claims.arbiter.spawn(follow::follow(self.clone(), Arc::clone(&scheduler), Arc::clone(&followed)));
         Ok(Grant::new(scheduler, followed, phase, claims.arbiter.clone()))

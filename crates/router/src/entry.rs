@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::RouterConfig;
 use crate::breaker::BreakerState;
-use crate::explain::Considered;
+use crate::explain::ConsideredScheduler;
 use crate::health::Health;
 use crate::in_flight::InFlightWork;
 use crate::metrics::SchedulerMetrics;
@@ -63,8 +63,8 @@ impl Entry {
     }
 
     /// A view, as people read it.
-    pub(crate) fn considered(view: &View<'_>, obstacle: Option<Obstacle>) -> Considered {
-        Considered {
+    pub(crate) fn considered(view: &View<'_>, obstacle: Option<Obstacle>) -> ConsideredScheduler {
+        ConsideredScheduler {
             id: view.id.clone(),
             state: view.state,
             breaker: if view.admitted { BreakerState::Closed } else { BreakerState::Open },

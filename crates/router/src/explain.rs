@@ -25,12 +25,12 @@ pub struct Explanation {
     /// unless the policy is `prefix_aware`.
     pub prompt_blocks: usize,
     /// Every scheduler of the model.
-    pub schedulers: Vec<Considered>,
+    pub schedulers: Vec<ConsideredScheduler>,
 }
 
 /// One scheduler, as the decision sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Considered {
+pub struct ConsideredScheduler {
     /// Its name.
     pub id: SchedulerId,
     /// What it does.

@@ -27,8 +27,8 @@ mod state;
 
 pub use breaker::{BreakerConfig, BreakerState};
 pub use budget::BudgetConfig;
-pub use claims::{ClaimLedger, ClaimSelector, ClaimWish, InProcessLedger, Lease, RecordedClaim};
+pub use claims::{ClaimLedger, ClaimSelector, ClaimSpec, InProcessLedger, Lease, RecordedClaim};
 pub use config::{MigrationConfig, RouterConfig};
-pub use explain::{Considered, Explanation};
+pub use explain::{ConsideredScheduler, Explanation};
 pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};
 pub use policy::{Policy, Reason};

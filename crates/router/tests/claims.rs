@@ -11,7 +11,7 @@ use hostler_protocol::{
     ClaimDrain, Deadline, ErrorCode, GenerationRequest, Prompt, RequestError, SamplingParams, SchedulerId,
     StopConditions, TokenEvent,
 };
-use hostler_router::{ClaimSelector, ClaimWish, RoutedGeneration, Router, RouterConfig};
+use hostler_router::{ClaimSelector, ClaimSpec, RoutedGeneration, Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
 /// Nothing here takes longer, except when it hangs.
@@ -61,9 +61,9 @@ impl House {
     }
 }
 
-fn wish(scheduler: Option<&str>) -> ClaimWish {
+fn spec(scheduler: Option<&str>) -> ClaimSpec {
     let selector = ClaimSelector { scheduler: scheduler.map(SchedulerId::from), model: None };
-    ClaimWish::new(selector, "a test")
+    ClaimSpec::new(selector, "a test")
 }
 
 fn request(tokens: u32) -> GenerationRequest {
@@ -92,7 +92,7 @@ async fn read(generation: Result<RoutedGeneration, RequestError>) -> Result<usiz
 async fn while_one_is_claimed_the_others_serve_and_then_it_serves_again() {
     let house = House::open(2, RouterConfig::default()).await;
     let before = house.router.generate(request(50)).await;
-    let lease = house.router.claim(wish(Some("s0"))).await.expect("it is free");
+    let lease = house.router.claim(spec(Some("s0"))).await.expect("it is free");
     within("the drain", lease.wait_until_claimed()).await.expect("it drains");
     assert_eq!(read(before).await, Ok(50), "what ran was finished");
     for _ in 0..5 {
@@ -112,7 +112,7 @@ async fn while_one_is_claimed_the_others_serve_and_then_it_serves_again() {
 async fn claims_at_once_leave_as_many_as_must_serve() {
     let house = House::open(4, RouterConfig::default()).await;
     for min_serving in [1, 2, 4] {
-        let claim = || house.router.claim(ClaimWish { min_serving, ..wish(None) });
+        let claim = || house.router.claim(ClaimSpec { min_serving, ..spec(None) });
         let claims = within("the claims", join_all((0..6).map(|_| claim()))).await;
         let granted = claims.iter().filter(|claim| claim.is_ok()).count();
         assert_eq!(granted, 4 - min_serving as usize);
@@ -130,7 +130,7 @@ async fn claims_at_once_leave_as_many_as_must_serve() {
 async fn a_scheduler_that_was_given_back_can_be_claimed_at_once() {
     let house = House::open(1, RouterConfig::default()).await;
     for round in 0..50 {
-        let lease = house.router.claim(ClaimWish { min_serving: 0, ..wish(None) }).await;
+        let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await;
         let lease = lease.unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert_eq!(lease.release().await, Ok(true));
     }
@@ -139,7 +139,7 @@ async fn a_scheduler_that_was_given_back_can_be_claimed_at_once() {
 #[actix::test]
 async fn heartbeats_keep_a_lease_and_dropping_it_gives_it_back() {
     let house = House::open(2, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimWish { ttl: SHORT_TTL, ..wish(Some("s0")) }).await.expect("it is free");
+    let lease = house.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) }).await.expect("it is free");
     let lost = tokio::time::timeout(SHORT_TTL * 2, lease.lost()).await;
     assert!(lost.is_err(), "it is kept alive: {lost:?}");
     drop(lease);
@@ -149,7 +149,7 @@ async fn heartbeats_keep_a_lease_and_dropping_it_gives_it_back() {
 #[actix::test]
 async fn a_claim_that_is_handed_over_lives_by_its_number() {
     let house = House::open(2, RouterConfig::default()).await;
-    let claim = || house.router.claim(ClaimWish { ttl: SHORT_TTL, ..wish(Some("s0")) });
+    let claim = || house.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) });
     let token = claim().await.expect("it is free").hand_over();
     assert_eq!(house.router.heartbeat_claim(token).await, Ok(true));
     assert_eq!(house.router.release_claim(token).await, Ok(true));
@@ -163,7 +163,7 @@ async fn a_claim_that_is_handed_over_lives_by_its_number() {
 #[actix::test]
 async fn a_holder_hears_that_the_claim_was_taken_from_it() {
     let house = House::open(2, RouterConfig::default()).await;
-    let lease = house.router.claim(wish(Some("s0"))).await.expect("it is free");
+    let lease = house.router.claim(spec(Some("s0"))).await.expect("it is free");
     assert_eq!(house.router.release_claim(lease.token()).await, Ok(true));
     let error = within("the loss", lease.lost()).await;
     assert!(error.message.contains("s0"), "{}", error.message);
@@ -173,7 +173,7 @@ async fn a_holder_hears_that_the_claim_was_taken_from_it() {
 #[actix::test]
 async fn what_a_claim_keeps_from_being_served_waits_for_its_end() {
     let house = House::open(1, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimWish { min_serving: 0, ..wish(None) }).await.expect("it is free");
+    let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
     let waiting = join_all((0..20).map(|_| async { read(house.router.generate(request(3)).await).await }));
     let mut waiting = Box::pin(waiting);
     let claimed = async { lease.wait_until_claimed().await };
@@ -197,7 +197,7 @@ async fn what_a_claim_keeps_from_being_served_waits_for_its_end() {
 async fn waiting_has_a_bound_a_deadline_and_a_place() {
     let config = RouterConfig { wait_max: Duration::from_millis(200), requests_max: 1, ..RouterConfig::default() };
     let house = House::open(1, config).await;
-    let _lease = house.router.claim(ClaimWish { min_serving: 0, ..wish(None) }).await.expect("it is free");
+    let _lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
     let ask = |request| async { read(house.router.generate(request).await).await.expect_err("nobody serves") };
     let late = ask(request(3)).await;
     assert_eq!(late.code, ErrorCode::Unavailable);
@@ -214,7 +214,7 @@ async fn waiting_has_a_bound_a_deadline_and_a_place() {
 #[actix::test]
 async fn a_router_that_shuts_down_lets_nobody_wait() {
     let house = House::open(1, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimWish { min_serving: 0, ..wish(None) }).await.expect("it is free");
+    let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
     within("the drain", lease.wait_until_claimed()).await.expect("it drains");
     let ask = async { read(house.router.generate(request(3)).await).await };
     let stop = async {
@@ -228,8 +228,8 @@ async fn a_router_that_shuts_down_lets_nobody_wait() {
 async fn the_mode_of_the_drain_reaches_the_scheduler() {
     let house = House::open(1, RouterConfig::default()).await;
     let running = house.router.generate(request(1000)).await;
-    let wish = ClaimWish { min_serving: 0, drain: ClaimDrain::Fail, ..wish(None) };
-    let lease = house.router.claim(wish).await.expect("it is free");
+    let spec = ClaimSpec { min_serving: 0, drain: ClaimDrain::Fail, ..spec(None) };
+    let lease = house.router.claim(spec).await.expect("it is free");
     assert_eq!(read(running).await.expect_err("it was told").code, ErrorCode::Cancelled);
     within("the drain", lease.wait_until_claimed()).await.expect("it drains");
 }
@@ -278,7 +278,7 @@ async fn what_a_claim_evicts_goes_on_elsewhere_as_if_nothing_had_been() {
     let steps = house.schedulers[0].snapshot().borrow().steps;
     house.shows(0, |now| now.steps >= steps + 10 && now.waiting_total() > 0).await;
 
-    let lease = house.router.claim(ClaimWish { drain: ClaimDrain::Evict, ..wish(Some("s0")) }).await;
+    let lease = house.router.claim(ClaimSpec { drain: ClaimDrain::Evict, ..spec(Some("s0")) }).await;
     let lease = lease.expect("the other one serves");
     // Nobody reads yet: it is free however slow its clients are.
     within("the drain", lease.wait_until_claimed()).await.expect("it drains");

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hostler_protocol::{ErrorCode, RequestError};
-use hostler_router::{ClaimSelector, ClaimWish, Lease, Router};
+use hostler_router::{ClaimSelector, ClaimSpec, Lease, Router};
 use tokio::sync::watch;
 
 use super::handle::Loopback;
@@ -90,7 +90,7 @@ impl Conductor {
             why = &mut end => return Err(why),
         };
         let lease = tokio::select! {
-            lease = self.router.claim(wish(&order, &id)) => lease?,
+            lease = self.router.claim(claim_spec(&order, &id)) => lease?,
             why = &mut end => return Err(why),
         };
         let mut engine = None;
@@ -208,14 +208,14 @@ async fn carry_out(
     Ok(BenchmarkResult { knee, ..BenchmarkResult::new(kind, started, plan, series, generator) })
 }
 
-fn wish(order: &Order, id: &BenchmarkId) -> ClaimWish {
+fn claim_spec(order: &Order, id: &BenchmarkId) -> ClaimSpec {
     let selector = ClaimSelector { scheduler: order.scheduler.clone(), model: order.model.clone() };
-    ClaimWish {
+    ClaimSpec {
         ttl: Duration::from_secs_f64(order.claim.ttl_seconds),
         drain: order.claim.drain,
         min_serving: order.claim.min_serving,
         force: order.claim.force,
-        ..ClaimWish::new(selector, id.as_str())
+        ..ClaimSpec::new(selector, id.as_str())
     }
 }
 
