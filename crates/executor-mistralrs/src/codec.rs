@@ -7,7 +7,7 @@ use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
 use hostler_executor_kit::ChatTemplate;
 use hostler_protocol::{ChatMessage, TokenId};
-use mistralrs_core::llguidance::toktrie::{TokEnv, TokTrie};
+use mistralrs::core::llguidance::toktrie::{TokEnv, TokTrie};
 use tokenizers::Tokenizer;
 
 /// A tokenizer and a chat template.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hostler_protocol::TokenId;
-use mistralrs_core::{
+use mistralrs::core::{
     Constraint, CustomLogitsProcessor, MistralRs, MistralRsBuilder, NormalRequest, Request, RequestMessage, Response,
     SamplingParams,
 };

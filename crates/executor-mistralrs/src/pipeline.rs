@@ -7,8 +7,8 @@ use candle_core::Device;
 use hostler_executor::LoadError;
 use hostler_executor_kit::ChatTemplate;
 use hostler_protocol::TokenId;
-use mistralrs_core::llguidance::ParserFactory;
-use mistralrs_core::{
+use mistralrs::core::llguidance::ParserFactory;
+use mistralrs::core::{
     ChatTemplate as EngineTemplate, DefaultSchedulerMethod, DeviceMapSetting, IsqType, MemoryGpuConfig, ModelDType,
     PagedAttentionConfig, PagedCacheType, Pipeline, SchedulerConfig, paged_attn_supported,
 };

@@ -13,7 +13,7 @@ use candle_core::{Storage, Tensor};
 use hostler_executor_kit::sampling::Scratch;
 use hostler_executor_kit::{Ending, Generation};
 use hostler_protocol::TokenId;
-use mistralrs_core::CustomLogitsProcessor;
+use mistralrs::core::CustomLogitsProcessor;
 
 use crate::life::Life;
 

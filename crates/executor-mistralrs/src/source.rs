@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mistralrs_core::{
+use mistralrs::core::{
     GGUFLoaderBuilder, GGUFSpecificConfig, Loader, NormalLoaderBuilder, NormalSpecificConfig, TokenSource,
     hf_hub_cache_dir,
 };

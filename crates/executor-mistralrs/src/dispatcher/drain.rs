@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mistralrs_core::Response;
+use mistralrs::core::Response;
 use tokio::sync::mpsc::Receiver;
 
 use crate::processor::Running;
