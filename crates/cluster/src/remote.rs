@@ -88,7 +88,7 @@ pub struct NodeHealth {
     /// Why it is lost; `None` while it is connected.
     pub failure: Option<String>,
     /// When it last said something.
-    pub last_sign_of_life: Option<std::time::Instant>,
+    pub last_heartbeat: Option<std::time::Instant>,
 }
 
 /// The worker's schedulers that are known.

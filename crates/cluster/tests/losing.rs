@@ -139,7 +139,7 @@ async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
     let view = node.view();
     let status = || view.status(Instant::now());
     let before = status();
-    assert_eq!((before.state, &before.name, before.last_sign_of_life), (NodeState::Unreached, &None, None));
+    assert_eq!((before.state, &before.name, before.last_heartbeat), (NodeState::Unreached, &None, None));
     assert_eq!(before.endpoint, Some(endpoint(&listen)));
 
     let local = local(SchedulerConfig::new("sim", "simulated"), quick());
@@ -151,11 +151,11 @@ async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
     assert_eq!((there.name, there.version), (Some("worker-1".into()), Some("0".to_owned())));
     assert_eq!(there.schedulers, ["worker-1.sim".into()]);
     assert_eq!(view.snapshots()[0].id, "worker-1.sim".into());
-    assert!(there.last_sign_of_life.is_some_and(|age| age < RemoteOptions::default().silence_max));
+    assert!(there.last_heartbeat.is_some_and(|age| age < RemoteOptions::default().silence_max));
     // Whatever happens or does not, it says something every second.
     let heard = || {
         let now = Instant::now();
-        view.status(now).last_sign_of_life.map(|age| now - age)
+        view.status(now).last_heartbeat.map(|age| now - age)
     };
     let earlier = heard();
     eventually("a later sign of life", || heard() > earlier).await;
@@ -165,7 +165,7 @@ async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
     lost(&*scheduler).await;
     let first = status();
     assert!(first.state == NodeState::Lost && first.failure.is_some(), "{first:?}");
-    assert!(status().last_sign_of_life > first.last_sign_of_life, "its silence grows");
+    assert!(status().last_heartbeat > first.last_heartbeat, "its silence grows");
     drop(node);
     eventually("nobody watches it any more", || status().failure.is_some_and(|why| why.contains("member"))).await;
 }

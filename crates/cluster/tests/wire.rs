@@ -108,7 +108,7 @@ fn error() -> impl Strategy<Value = RequestError> {
             param: param.map(Into::into),
             retry_after,
             estimated_wait,
-            is_orderly,
+            is_expected: is_orderly,
         },
     )
 }

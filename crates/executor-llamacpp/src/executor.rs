@@ -85,7 +85,7 @@ impl ModelExecutor for LlamacppExecutor {
 
     fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
         if self.description.capabilities.embedding_dimensions.is_none() {
-            let message = "this model ranks texts and makes no embeddings";
+            let message = "this model is a reranker and does not support embeddings";
             return ready(Err(RequestError::new(ErrorCode::InvalidRequest, message))).boxed();
         }
         if let Err(error) = self.reception.limits.check_text(&tokens) {

@@ -118,5 +118,5 @@ fn warm_up(executor: &MistralrsExecutor) -> Result<(), LoadError> {
             TokenEvent::Started(_) | TokenEvent::Token(_) => {}
         }
     }
-    Err(LoadError::Engine("its first answer ended without a word".to_owned()))
+    Err(LoadError::Engine("its first answer ended without a final event".to_owned()))
 }

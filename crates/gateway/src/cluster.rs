@@ -146,7 +146,7 @@ impl From<NodeStatus> for NodeBody {
             version: node.version,
             state: node.state.as_str(),
             failure: node.failure,
-            last_sign_of_life_seconds: node.last_sign_of_life.map(|age| age.as_secs_f64()),
+            last_sign_of_life_seconds: node.last_heartbeat.map(|age| age.as_secs_f64()),
             schedulers: node.schedulers.iter().map(ToString::to_string).collect(),
         }
     }

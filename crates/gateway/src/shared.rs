@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hostler_benchmark::service::Benchmarks;
-use hostler_protocol::{ErrorCode, ModelId, RequestError};
+use hostler_protocol::{ModelId, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
 
@@ -66,7 +66,7 @@ impl Shared {
         let mut models = self.router.models();
         let Some(name) = name else {
             return match models.len() {
-                0 => Err(RequestError::new(ErrorCode::Unavailable, "no model is served yet")),
+                0 => Err(RequestError::unavailable("no model is served yet")),
                 1 => Ok(models.remove(0)),
                 _ => Err(RequestError::invalid(
                     "model",
@@ -76,17 +76,10 @@ impl Shared {
         };
         match models.iter().position(|served| served.model.as_str() == name) {
             Some(index) => Ok(models.swap_remove(index)),
-            None => Err(RequestError {
-                param: Some("model".into()),
-                ..RequestError::new(
-                    ErrorCode::NotFound,
-                    format!(
-                        "there is no model {:?} here; served: {}",
-                        shortened(name, MODEL_NAME_BYTES_MAX),
-                        names(&models)
-                    ),
-                )
-            }),
+            None => Err(RequestError::unknown_model(
+                &shortened(name, MODEL_NAME_BYTES_MAX),
+                models.iter().map(|served| served.model.as_str()),
+            )),
         }
     }
 

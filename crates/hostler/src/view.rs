@@ -48,7 +48,7 @@ impl ClusterView for OneMachine {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             state: NodeState::Connected,
             failure: None,
-            last_sign_of_life: Some(Duration::ZERO),
+            last_heartbeat: Some(Duration::ZERO),
             schedulers: held.map(|held| held.here.clone()).unwrap_or_default(),
         };
         let now = Instant::now();

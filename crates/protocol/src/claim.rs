@@ -1,39 +1,39 @@
-//! Claims: somebody has a scheduler for themselves, for a while.
+//! Claims: exclusive use of one scheduler, for a limited time.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Tells one claim from every other, earlier ones and later ones: it only grows.
-/// What a scheduler does under a claim, it does for this number alone, so that
-/// a holder whose claim has ended can disturb nobody (Kleppmann, "How to do
-/// distributed locking", 2016).
+/// Identifies one claim. Tokens of a scheduler only grow, and a claimed scheduler
+/// accepts only requests that carry the current token, so a holder whose claim has
+/// ended cannot disturb the next one (Kleppmann, "How to do distributed locking",
+/// 2016).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
 
-/// Asks a scheduler for itself.
+/// A request for exclusive use of a scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRequest {
-    /// Who wants it, for people to read.
+    /// The claim's owner, for people to read.
     pub owner: String,
-    /// How long the claim lasts without a heartbeat.
+    /// The claim expires after this time without a heartbeat.
     pub ttl: Duration,
-    /// What happens to the requests that it has.
+    /// What happens to the requests that the scheduler already has.
     pub drain: ClaimDrain,
 }
 
-/// What happens to the requests that a scheduler has when it is claimed.
+/// What happens to the requests that a scheduler already has when it is claimed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimDrain {
-    /// They are finished first.
+    /// They run to their end before the claim takes effect.
     #[default]
     Wait,
-    /// They end at once with `Unavailable`: whoever sent them continues them on
-    /// another scheduler.
+    /// They end at once with `Unavailable`; the router continues them on another
+    /// scheduler.
     Evict,
-    /// They end at once with `Cancelled`: nobody continues them.
+    /// They end at once with `Cancelled` and are not continued.
     Fail,
 }
 
@@ -41,7 +41,7 @@ impl ClaimDrain {
     /// Every mode.
     pub const ALL: [Self; 3] = [Self::Wait, Self::Evict, Self::Fail];
 
-    /// As requests spell it.
+    /// The name in requests.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,25 +1,25 @@
-//! Vectors that stand for texts.
+//! Embeddings: vectors that represent texts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::TokenId;
 
-/// One text to find a vector for.
+/// One text to embed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbeddingInput {
-    /// Plain text; the scheduler that takes it turns it into tokens.
+    /// Plain text; the scheduler tokenizes it.
     Text(String),
-    /// Token ids, taken as they are.
+    /// Token ids, used as given.
     Tokens(Vec<TokenId>),
 }
 
-/// One vector for each input, in their order.
+/// One vector per input, in the order of the inputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Embeddings {
-    /// Each of length 1, with as many numbers as the model's
-    /// [`embedding_dimensions`](crate::Capabilities::embedding_dimensions).
+    /// Normalised to length 1; each has
+    /// [`embedding_dimensions`](crate::Capabilities::embedding_dimensions) numbers.
     pub vectors: Vec<Vec<f32>>,
-    /// Tokens of all inputs together.
+    /// Total tokens of all inputs.
     pub prompt_tokens: u32,
 }

@@ -1,50 +1,54 @@
-//! How a request fails: one table of codes, used by every layer and every edge.
+//! Request errors: one table of codes that every layer and every transport uses.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, as the client is told. The HTTP status stands here as a
-/// plain number, so that every edge (HTTP, gRPC) maps from the same table.
+use crate::Engine;
+
+/// The kind of failure. The HTTP status is a plain number here, so that all transports
+/// (HTTP, gRPC) map from the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// The request can never succeed as it is.
+    /// The request is invalid and cannot succeed unchanged.
     InvalidRequest,
-    /// No API key, or an unknown one.
+    /// The API key is missing or unknown.
     Unauthenticated,
-    /// The key may not do this.
+    /// The API key does not allow this.
     Forbidden,
-    /// No such model, request, scheduler or route.
+    /// The model, request, scheduler or route does not exist.
     NotFound,
-    /// The body is larger than the server reads.
+    /// The body exceeds the server's limit.
     RequestTooLarge,
-    /// Queues are full: come back after `retry_after`.
+    /// The queues are full; retry after `retry_after`.
     Overloaded,
-    /// The client left, or someone cancelled the request.
+    /// The client disconnected or the request was cancelled.
     Cancelled,
-    /// A fault of Hostler's own.
+    /// A bug in Hostler.
     Internal,
-    /// The engine failed while it had the request.
+    /// The engine failed while it ran the request.
     EngineFailed,
-    /// Nothing can serve it now: starting, draining or claimed.
+    /// No scheduler can take the request now: starting, draining or claimed.
     Unavailable,
     /// The request's deadline passed.
     DeadlineExceeded,
 }
 
-/// Whether the same request may succeed if it is sent again.
+/// Whether the same request may succeed on another scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// It will fail in the same way everywhere.
+    /// It fails in the same way on every scheduler.
     Never,
-    /// Another scheduler may take it at once.
+    /// Another scheduler may accept it immediately.
     Elsewhere,
 }
 
 impl ErrorCode {
-    /// Every code, in the order of their HTTP status.
+    /// Every code, ordered by HTTP status.
     pub const ALL: [Self; 11] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
@@ -77,7 +81,7 @@ impl ErrorCode {
         }
     }
 
-    /// The code's name in `snake_case`, as it stands in error bodies and metrics.
+    /// The name in error bodies and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -95,7 +99,7 @@ impl ErrorCode {
         }
     }
 
-    /// Whether another scheduler may succeed where one answered with this code.
+    /// Whether another scheduler may succeed after one failed with this code.
     #[must_use]
     pub const fn retry(self) -> Retry {
         match self {
@@ -112,53 +116,118 @@ impl ErrorCode {
     }
 }
 
-/// Why a request failed, in the words that the client reads.
+/// A failed request, as reported to the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct RequestError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub code: ErrorCode,
-    /// One sentence: what was wrong and, where it helps, what is allowed.
+    /// One sentence: what was wrong and what to do about it.
     pub message: String,
     /// The request field that was wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub param: Option<Cow<'static, str>>,
-    /// When to come back, measured from now.
+    /// When to retry, measured from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
     /// How long the request would have waited in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait: Option<Duration>,
-    /// Whether a scheduler that refuses is in order: it starts, drains, is claimed or has
-    /// been stopped. It knows best; what others see of its state may be older.
+    /// Whether a healthy scheduler refused: it is starting, draining, claimed or stopped.
+    /// The scheduler sets this itself, because its state as others see it may be stale.
     #[serde(skip)]
-    pub is_orderly: bool,
+    pub is_expected: bool,
 }
 
 impl RequestError {
-    /// A failure with a message and nothing else.
+    /// An error with a message and nothing else.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None, is_orderly: false }
+        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None, is_expected: false }
     }
 
-    /// The same refusal, by a scheduler with which nothing is wrong.
+    /// `Unavailable`, with this message.
     #[must_use]
-    pub fn orderly(mut self) -> Self {
-        self.is_orderly = true;
-        self
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Unavailable, message)
     }
 
-    /// A refusal that names the field that was wrong.
+    /// `InvalidRequest`, naming the field that was wrong.
     #[must_use]
     pub fn invalid(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::new(ErrorCode::InvalidRequest, message) }
     }
 
-    /// The same failure, with a time after which to come back.
+    /// `NotFound`: no scheduler has this model; names the models in `served`.
+    #[must_use]
+    pub fn unknown_model<'a>(model: &str, served: impl IntoIterator<Item = &'a str>) -> Self {
+        let served: BTreeSet<&str> = served.into_iter().collect();
+        let served = if served.is_empty() { "none".to_owned() } else { Vec::from_iter(served).join(", ") };
+        let message = format!("model {model:?} is not served here; served models: {served}");
+        Self { param: Some("model".into()), ..Self::new(ErrorCode::NotFound, message) }
+    }
+
+    /// `Unavailable`: the claim whose token the request carries has ended.
+    #[must_use]
+    pub fn claim_ended() -> Self {
+        Self::unavailable("the claim that this request belongs to has ended")
+    }
+
+    /// `Unavailable`: the server is shutting down.
+    #[must_use]
+    pub fn shutting_down() -> Self {
+        Self::unavailable("the server is shutting down")
+    }
+
+    /// `Cancelled`: the request was cancelled.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(ErrorCode::Cancelled, "the request was cancelled")
+    }
+
+    /// `DeadlineExceeded`; `when` continues "the request's deadline passed".
+    #[must_use]
+    pub fn deadline_passed(when: impl Display) -> Self {
+        Self::new(ErrorCode::DeadlineExceeded, format!("the request's deadline passed {when}"))
+    }
+
+    /// `EngineFailed`: the stream of events ended without `Finished` or `Failed`.
+    #[must_use]
+    pub fn ended_without_final_event() -> Self {
+        Self::new(ErrorCode::EngineFailed, "the generation ended without a final event")
+    }
+
+    /// `InvalidRequest`: this engine does not support embeddings.
+    #[must_use]
+    pub fn no_embeddings(engine: Engine) -> Self {
+        let message = format!("the engine {} does not support embeddings", engine.as_str());
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// The same error, marked as the refusal of a healthy scheduler.
+    #[must_use]
+    pub fn expected(mut self) -> Self {
+        self.is_expected = true;
+        self
+    }
+
+    /// The same error, with a time after which to retry.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_model_lists_the_served_ones_once_and_sorted() {
+        let error = RequestError::unknown_model("c", ["b", "a", "b"]);
+        assert_eq!((error.code, error.param.as_deref()), (ErrorCode::NotFound, Some("model")));
+        assert!(error.message.ends_with("served models: a, b"), "{error}");
+        assert!(RequestError::unknown_model("c", []).message.ends_with("served models: none"));
     }
 }

@@ -1,4 +1,4 @@
-//! What comes back for a request: a stream of [`TokenEvent`]s.
+//! The output of a request: a stream of [`TokenEvent`]s.
 
 use std::time::Duration;
 
@@ -8,37 +8,37 @@ use crate::{RequestError, TokenId};
 
 /// One event of a generation.
 ///
-/// Every stream is `Started? Token* (Finished | Failed)`: it ends with exactly
-/// one of the last two, and never in silence.
+/// Every stream is `Started? Token* (Finished | Failed)`: it ends with exactly one of
+/// the last two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TokenEvent {
-    /// The engine has taken the request out of the queue.
+    /// The request has left the queue and the engine has started it.
     Started(Started),
     /// One generated token.
     Token(Token),
-    /// The generation ended as it should.
+    /// The generation succeeded.
     Finished(Finish),
-    /// The generation ended in an error.
+    /// The generation ended with an error.
     Failed(RequestError),
 }
 
-/// What is known when the engine begins.
+/// What is known when the engine starts a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// Length of the prompt, in tokens.
     pub prompt_tokens: u32,
 }
 
-/// One generated token, and the text that it completes.
+/// One generated token and the text that it completes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// Its index in the vocabulary.
     pub id: TokenId,
-    /// Text that can be shown now. Empty while a character is incomplete, or
-    /// while a stop sequence may be beginning.
+    /// Text that can be shown now. Empty while a character is incomplete or the text
+    /// may be the start of a stop sequence.
     pub text: String,
-    /// Its log probability and the likeliest alternatives, where they were asked for.
+    /// Its log probability and the likeliest alternatives, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprob: Option<Logprob>,
 }
@@ -48,7 +48,7 @@ pub struct Token {
 pub struct Logprob {
     /// Natural logarithm of the sampled token's probability.
     pub logprob: f32,
-    /// The likeliest tokens with their natural logarithms, likeliest first.
+    /// The likeliest tokens with their log probabilities, likeliest first.
     pub top: Vec<(TokenId, f32)>,
 }
 
@@ -57,11 +57,11 @@ pub struct Logprob {
 pub struct Finish {
     /// Why it ended.
     pub reason: FinishReason,
-    /// Text that was held back and belongs to the answer after all.
+    /// The last text of the answer, which was held back as a possible stop sequence.
     pub text: String,
-    /// How many tokens went in and came out.
+    /// Token counts.
     pub usage: Usage,
-    /// Where the time went.
+    /// Time spent in each phase.
     pub timings: Timings,
 }
 
@@ -69,14 +69,14 @@ pub struct Finish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended it, or a stop sequence was met.
+    /// The model ended the answer, or a stop sequence matched.
     Stop,
-    /// `max_tokens`, or the end of the context, was reached.
+    /// `max_tokens` or the end of the context was reached.
     Length,
 }
 
 impl FinishReason {
-    /// As OpenAI's API spells it.
+    /// The name in OpenAI's API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,18 +91,18 @@ impl FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
-    /// Those of them whose keys and values were reused, not computed.
+    /// Prompt tokens whose keys and values came from the cache.
     pub cached_tokens: u32,
-    /// Tokens generated, an end-of-sequence token not counted.
+    /// Generated tokens, without the end-of-sequence token.
     pub completion_tokens: u32,
 }
 
-/// Where the time of one generation went. The three add up to the whole.
+/// Time that one generation spent in each phase. The three add up to the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
-    /// From submission until the engine began.
+    /// From submission until the engine started it.
     pub queue: Duration,
-    /// From there until the first token.
+    /// From the start until the first token.
     pub prefill: Duration,
     /// From the first token until the end.
     pub decode: Duration,

@@ -1,4 +1,4 @@
-//! Identifiers. Names are shared strings, so that a clone costs no allocation.
+//! Identifiers. Names are shared strings, so a clone does not allocate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use uuid::Uuid;
 /// A token's index in the model's vocabulary.
 pub type TokenId = u32;
 
-/// One generation request, unique across the cluster (UUID version 7, so ids
-/// sort by the time at which they were made).
+/// Identifies one generation request across the cluster (UUID version 7, so ids sort
+/// by creation time).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(Uuid);
@@ -23,7 +23,7 @@ impl RequestId {
         Self(Uuid::now_v7())
     }
 
-    /// Its 128 bits, most significant first as it is printed; the lower 62 are random.
+    /// The id as a number; the lower 62 bits are random.
     #[must_use]
     pub fn as_u128(self) -> u128 {
         self.0.as_u128()
@@ -81,7 +81,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps a name. Which names are allowed is for the configuration to say.
+            /// Wraps a name without checking it; the configuration validates names.
             #[must_use]
             pub fn new(name: impl Into<Arc<str>>) -> Self {
                 Self(name.into())
@@ -131,19 +131,19 @@ name! {
     ModelId
 }
 name! {
-    /// One scheduler, unique in the cluster.
+    /// The name of a scheduler, unique in the cluster.
     SchedulerId
 }
 name! {
-    /// One process that holds schedulers, unique in the cluster.
+    /// The name of a process that runs schedulers, unique in the cluster.
     NodeId
 }
 name! {
-    /// Who a request is accounted to: the name of an API key, or `anonymous`.
+    /// The tenant that a request is charged to: the name of an API key, or `anonymous`.
     TenantId
 }
 name! {
-    /// Requests that belong together, in the client's own words: a conversation.
+    /// A client-chosen name for requests that belong together, such as a conversation.
     SessionId
 }
 
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_id_reads_back_what_it_prints() {
+    fn request_ids_parse_what_they_print() {
         let id = RequestId::new();
         assert_eq!(id.to_string().parse::<RequestId>().ok(), Some(id));
         assert!("not-an-id".parse::<RequestId>().is_err());

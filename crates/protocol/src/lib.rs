@@ -1,8 +1,8 @@
-//! Domain types of Hostler: what a request is, what comes back, how it fails.
+//! Domain types of Hostler: requests, token events, errors, identifiers.
 //!
-//! This crate knows nothing of tokio, actix or HTTP: the same types travel
-//! between actors, processes and machines. All of it is plain data; the only
-//! logic is validation.
+//! The same types are used between actors, processes and machines, so this crate does
+//! not depend on tokio, actix or HTTP. All of it is plain data; the only logic is
+//! validation.
 
 mod claim;
 mod deadline;

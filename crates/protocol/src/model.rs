@@ -1,23 +1,23 @@
-//! What an engine says about the model that it holds, and how it may be driven.
+//! Descriptions of a loaded model and of what its engine supports.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ModelId;
 
-/// Which engine runs a model.
+/// An inference engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// mistral.rs: made for GPUs, the default.
+    /// mistral.rs: for GPUs; the default.
     Mistralrs,
-    /// llama.cpp: the fast one on CPUs.
+    /// llama.cpp: the fastest on CPUs.
     Llamacpp,
-    /// No model at all: a cost model that produces made-up text.
+    /// No real model: generated filler text, timed by a cost model.
     Simulated,
 }
 
 impl Engine {
-    /// As the configuration spells it.
+    /// The name in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,76 +28,78 @@ impl Engine {
     }
 }
 
-/// A loaded model: what it is and what it can do.
+/// A loaded model and its limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescription {
     /// The name under which it is served.
     pub model: ModelId,
     /// The engine that runs it.
     pub engine: Engine,
-    /// Where it runs: `cpu`, `cpu:0-3`, `cuda:0`, `metal`.
+    /// The device: `cpu`, `cpu:0-3`, `cuda:0`, `metal`.
     pub device: String,
-    /// How its weights are stored: `Q8_0`, `F16`, `BF16`.
+    /// The format of its weights: `Q8_0`, `F16`, `BF16`.
     pub weight_format: String,
-    /// Size of the file or files that it was loaded from, in bytes.
+    /// Total size of its weight files, in bytes.
     pub weight_bytes: u64,
-    /// Most tokens of one sequence, prompt and output together.
+    /// Maximum tokens of one sequence, prompt and output together.
     pub context_length: u32,
-    /// Most tokens of all running sequences together.
+    /// Maximum tokens of all running sequences together.
     pub kv_capacity_tokens: u64,
-    /// Size of the vocabulary: every token id is below it.
+    /// Size of the vocabulary; every token id is below it.
     pub vocabulary_size: u32,
-    /// How the engine may be driven.
+    /// How the engine batches and prefills.
     pub driving: Driving,
-    /// What a request may ask of it.
+    /// Optional request features that it supports.
     pub capabilities: Capabilities,
 }
 
-/// How an engine may be driven; the scheduler batches accordingly.
+/// How an engine batches and prefills; the scheduler fills its batch accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Driving {
-    /// Most sequences in flight at once.
+    /// Maximum sequences in flight.
     pub max_sequences: u32,
-    /// Which sequences share a step.
+    /// Which sequences can share a step.
     pub batching: Batching,
-    /// How prompts are read.
+    /// How prompts are processed.
     pub prefill: Prefill,
 }
 
-/// Which sequences an engine runs in one step.
+/// Which sequences an engine can run in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Batching {
-    /// Sequences of any length together.
+    /// Sequences of any length.
     Ragged,
-    /// Only sequences of equal length together; the others wait for their turn.
+    /// Only sequences of equal length; sequences of other lengths wait.
     EqualLength,
 }
 
-/// How an engine reads a prompt.
+/// How an engine processes a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prefill {
-    /// In pieces of at most so many tokens, between which others decode.
+    /// In chunks, between which other sequences decode.
     Chunked {
-        /// Most prompt tokens in one step.
+        /// Maximum prompt tokens in one step.
         tokens: u32,
     },
-    /// All at once; nobody else decodes meanwhile.
+    /// All at once; no other sequence decodes during that time.
     Blocking,
 }
 
-/// What a request may ask of an engine. Where a flag is false, such a request is
-/// refused, never served without it.
+/// Optional request features that an engine supports. A request that uses an
+/// unsupported one is refused, never served without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// Answers in a given form (see [`crate::Constraint`]).
+    /// Constrained output (see [`crate::Constraint`]).
     pub constraints: bool,
-    /// Log probabilities, with at most so many alternatives a position; `None`: not at all.
+    /// Maximum alternatives per position in log probabilities; `None`: log
+    /// probabilities are not supported.
     pub top_logprobs_max: Option<u32>,
-    /// Whether the model carries a chat template.
+    /// Whether the model has a chat template.
     pub chat: bool,
-    /// How many numbers the vector has that stands for a text; `None`: it makes none.
+    /// Length of an embedding vector; `None`: embeddings are not supported.
+
     #[serde(default)]
     pub embedding_dimensions: Option<u32>,
 }

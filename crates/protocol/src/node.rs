@@ -1,43 +1,43 @@
-//! What is known of a node: a process that holds schedulers.
+//! The status of a node: a process that runs schedulers.
 
 use std::time::Duration;
 
 use crate::{NodeId, SchedulerId};
 
-/// A node, as one process sees it.
+/// A node, as the reporting process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     /// Its name; `None` until it is known.
     pub name: Option<NodeId>,
-    /// Where it is reached; `None` for the process that looks.
+    /// Its endpoint; `None` for the reporting process itself.
     pub endpoint: Option<String>,
-    /// Version of its program; `None` until it is known.
+    /// The version of its program; `None` until it is known.
     pub version: Option<String>,
-    /// Whether it is there.
+    /// Its connection state.
     pub state: NodeState,
-    /// Why it is not; `None` while it is.
+    /// Why it is not connected; `None` while it is.
     pub failure: Option<String>,
-    /// How long ago it last said something; `None` if it never did.
-    pub last_sign_of_life: Option<Duration>,
-    /// Its schedulers, as they are called in the cluster.
+    /// Time since its last heartbeat; `None` before the first.
+    pub last_heartbeat: Option<Duration>,
+    /// The names of its schedulers in the cluster.
     pub schedulers: Vec<SchedulerId>,
 }
 
-/// Whether a node is there.
+/// The connection state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
-    /// It has not been reached yet.
+    /// Not connected yet.
     Unreached,
-    /// It is connected, and says something every second.
+    /// Connected; it sends a heartbeat every second.
     Connected,
-    /// It is connected and about to end: what runs there is finished, nothing new goes there.
+    /// Connected and shutting down: it finishes its requests and gets no new ones.
     Leaving,
-    /// It was connected, and is not any more.
+    /// The connection was lost.
     Lost,
 }
 
 impl NodeState {
-    /// As the API spells it.
+    /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,51 +1,51 @@
-//! What a model is asked to continue.
+//! Prompts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::TokenId;
 
-/// The three forms in which a prompt arrives. The scheduler that takes the
-/// request turns it into tokens, by its own model's tokenizer.
+/// The input of a generation. The scheduler that serves the request tokenizes it with
+/// its model's tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prompt {
     /// Plain text.
     Text(String),
-    /// A conversation, to be laid out by the model's chat template.
+    /// A conversation, rendered with the model's chat template.
     Chat(Vec<ChatMessage>),
-    /// Token ids, taken as they are.
+    /// Token ids, used as given.
     Tokens(Vec<TokenId>),
 }
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// Who said it.
+    /// The author's role.
     pub role: Role,
-    /// What was said.
+    /// The text.
     pub content: String,
-    /// The speaker's name, where the template shows one.
+    /// The author's name, for templates that show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Who said a message.
+/// The role of a message's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions (OpenAI's newer `developer` means the same).
+    /// Instructions; OpenAI's `developer` is an alias.
     #[serde(alias = "developer")]
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
-    /// A tool's result.
+    /// The result of a tool call.
     Tool,
 }
 
 impl Role {
-    /// As chat templates expect it.
+    /// The name in chat templates.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

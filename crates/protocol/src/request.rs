@@ -1,4 +1,4 @@
-//! A generation request, as it travels from the edge to a scheduler.
+//! A generation request, as the gateway sends it to a scheduler.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,37 +7,37 @@ use crate::{
     TraceContext,
 };
 
-/// Everything that a scheduler needs to know of one request.
+/// Everything that a scheduler needs to know about one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerationRequest {
-    /// Its identity, for logs and for cancelling it.
+    /// Identifies it in logs and for cancellation.
     pub id: RequestId,
-    /// The model that shall answer.
+    /// The requested model.
     pub model: ModelId,
-    /// What the model shall continue.
+    /// The input.
     pub prompt: Prompt,
-    /// Tokens of the answer that another scheduler has generated already. The
-    /// generation goes on after them, and only what is new is sent.
+    /// Tokens of the answer that another scheduler has already generated. The
+    /// generation continues after them, and only new tokens are sent.
     pub continuation: Vec<TokenId>,
     /// How the next token is chosen.
     pub sampling: SamplingParams,
     /// When the generation ends.
     pub stop: StopConditions,
-    /// The form that the answer must have.
+    /// The format that the answer must have.
     pub constraint: Option<Constraint>,
-    /// Report log probabilities, with so many alternatives a position.
+    /// Return log probabilities with this many alternatives per position.
     pub top_logprobs: Option<u32>,
-    /// How urgent it is.
+    /// The priority class.
     pub priority: Priority,
-    /// Who it is accounted to.
+    /// The tenant that it is charged to.
     pub tenant: TenantId,
-    /// What it belongs to: the router may send all of a session to one scheduler.
+    /// The session; the router may send all requests of a session to one scheduler.
     pub session: Option<SessionId>,
-    /// When nobody waits for it any more.
+    /// When the answer is no longer wanted.
     pub deadline: Option<Deadline>,
-    /// The claim under which it comes: a claimed scheduler takes nothing else.
+    /// The token of the claim that it belongs to: a claimed scheduler accepts no others.
     pub claim: Option<FencingToken>,
-    /// The span that it belongs to, where it is traced.
+    /// The parent span, if the request is traced.
     pub trace: Option<TraceContext>,
 }
 
@@ -64,16 +64,16 @@ impl GenerationRequest {
     }
 }
 
-/// How urgent a request is.
+/// The priority class of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// A person is waiting for the first word.
+    /// A user is waiting for the answer.
     Interactive,
-    /// Nothing was said.
+    /// The class of requests that name none.
     #[default]
     Default,
-    /// Overnight work: it runs when there is room.
+    /// Background work that runs when there is capacity.
     Batch,
 }
 
@@ -81,7 +81,7 @@ impl Priority {
     /// Every class, most urgent first.
     pub const ALL: [Self; 3] = [Self::Interactive, Self::Default, Self::Batch];
 
-    /// As requests and metric labels spell it.
+    /// The name in requests and metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,14 +92,14 @@ impl Priority {
     }
 }
 
-/// A form that the answer must have, enforced token by token.
+/// A format that the answer must have, enforced at each token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
-    /// A JSON value that a JSON schema (given as text) admits.
+    /// A JSON value that is valid under a JSON schema (given as text).
     JsonSchema(String),
-    /// A string that a regular expression matches as a whole.
+    /// A string that a regular expression matches entirely.
     Regex(String),
-    /// A sentence of a Lark grammar, in llguidance's dialect.
+    /// A sentence of a Lark grammar in llguidance's dialect.
     Lark(String),
 }

@@ -4,32 +4,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RequestError, TokenId};
 
-/// Most stop sequences of one request. OpenAI takes 4; every one is searched
-/// for at every token, so there is a bound, at 16.
+/// Maximum stop sequences per request. OpenAI allows 4; each one is searched for at
+/// every token, so there is a limit, at 16.
 const STOP_SEQUENCES_MAX: usize = 16;
 
-/// Longest stop sequence, in bytes. Text of this length may be held back while
-/// it could be the beginning of one.
+/// Maximum length of a stop sequence, in bytes. Text of up to this length is held back
+/// while it may be the start of a stop sequence.
 const STOP_SEQUENCE_BYTES_MAX: usize = 1024;
 
-/// The conditions under which a generation ends, whichever comes first. The end
-/// of the context always ends it.
+/// The conditions that end a generation, whichever is met first. The end of the
+/// context always ends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopConditions {
-    /// Most tokens to generate, `continuation` included; `None`: what the context holds.
+    /// Maximum tokens to generate, `continuation` included; `None`: as many as the
+    /// context holds.
     pub max_tokens: Option<u32>,
-    /// So many tokens must come before an end-of-sequence or stop token may.
+    /// Minimum tokens before an end-of-sequence or stop token is allowed.
     pub min_tokens: u32,
-    /// Texts that end the answer. They are not part of it.
+    /// Texts that end the answer; not included in it.
     pub sequences: Vec<String>,
-    /// Tokens that end the answer. They are not part of it.
+    /// Tokens that end the answer; not included in it.
     pub token_ids: Vec<TokenId>,
-    /// Go on after an end-of-sequence token: the model may not choose one.
+    /// Never sample an end-of-sequence token.
     pub ignore_eos: bool,
 }
 
 impl StopConditions {
-    /// Checks what can be checked without a model.
+    /// Validates what does not depend on a model.
     ///
     /// # Errors
     /// `InvalidRequest`, naming the field.

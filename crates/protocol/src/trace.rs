@@ -1,4 +1,4 @@
-//! Where a request stands in somebody's trace: W3C's `traceparent`.
+//! The trace context of a request: W3C's `traceparent`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,47 +7,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::RequestId;
 
-/// Names the span that a request belongs to, so that its parts, on whatever
-/// machine, are drawn as one. It is `traceparent` of W3C's Trace Context, level 1.
+/// The span that a request belongs to; it links the request's spans across processes.
+/// This is `traceparent` of W3C Trace Context, level 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceContext {
-    /// The whole trace; never 0.
+    /// The trace; never 0.
     pub trace_id: u128,
-    /// The span that is the parent of what follows; never 0.
+    /// The parent of the spans that follow; never 0.
     pub span_id: u64,
-    /// Whether whoever began the trace records it.
+    /// Whether the trace is recorded.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// The first span of a trace that begins with this request, and has its id.
+    /// The root span of a new trace, whose id is the request's.
     #[must_use]
     pub fn root(id: RequestId, sampled: bool) -> Self {
         Self { trace_id: id.as_u128(), span_id: Self::fresh_span_id(), sampled }
     }
 
-    /// A span below this one.
+    /// A new child span.
     #[must_use]
     pub fn child(self) -> Self {
         Self { span_id: Self::fresh_span_id(), ..self }
     }
 
-    /// The random half of a fresh id; its highest bit is always set, so it is not 0.
+    /// The random half of a new UUID; its highest bit is always set, so it is not 0.
     fn fresh_span_id() -> u64 {
         RequestId::new().as_u128() as u64
     }
 }
 
-/// A `traceparent` that cannot be read.
+/// A malformed `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not VERSION-TRACE-SPAN-FLAGS, of 2, 32, 16 and 2 hexadecimal digits in lower case, ids not 0")]
+#[error("expected VERSION-TRACE-SPAN-FLAGS with 2, 32, 16 and 2 lower-case hexadecimal digits and non-zero ids")]
 pub struct InvalidTraceContext;
 
-/// The bit of the flags that says that the trace is recorded.
+/// The flag bit for a recorded trace.
 const SAMPLED: u8 = 1;
 
-/// The version that this is, and the one that is forbidden.
+/// The supported version, and the one that the standard forbids.
 const VERSION: &str = "00";
 const FORBIDDEN_VERSION: &str = "ff";
 
@@ -64,8 +64,7 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// A later version may say more after the four parts, which is skipped, as the
-/// standard asks.
+/// Later versions may append fields, which are ignored, as the standard requires.
 impl FromStr for TraceContext {
     type Err = InvalidTraceContext;
 
@@ -110,7 +109,7 @@ mod tests {
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn parsing_and_printing_round_trip() {
         let context: TraceContext = EXAMPLE.parse().expect("the standard's own example");
         assert!(context.sampled);
         assert_eq!(context.to_string(), EXAMPLE);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_keeps_its_id_and_its_spans_differ() {
+    fn child_spans_keep_the_trace_id_and_get_new_span_ids() {
         let root = TraceContext::root(RequestId::new(), true);
         let children = [root.child(), root.child()];
         assert!(children.iter().all(|child| child.trace_id == root.trace_id && child.sampled));
@@ -128,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_may_say_more_and_this_one_may_not() {
+    fn only_later_versions_may_append_fields() {
         assert!(EXAMPLE.replace("00-4", "01-4").parse::<TraceContext>().is_ok());
         assert!(format!("{}-more", EXAMPLE.replace("00-4", "01-4")).parse::<TraceContext>().is_ok());
         assert!(format!("{EXAMPLE}-more").parse::<TraceContext>().is_err());
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn malformed_contexts_are_refused() {
         for bad in [
             "",
             "00",

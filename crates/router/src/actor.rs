@@ -17,7 +17,7 @@ use crate::in_flight::{InFlightGuard, Whereabouts};
 use crate::messages::{AddScheduler, Assignment, ChooseScheduler, ExplainRoute, Question, RemoveScheduler};
 use crate::metrics;
 use crate::policy::{Circumstances, Policy, PrefixIndex, Reason, mix};
-use crate::state::{View, newcomers_wait, route, unknown_model};
+use crate::state::{View, newcomers_wait, route};
 
 /// The schedulers that requests may be sent to, for those who only look.
 pub(crate) type Directory = Arc<[Arc<dyn Scheduler>]>;
@@ -70,7 +70,10 @@ impl RouterActor {
 
     fn unknown(&self, question: &Question) -> Option<RequestError> {
         let known = self.table.iter().any(|entry| entry.model == question.model);
-        (!known).then(|| unknown_model(self.table.iter().map(|entry| &entry.model), &question.model))
+        (!known).then(|| {
+            let served = self.table.iter().map(|entry| entry.model.as_str());
+            RequestError::unknown_model(question.model.as_str(), served)
+        })
     }
 }
 

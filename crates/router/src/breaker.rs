@@ -132,7 +132,7 @@ pub(crate) fn is_own_failure(error: &RequestError, state: SchedulerState) -> boo
     match error.code {
         ErrorCode::EngineFailed => true,
         ErrorCode::Unavailable => {
-            !error.is_orderly && matches!(state, SchedulerState::Serving | SchedulerState::Failed)
+            !error.is_expected && matches!(state, SchedulerState::Serving | SchedulerState::Failed)
         }
         ErrorCode::InvalidRequest
         | ErrorCode::Unauthenticated
@@ -208,7 +208,7 @@ mod tests {
                 };
                 let error = RequestError::new(code, "a test");
                 assert_eq!(is_own_failure(&error, state), expected, "{code:?} while {state:?}");
-                let orderly = is_own_failure(&error.orderly(), state);
+                let orderly = is_own_failure(&error.expected(), state);
                 assert_eq!(orderly, code == ErrorCode::EngineFailed, "{code:?}, orderly, while {state:?}");
             }
         }

@@ -79,7 +79,7 @@ impl Router {
         let moving = OnTheMove::new(self.whereabouts(), request.id);
         tokio::select! {
             biased;
-            () = moving.cancelled() => Err(RequestError::new(ErrorCode::Cancelled, "the request was cancelled")),
+            () = moving.cancelled() => Err(RequestError::cancelled()),
             found = self.search(request, from, failure) => found,
         }
     }
@@ -109,10 +109,10 @@ impl Router {
             }
             let now = Instant::now();
             if request.deadline.is_some_and(|deadline| deadline.has_passed(now)) {
-                return Err(RequestError::new(
-                    ErrorCode::DeadlineExceeded,
-                    format!("the request's deadline passed while nobody could continue it: {}", error.message),
-                ));
+                return Err(RequestError::deadline_passed(format_args!(
+                    "while no scheduler could continue it: {}",
+                    error.message
+                )));
             }
             if now.saturating_duration_since(begun) + pause > wait {
                 return Err(nobody_left(&failure, &error));
@@ -132,7 +132,7 @@ fn description(segment: &Segment) -> Result<Arc<ModelDescription>, RequestError>
         .borrow()
         .description
         .clone()
-        .ok_or_else(|| RequestError::new(ErrorCode::Unavailable, "the scheduler lost its model as it took the request"))
+        .ok_or_else(|| RequestError::unavailable("the scheduler lost its model as it took the request"))
 }
 
 /// Tokens that one sequence can have at most.

@@ -168,7 +168,7 @@ impl Router {
     /// What every request holds until its end: a place among those that there may be.
     pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
         if self.is_draining() {
-            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
+            return Err(RequestError::shutting_down());
         }
         Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| self.too_many())
     }
@@ -235,7 +235,7 @@ impl Router {
         Err(match refusal {
             Some(error) => error,
             None => self.holder(model).err().unwrap_or_else(|| {
-                RequestError::new(ErrorCode::Unavailable, format!("nobody serves {:?} now", model.as_str()))
+                RequestError::unavailable(format!("no scheduler is serving model {:?} now", model.as_str()))
             }),
         })
     }
@@ -243,22 +243,19 @@ impl Router {
     /// Any scheduler that has the model loaded.
     fn holder(&self, model: &ModelId) -> Result<Arc<dyn Scheduler>, RequestError> {
         let directory = self.directory();
-        let mut known = false;
+        let mut served = Vec::new();
         for scheduler in directory.iter() {
             let snapshot = scheduler.snapshot();
             let snapshot = snapshot.borrow();
-            known |= snapshot.model == *model;
             if snapshot.model == *model && snapshot.description.is_some() {
                 return Ok(Arc::clone(scheduler));
             }
+            served.push(snapshot.model.clone());
         }
-        Err(if known {
-            RequestError::new(ErrorCode::Unavailable, format!("model {:?} is not loaded yet", model.as_str()))
+        Err(if served.contains(model) {
+            RequestError::unavailable(format!("model {:?} is not loaded yet", model.as_str()))
         } else {
-            RequestError {
-                param: Some("model".into()),
-                ..RequestError::new(ErrorCode::NotFound, format!("there is no model {:?} here", model.as_str()))
-            }
+            RequestError::unknown_model(model.as_str(), served.iter().map(ModelId::as_str))
         })
     }
 
@@ -333,5 +330,5 @@ impl Router {
 
 /// The actor is gone: the process is on its way out.
 pub(crate) fn stopped(_: MailboxError) -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, "the router has stopped")
+    RequestError::unavailable("the router has stopped")
 }

@@ -1,6 +1,6 @@
 //! The router's decision: a pure function of what is known of the schedulers.
 
-use hostler_protocol::{ErrorCode, FencingToken, ModelId, RequestError, SchedulerId};
+use hostler_protocol::{FencingToken, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::SchedulerState;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(crate) fn route(
     let candidates: Vec<Candidate> = open.iter().map(|&index| views[index].candidate).collect();
     match choose(policy, &candidates, given) {
         Some((index, reason)) => Ok((open[index], reason)),
-        None if wanted.claim.is_some() => Err(claim_ended()),
+        None if wanted.claim.is_some() => Err(RequestError::claim_ended()),
         None => Err(nobody_serves(wanted, views)),
     }
 }
@@ -118,25 +118,6 @@ impl View<'_> {
     }
 }
 
-/// Nobody is held under the claim that the request carries.
-fn claim_ended() -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, "no scheduler is held under the claim of this request: it has ended")
-}
-
-/// Nobody has such a model: says which there are.
-pub(crate) fn unknown_model<'a>(models: impl Iterator<Item = &'a ModelId>, model: &ModelId) -> RequestError {
-    let mut known: Vec<&str> = models.map(ModelId::as_str).collect();
-    known.sort_unstable();
-    known.dedup();
-    RequestError {
-        param: Some("model".into()),
-        ..RequestError::new(
-            ErrorCode::NotFound,
-            format!("there is no model {:?} here; served are: {}", model.as_str(), known.join(", ")),
-        )
-    }
-}
-
 /// Most schedulers that an error names: a cluster may have a thousand.
 const NAMED_MAX: usize = 8;
 
@@ -147,10 +128,11 @@ fn nobody_serves(wanted: Wanted<'_>, views: &[View<'_>]) -> RequestError {
     if views.len() > NAMED_MAX {
         states.push(format!("and {} more", views.len() - NAMED_MAX));
     }
-    RequestError::new(
-        ErrorCode::Unavailable,
-        format!("no scheduler of model {:?} takes requests now: {}", wanted.model.as_str(), states.join(", ")),
-    )
+    RequestError::unavailable(format!(
+        "no scheduler of model {:?} takes requests now: {}",
+        wanted.model.as_str(),
+        states.join(", ")
+    ))
     .with_retry_after(UNAVAILABLE_RETRY_AFTER)
 }
 

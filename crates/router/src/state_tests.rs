@@ -1,5 +1,6 @@
 //! Who can be chosen, and what is said when nobody can.
 
+use hostler_protocol::ErrorCode;
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -55,15 +56,6 @@ fn one_whose_breaker_is_open_is_left_alone_and_named_so() {
     assert_eq!(route(Policy::LeastLoaded, &views, wanted(&model, &[]), PLAIN), Ok((1, Reason::OnlyOne)));
     let error = route(Policy::LeastLoaded, &views[..1], wanted(&model, &[]), PLAIN).expect_err("it is left alone");
     assert!(error.message.contains("broken is left alone after failures"), "{}", error.message);
-}
-
-#[test]
-fn an_unknown_model_is_told_which_there_are() {
-    let known: [ModelId; 3] = ["b".into(), "a".into(), "b".into()];
-    let error = unknown_model(known.iter(), &"c".into());
-    assert_eq!(error.code, ErrorCode::NotFound);
-    assert!(error.message.ends_with("served are: a, b"), "{}", error.message);
-    assert_eq!(error.param.as_deref(), Some("model"));
 }
 
 #[test]

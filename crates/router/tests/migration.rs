@@ -254,7 +254,7 @@ async fn one_that_is_claimed_again_and_again_is_not_left_alone_however_old_its_s
     // It says that it is claimed, and still shows that it serves, as one in another process may.
     let (router, both) = cut_after(3, ErrorCode::Unavailable).await;
     for _ in 0..24 {
-        both[0].end_after(3, RequestError::new(ErrorCode::Unavailable, "claimed").orderly());
+        both[0].end_after(3, RequestError::new(ErrorCode::Unavailable, "claimed").expected());
         assert!(answer(&router, request(9)).await.end.is_ok(), "the other one continues it");
     }
     let explanation = router.explain(&request(2)).await.expect("the model is known");

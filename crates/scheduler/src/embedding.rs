@@ -69,11 +69,7 @@ impl EmbeddingGate {
     ) -> Result<Embeddings, RequestError> {
         let model = executor.description();
         if model.capabilities.embedding_dimensions.is_none() {
-            let engine = model.engine.as_str();
-            return Err(RequestError::new(
-                ErrorCode::InvalidRequest,
-                format!("the engine {engine} makes no embeddings"),
-            ));
+            return Err(RequestError::no_embeddings(model.engine));
         }
         let mut texts: Vec<Vec<TokenId>> = Vec::with_capacity(inputs.len());
         let mut prompt_tokens = 0_usize;

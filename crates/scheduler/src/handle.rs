@@ -60,7 +60,7 @@ pub trait Scheduler: Send + Sync + 'static {
     /// `InvalidRequest` (a text that is empty or too long; an engine that makes no
     /// embeddings), `Overloaded`, `Unavailable` (it does not serve), `EngineFailed`.
     async fn embed(&self, _inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
-        Err(RequestError::new(ErrorCode::InvalidRequest, "this scheduler's engine makes no embeddings"))
+        Err(RequestError::new(ErrorCode::InvalidRequest, "this scheduler does not support embeddings"))
     }
 
     /// Cancels a request that waits or runs. Whether there was one.

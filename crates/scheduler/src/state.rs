@@ -27,14 +27,14 @@ mod restarts;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use hostler_protocol::{ModelDescription, Priority, RequestId};
+use hostler_protocol::{ModelDescription, Priority, RequestError, RequestId};
 
 use appointments::Appointments;
 use batch::Batch;
 use queue::Queue;
 use rate::ServiceRate;
 use refill::Refill;
-use refusal::{cancelled, overloaded, too_late};
+use refusal::{overloaded, too_late};
 
 pub use claim::Claim;
 pub use demand::{Demand, Ticket, work};
@@ -128,11 +128,11 @@ impl State {
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Vec<Effect> {
         if let Some(waiting) = self.queue.remove(ticket) {
             self.timers.remove(&(waiting.until, ticket));
-            let mut effects = vec![Effect::Refuse(ticket, cancelled())];
+            let mut effects = vec![Effect::Refuse(ticket, RequestError::cancelled())];
             effects.extend(self.dispatch(now));
             effects
         } else if self.batch.contains(ticket) {
-            vec![Effect::Stop(ticket, cancelled())]
+            vec![Effect::Stop(ticket, RequestError::cancelled())]
         } else {
             Vec::new()
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use actix::Recipient;
 use futures::Stream;
 use hostler_executor::TokenStream;
-use hostler_protocol::{ErrorCode, RequestError, TokenEvent};
+use hostler_protocol::{RequestError, TokenEvent};
 
 use crate::life::Life;
 use crate::messages::CancelSequence;
@@ -36,10 +36,8 @@ impl ClientStream {
 
     /// The last event of a request whose engine end is gone.
     fn last_word(&self, error: Option<RequestError>) -> TokenEvent {
-        let error = self.life.cut_with().cloned().or(error).unwrap_or_else(|| {
-            RequestError::new(ErrorCode::EngineFailed, "the engine ended the sequence without a word")
-        });
-        TokenEvent::Failed(error)
+        let error = self.life.cut_with().cloned().or(error);
+        TokenEvent::Failed(error.unwrap_or_else(RequestError::ended_without_final_event))
     }
 }
 

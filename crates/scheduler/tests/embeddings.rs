@@ -53,7 +53,7 @@ async fn an_engine_that_makes_none_says_so() {
     let scheduler = serving(config(), factory).await;
     let error = scheduler.embed(texts(&["a"])).await.expect_err("it makes none");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
-    assert!(error.message.contains("makes no embeddings"), "{error}");
+    assert!(error.message.contains("does not support embeddings"), "{error}");
     scheduler.stop().await;
 }
 

@@ -129,7 +129,7 @@ impl Handler<SubmitOrder> for BenchmarkActor {
 
     fn handle(&mut self, SubmitOrder { id, order }: SubmitOrder, ctx: &mut Context<Self>) -> Self::Result {
         if self.stopped {
-            return Err(RequestError::new(ErrorCode::Unavailable, "the server is shutting down"));
+            return Err(RequestError::shutting_down());
         }
         let effects = self.state.submit(id.clone(), order, unix_seconds())?;
         let progress = Progress::new(super::Status::Queued);

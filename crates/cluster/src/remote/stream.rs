@@ -49,7 +49,7 @@ impl RemoteStream {
         match reply {
             Poll::Ready(Some(Ok(reply))) => Poll::Ready(Ok(reply.events)),
             Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.lost(&broken(&status)))),
-            Poll::Ready(None) => Poll::Ready(Err(self.lost("the worker ended the answer without a word"))),
+            Poll::Ready(None) => Poll::Ready(Err(self.lost("the worker ended the stream without a final event"))),
             Poll::Pending => held.entered.poll_cut(context).map(|why| Err(self.lost(&why))),
         }
     }

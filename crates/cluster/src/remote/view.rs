@@ -26,7 +26,7 @@ impl NodeView {
     /// How it fares at `now`.
     #[must_use]
     pub fn status(&self, now: Instant) -> NodeStatus {
-        let NodeHealth { name, version, mut failure, last_sign_of_life } = self.health.borrow().clone();
+        let NodeHealth { name, version, mut failure, last_heartbeat } = self.health.borrow().clone();
         // Whoever kept the node has let it go, and with it the one who would tell.
         if self.health.has_changed().is_err() {
             failure = Some("it is no longer a member".to_owned());
@@ -42,7 +42,7 @@ impl NodeView {
             version,
             state,
             failure,
-            last_sign_of_life: last_sign_of_life.map(|then| now.saturating_duration_since(then)),
+            last_heartbeat: last_heartbeat.map(|then| now.saturating_duration_since(then)),
             schedulers: self.schedulers.borrow().iter().map(|scheduler| scheduler.id().clone()).collect(),
         }
     }

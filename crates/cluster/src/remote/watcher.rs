@@ -149,7 +149,7 @@ impl Watcher {
         snapshots.into_iter().for_each(|snapshot| self.show(snapshot));
         // Last of all, so that who finds it connected finds all its schedulers.
         self.health.send_modify(|health| {
-            health.last_sign_of_life = Some(now);
+            health.last_heartbeat = Some(now);
             health.failure = None;
         });
         Ok(())

@@ -19,7 +19,7 @@ impl From<RequestError> for proto::Failure {
             param: error.param.map(Into::into),
             retry_after: error.retry_after.map(Into::into),
             estimated_wait: error.estimated_wait.map(Into::into),
-            is_orderly: error.is_orderly,
+            is_orderly: error.is_expected,
         }
     }
 }
@@ -34,7 +34,7 @@ impl TryFrom<proto::Failure> for RequestError {
             param: failure.param.map(Into::into),
             retry_after: failure.retry_after.map(TryInto::try_into).transpose()?,
             estimated_wait: failure.estimated_wait.map(TryInto::try_into).transpose()?,
-            is_orderly: failure.is_orderly,
+            is_expected: failure.is_orderly,
         })
     }
 }

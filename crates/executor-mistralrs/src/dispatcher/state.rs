@@ -103,7 +103,7 @@ impl Dispatch {
             }
             // What the engine does after a failure cannot be known: another is loaded.
             Complaint::Failed(reason) => self.fail(&reason),
-            Complaint::None if !running.has_ended() => self.fail("it dropped a sequence without a word"),
+            Complaint::None if !running.has_ended() => self.fail("it dropped a sequence without a final event"),
             Complaint::None => {}
         }
         self.in_flight.retain(|other| !Arc::ptr_eq(other, &running));

@@ -135,11 +135,10 @@ impl TokenSink {
 
     /// It was asked to stop, for the reason that [`stop_requested`](Self::stop_requested) gave.
     pub fn stop(self, code: ErrorCode) {
-        let message = match code {
-            ErrorCode::DeadlineExceeded => "the request's deadline passed while it ran",
-            _ => "the request was cancelled",
-        };
-        self.fail(RequestError::new(code, message));
+        self.fail(match code {
+            ErrorCode::DeadlineExceeded => RequestError::deadline_passed("while it ran"),
+            _ => RequestError { code, ..RequestError::cancelled() },
+        });
     }
 
     fn fail_in_place(&mut self, error: RequestError) {
@@ -171,10 +170,7 @@ impl TokenSink {
 impl Drop for TokenSink {
     fn drop(&mut self) {
         if !self.ended {
-            self.fail_in_place(RequestError::new(
-                ErrorCode::EngineFailed,
-                "the engine ended the sequence without a word",
-            ));
+            self.fail_in_place(RequestError::ended_without_final_event());
         }
     }
 }

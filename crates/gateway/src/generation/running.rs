@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream};
-use hostler_protocol::{Deadline, ErrorCode, RequestError, TokenEvent};
+use hostler_protocol::{Deadline, RequestError, TokenEvent};
 use hostler_router::RoutedGeneration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -61,9 +61,7 @@ impl Running {
 
     /// Passes an event on, and lets go of a choice that it ends.
     fn take(&mut self, index: usize, event: Option<TokenEvent>) -> TokenEvent {
-        let event = event.unwrap_or_else(|| {
-            TokenEvent::Failed(RequestError::new(ErrorCode::EngineFailed, "the generation ended without a word"))
-        });
+        let event = event.unwrap_or_else(|| TokenEvent::Failed(RequestError::ended_without_final_event()));
         if matches!(event, TokenEvent::Finished(_) | TokenEvent::Failed(_)) {
             self.choices[index] = None;
         }
@@ -79,16 +77,13 @@ pub(crate) fn overdue_at(deadline: Deadline) -> Instant {
 /// The failure to report then.
 pub(crate) fn lost() -> RequestError {
     let grace: Duration = DEADLINE_GRACE;
-    RequestError::new(
-        ErrorCode::DeadlineExceeded,
-        format!("the request's deadline passed, and its scheduler said nothing for {} s more", grace.as_secs()),
-    )
+    RequestError::deadline_passed(format_args!("and its scheduler sent nothing for another {} s", grace.as_secs()))
 }
 
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use hostler_protocol::{Finish, FinishReason, Timings, Token, Usage};
+    use hostler_protocol::{ErrorCode, Finish, FinishReason, Timings, Token, Usage};
 
     use super::*;
 

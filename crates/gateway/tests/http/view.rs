@@ -53,7 +53,7 @@ fn connected(name: &str, schedulers: &[&str]) -> NodeStatus {
         version: Some("0.1.0".to_owned()),
         state: NodeState::Connected,
         failure: None,
-        last_sign_of_life: Some(Duration::from_millis(250)),
+        last_heartbeat: Some(Duration::from_millis(250)),
         schedulers: schedulers.iter().map(|&name| name.into()).collect(),
     }
 }
@@ -77,7 +77,7 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
     let lost = NodeStatus {
         state: NodeState::Lost,
         failure: Some("no sign of life for 3s".to_owned()),
-        last_sign_of_life: Some(Duration::from_secs(75)),
+        last_heartbeat: Some(Duration::from_secs(75)),
         ..connected("w2", &["w2.loading"])
     };
     let unreached = NodeStatus {
@@ -85,7 +85,7 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
         version: None,
         state: NodeState::Unreached,
         failure: Some("it cannot be reached".to_owned()),
-        last_sign_of_life: None,
+        last_heartbeat: None,
         ..connected("w3", &[])
     };
     let loading = SchedulerSnapshot::starting("w2.loading".into(), "other".into(), 4);

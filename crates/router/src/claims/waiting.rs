@@ -66,7 +66,7 @@ impl Router {
             // The only change of a gate is that it opens.
             _ = gate.changed() => Ok(()),
             // An error means that the router is gone, which is an end as well.
-            _ = closing.wait_for(|&closing| closing) => Err(shutting_down()),
+            _ = closing.wait_for(|&closing| closing) => Err(RequestError::shutting_down()),
             () = tokio::time::sleep_until(patience.into()) => Err(match deadline {
                 Some(deadline) if deadline <= until => too_late(),
                 _ => error,
@@ -128,11 +128,6 @@ fn is_held<'a>(of_model: impl Iterator<Item = &'a SchedulerSnapshot>) -> bool {
     held
 }
 
-fn shutting_down() -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, "the server is shutting down")
-}
-
 fn too_late() -> RequestError {
-    let message = "the request's deadline passed while every scheduler of its model was claimed by somebody";
-    RequestError::new(ErrorCode::DeadlineExceeded, message)
+    RequestError::deadline_passed("while every scheduler of its model was claimed")
 }

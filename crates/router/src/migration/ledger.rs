@@ -133,10 +133,10 @@ impl Ledger {
             return Verdict::Pass(TokenEvent::Failed(error));
         }
         if self.deadline.is_some_and(|deadline| deadline.has_passed(now)) {
-            return Verdict::Pass(TokenEvent::Failed(RequestError::new(
-                ErrorCode::DeadlineExceeded,
-                format!("the request's deadline passed as its scheduler failed: {}", error.message),
-            )));
+            return Verdict::Pass(TokenEvent::Failed(RequestError::deadline_passed(format_args!(
+                "as its scheduler failed: {}",
+                error.message
+            ))));
         }
         if self.tokens.len() >= self.tokens_max as usize {
             return Verdict::Complete(error);

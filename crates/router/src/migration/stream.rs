@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures::Stream;
-use hostler_protocol::{ErrorCode, Finish, GenerationRequest, ModelId, RequestError, SchedulerId, TokenEvent};
+use hostler_protocol::{Finish, GenerationRequest, ModelId, RequestError, SchedulerId, TokenEvent};
 use hostler_scheduler::{Generation, SchedulerSnapshot};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -152,9 +152,9 @@ fn tell(segment: &Segment, event: &TokenEvent, is_first: bool) {
     }
 }
 
-/// What is said of a scheduler whose stream just ends.
-fn silent_end() -> TokenEvent {
-    TokenEvent::Failed(RequestError::new(ErrorCode::EngineFailed, "the generation ended without a word"))
+/// The final event of a stream that ends without one.
+fn unfinished() -> TokenEvent {
+    TokenEvent::Failed(RequestError::ended_without_final_event())
 }
 
 impl Stream for Unbroken {
@@ -165,7 +165,7 @@ impl Stream for Unbroken {
             match &mut self.state {
                 State::Reading(segment) => {
                     let event = ready!(segment.generation.events.as_mut().poll_next(context));
-                    if let Some(event) = self.take(event.unwrap_or_else(silent_end)) {
+                    if let Some(event) = self.take(event.unwrap_or_else(unfinished)) {
                         return Poll::Ready(Some(event));
                     }
                 }

@@ -57,19 +57,19 @@ impl EngineLimits {
 /// The answer of a scheduler that takes no requests.
 #[must_use]
 pub fn not_serving(state: SchedulerState) -> RequestError {
-    let unavailable = |message| RequestError::new(ErrorCode::Unavailable, message);
+    let unavailable = |message: &str| RequestError::unavailable(message);
     match state {
         SchedulerState::Starting => {
-            unavailable("the model is still being loaded").with_retry_after(LOADING_RETRY_AFTER).orderly()
+            unavailable("the model is still being loaded").with_retry_after(LOADING_RETRY_AFTER).expected()
         }
-        SchedulerState::Draining => unavailable("the scheduler is draining and takes no new requests").orderly(),
+        SchedulerState::Draining => unavailable("the scheduler is draining and takes no new requests").expected(),
         SchedulerState::Claimed => {
-            unavailable("the scheduler is claimed and takes only its claimant's requests").orderly()
+            unavailable("the scheduler is claimed and takes only its claimant's requests").expected()
         }
         SchedulerState::Failed => {
             unavailable("the engine failed and is being replaced").with_retry_after(LOADING_RETRY_AFTER)
         }
-        SchedulerState::Stopped => unavailable("the scheduler has stopped").orderly(),
+        SchedulerState::Stopped => unavailable("the scheduler has stopped").expected(),
         SchedulerState::Serving => unavailable("the scheduler takes no requests now"),
     }
 }
@@ -77,7 +77,7 @@ pub fn not_serving(state: SchedulerState) -> RequestError {
 /// The answer to a request whose claim has ended.
 #[must_use]
 pub(super) fn claim_ended() -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, "the claim under which the request comes has ended").orderly()
+    RequestError::claim_ended().expected()
 }
 
 /// The answer to who wants a scheduler for themselves that is not free.
@@ -87,7 +87,7 @@ pub(super) fn unclaimable(forbidden: &Forbidden, held: Option<&Claim>) -> Reques
         Some(claim) => format!("{forbidden}: {} has a claim on it", claim.owner),
         None => forbidden.to_string(),
     };
-    RequestError::new(ErrorCode::Unavailable, message)
+    RequestError::unavailable(message)
 }
 
 /// The answer to a request that may come back later.
@@ -104,16 +104,5 @@ pub(super) fn overloaded(why: &str, wait: Option<Duration>, retry_after: Duratio
 /// The answer to a request whose deadline passed before it ran, or while it did.
 #[must_use]
 pub(super) fn too_late(started: bool) -> RequestError {
-    let message = if started {
-        "the request's deadline passed while it ran"
-    } else {
-        "the request's deadline passed before it could start"
-    };
-    RequestError::new(ErrorCode::DeadlineExceeded, message)
-}
-
-/// The answer to a request that somebody cancelled.
-#[must_use]
-pub(super) fn cancelled() -> RequestError {
-    RequestError::new(ErrorCode::Cancelled, "the request was cancelled")
+    RequestError::deadline_passed(if started { "while it ran" } else { "before it could start" })
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures::{Stream, StreamExt};
-use hostler_protocol::{ErrorCode, TokenEvent};
+use hostler_protocol::{ErrorCode, RequestError, TokenEvent};
 
 use crate::measure::{Answer, Failure, Stopwatch};
 
@@ -27,7 +27,7 @@ pub(super) async fn read(
             TokenEvent::Failed(error) => return Err(error.into()),
         }
     }
-    let message = "the generation ended without a word".to_owned();
+    let message = RequestError::ended_without_final_event().message;
     Err(Failure::Code { code: ErrorCode::EngineFailed, message })
 }
 
