@@ -40,6 +40,7 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS]),
     boundary("hostler-models", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS]),
     boundary("hostler-testkit", &[ENGINES, ENGINE_CRATES]),
+    boundary("hostler-util", &[ASYNC, ACTORS, HTTP, ENGINES, DOMAIN, NODES, READS_FILES]),
     boundary("hostler", &[]),
     boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),
 ];
