@@ -17,7 +17,7 @@ type Built = BTreeMap<String, BTreeSet<String>>;
 fn tree(edges: &str) -> anyhow::Result<String> {
     let format = "{p}|{f}";
     let arguments = ["tree", "--workspace", "--locked", "--prefix=none", "--format", format, "--edges", edges];
-    crate::output(crate::cargo().args(arguments))
+    crate::commands::output(crate::commands::cargo().args(arguments))
 }
 
 fn parse(tree: &str) -> Built {

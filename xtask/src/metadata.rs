@@ -1,6 +1,7 @@
 //! What `cargo metadata` says about who depends on whom.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -11,6 +12,8 @@ pub(crate) struct Graph {
     pub(crate) members: BTreeSet<String>,
     /// Direct dependencies, those of tests left out.
     pub(crate) dependencies: BTreeMap<String, BTreeSet<String>>,
+    /// For each member, the root files of its targets, the library's first.
+    pub(crate) targets: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Graph {
@@ -51,6 +54,12 @@ struct Metadata {
 struct Package {
     id: String,
     name: String,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    src_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +86,7 @@ struct DependencyKind {
 
 /// Asks cargo.
 pub(crate) fn load() -> anyhow::Result<Graph> {
-    let text = crate::output(crate::cargo().args(["metadata", "--format-version=1", "--locked"]))?;
+    let text = crate::commands::output(crate::commands::cargo().args(["metadata", "--format-version=1", "--locked"]))?;
     parse(&text)
 }
 
@@ -88,6 +97,12 @@ fn parse(text: &str) -> anyhow::Result<Graph> {
     let name = |id: &str| names.get(id).copied().unwrap_or(id).to_owned();
     let mut graph =
         Graph { members: metadata.workspace_members.iter().map(|id| name(id)).collect(), ..Graph::default() };
+    for package in &metadata.packages {
+        if graph.members.contains(&package.name) {
+            let roots = package.targets.iter().map(|target| target.src_path.clone()).collect();
+            graph.targets.insert(package.name.clone(), roots);
+        }
+    }
     for node in &metadata.resolve.nodes {
         let needed = |dep: &&Dependency| dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
         let dependencies = node.deps.iter().filter(needed).map(|dep| name(&dep.pkg));
@@ -104,7 +119,9 @@ mod tests {
     #[test]
     fn dependencies_of_tests_do_not_count() {
         let text = r#"{
-            "packages": [{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, {"id": "3", "name": "c"}],
+            "packages": [
+                {"id": "1", "name": "a", "targets": [{"src_path": "/a/src/lib.rs"}]},
+                {"id": "2", "name": "b", "targets": []}, {"id": "3", "name": "c", "targets": []}],
             "workspace_members": ["1"],
             "resolve": {"nodes": [
                 {"id": "1", "deps": [
@@ -115,5 +132,6 @@ mod tests {
         let graph = parse(text).expect("it is what cargo prints");
         assert_eq!(graph.path("a", "b"), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(graph.path("a", "c"), None);
+        assert_eq!(graph.targets["a"], [PathBuf::from("/a/src/lib.rs")]);
     }
 }

@@ -26,8 +26,13 @@ const HOSTS: &[(&str, &str)] = &[
 
 /// Files of the work tree that are part of the project, tracked or about to be.
 pub(crate) fn tracked() -> anyhow::Result<Vec<PathBuf>> {
-    let list =
-        crate::output(Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+    let list = crate::commands::output(Command::new("git").args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]))?;
     Ok(list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(|path| path.is_file()).collect())
 }
 
