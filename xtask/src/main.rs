@@ -8,6 +8,7 @@ mod layout;
 mod links;
 mod metadata;
 mod sources;
+mod words;
 
 use std::process::ExitCode;
 
@@ -59,9 +60,11 @@ fn check_layout() -> anyhow::Result<Vec<String>> {
             cycles.iter().for_each(|cycle| println!("known: {cycle}"));
         }
     }
+    let banned_words = words::BannedWords::load()?;
     for file in sources::tracked()? {
         complaints.extend(sources::complaints(&file)?);
         complaints.extend(links::broken(&file)?);
+        complaints.extend(banned_words.complaints(&file)?);
     }
     Ok(complaints)
 }
