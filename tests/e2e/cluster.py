@@ -1,4 +1,4 @@
-"""Gateways and workers, each a process, by the simulated engine; and the etcd between them."""
+"""A cluster of gateway and worker processes with the simulated engine, and an etcd."""
 
 import base64
 import shutil
@@ -12,7 +12,6 @@ import httpx
 
 from relay import Relay
 
-# Slow enough that answers are under way when something happens to a worker.
 WORKER = """
 [worker]
 listen = "127.0.0.1:{port}"
@@ -21,6 +20,7 @@ name = "w{number}"
 {scheduler}
 """
 
+# A decode step is slow, so that answers are unfinished when a worker fails.
 SIMULATED = """
 [scheduler]
 engine = "simulated"
@@ -44,7 +44,7 @@ store = "{folder}/benchmarks-{port}"
 {settings}
 """
 
-# Of a record in etcd whose writer is gone.
+# How long a record stays in etcd after its process died.
 LEASE_SECONDS = 3
 
 ETCD = """
@@ -61,17 +61,17 @@ def free_port() -> int:
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> float:
-    """Waits for a condition, and gives the seconds that it took."""
-    begun = time.monotonic()
+    """Waits for a condition and returns the seconds that it took."""
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() - begun > seconds:
+        if time.monotonic() - started > seconds:
             raise TimeoutError(f"after {seconds} s: not {what}")
         time.sleep(0.05)
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 class Etcd:
-    """One etcd, which can be killed and started again on what it knew."""
+    """An etcd process that can be killed and started again with the same data."""
 
     def __init__(self, folder: Path):
         self.folder, self.port, self.peer = folder, free_port(), free_port()
@@ -80,9 +80,9 @@ class Etcd:
 
     def start(self) -> None:
         binary = shutil.which("etcd", path="/usr/bin:/usr/local/bin:/usr/sbin")
-        assert binary, "there is no etcd; scripts/setup.sh test installs it"
+        assert binary, "etcd is not installed; scripts/setup.sh test installs it"
         peer = f"http://127.0.0.1:{self.peer}"
-        places = {
+        options = {
             "data-dir": self.folder / "etcd",
             "listen-client-urls": self.url,
             "advertise-client-urls": self.url,
@@ -91,7 +91,7 @@ class Etcd:
             "initial-cluster": f"default={peer}",
         }
         log = (self.folder / "etcd.log").open("a")
-        arguments = [f"--{name}={value}" for name, value in places.items()]
+        arguments = [f"--{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen([binary, *arguments], stdout=log, stderr=subprocess.STDOUT)
         until("etcd is healthy", self.is_healthy)
 
@@ -114,9 +114,9 @@ class Etcd:
 
 
 class Cluster:
-    """`workers` of them behind `gateways`, which know them by etcd where there is one, and
-    else by their configuration. With `links`, a relay is between each worker and those who
-    ask it."""
+    """Gateways and workers. The gateways find the workers through etcd if there is one, and
+    otherwise by their configuration. With `links`, a relay carries the connections to each
+    worker, and can break them."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Cluster:
         self.gateways = [self.start_gateway(number) for number in range(gateways)]
 
     def worker(self, number: int) -> subprocess.Popen:
-        """Starts worker `number`, for the first time or again."""
+        """Starts or restarts worker `number`."""
         if number == len(self.ports):
             self.ports.append(free_port())
         settings = ETCD.format(url=self.etcd.url, lease=LEASE_SECONDS) if self.etcd else ""
@@ -147,12 +147,12 @@ class Cluster:
         return self.run("worker", f"w{number}", text)
 
     def start_gateway(self, number: int) -> subprocess.Popen:
-        """Starts gateway `number`, for the first time or again."""
+        """Starts or restarts gateway `number`."""
         if self.etcd:
             settings = ETCD.format(url=self.etcd.url, lease=LEASE_SECONDS)
         else:
-            places = [link.port for link in self.links] or self.ports
-            workers = ", ".join(f'"http://127.0.0.1:{port}"' for port in places)
+            ports = [link.port for link in self.links] or self.ports
+            workers = ", ".join(f'"http://127.0.0.1:{port}"' for port in ports)
             settings = f"[cluster]\nworkers = [{workers}]"
         port = self.urls[number].rpartition(":")[2]
         return self.run("gateway", f"g{number}", GATEWAY.format(port=port, folder=self.folder, settings=settings))
@@ -165,7 +165,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """The first gateway."""
+        """The URL of the first gateway."""
         return self.urls[0]
 
     @property
@@ -176,27 +176,27 @@ class Cluster:
         return httpx.get(f"{self.urls[gateway]}/admin/schedulers").json()["data"]
 
     def serving(self, gateway: int = 0) -> set[str]:
-        """The schedulers that a gateway would send requests to; none, if it is not there."""
+        """The schedulers that a gateway sees as serving; none while the gateway does not answer."""
         try:
             return {one["id"] for one in self.schedulers(gateway) if one["state"] == "serving"}
         except httpx.HTTPError:
             return set()
 
     def known(self, gateway: int = 0) -> set[str]:
-        """The schedulers that a gateway has, whatever they do; none, if it is not there."""
+        """All schedulers that a gateway knows; none while the gateway does not answer."""
         try:
             return {one["id"] for one in self.schedulers(gateway)}
         except httpx.HTTPError:
             return set()
 
     def wait_until_serving(self, count: int | None = None, seconds: float = 60) -> None:
-        """Waits until every gateway has so many schedulers that serve; all, by default."""
+        """Waits until every gateway sees `count` serving schedulers; by default, one for each worker."""
         count = len(self.workers) if count is None else count
         for gateway in range(len(self.gateways)):
             until(f"{count} schedulers serve", lambda: len(self.serving(gateway)) == count, seconds)
 
     def wait_until_serving_or_claimed(self, seconds: float = 60) -> None:
-        """Waits until every gateway is connected to all workers, whatever they are doing."""
+        """Waits until every gateway sees all schedulers serving, draining or claimed."""
 
         def all_work(gateway: int) -> bool:
             states = [one["state"] for one in self.schedulers(gateway)]

@@ -1,8 +1,8 @@
-"""What every end-to-end test uses: a served model, and clients of it.
+"""Fixtures of the end-to-end tests: a server with a model, and clients.
 
-HOSTLER_BIN          the binary (needed)
-HOSTLER_TEST_MODEL   path of a GGUF file (needed by real engines)
-HOSTLER_E2E_ENGINES  which engines to serve it by; "mistralrs,llamacpp" if unset
+HOSTLER_BIN          the binary (required)
+HOSTLER_TEST_MODEL   path of a GGUF file (required by real engines)
+HOSTLER_E2E_ENGINES  the engines to test; "mistralrs,llamacpp" if unset
 """
 
 import os
@@ -35,7 +35,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests of an engine; it must end as it should."""
+    """One server for all tests of an engine; it must exit with code 0."""
     server = make_server(engine, tmp_path_factory.mktemp(engine)).start()
     try:
         yield server
@@ -46,7 +46,7 @@ def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture
 def own_server(engine: str, tmp_path: Path) -> Iterator[Server]:
-    """A server for one test, which may do anything to it."""
+    """A server for one test, which may stop or kill it."""
     server = make_server(engine, tmp_path).start()
     try:
         yield server
@@ -73,5 +73,5 @@ def model(client: openai.OpenAI) -> str:
 
 @pytest.fixture(scope="session")
 def description(http: httpx.Client) -> dict:
-    """What the engine says of the model and of itself."""
+    """The description of the model and the engine."""
     return http.get("/model/info").json()["data"]["description"]

@@ -1,4 +1,4 @@
-"""Reading `/metrics`."""
+"""Reads `/metrics`."""
 
 import time
 
@@ -38,15 +38,15 @@ def waiting(url: str) -> float:
 
 
 def wait_until(condition, what: str, seconds: float = 30.0) -> float:
-    """Waits for a condition; the seconds that it took."""
-    begin = time.monotonic()
+    """Waits for a condition and returns the seconds that it took."""
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() - begin > seconds:
-            raise AssertionError(f"{what} did not come true in {seconds} s")
+        if time.monotonic() - started > seconds:
+            raise AssertionError(f"timed out after {seconds} s: {what}")
         time.sleep(0.002)
-    return time.monotonic() - begin
+    return time.monotonic() - started
 
 
 def wait_idle(url: str) -> None:
-    """Waits until nothing runs or waits."""
+    """Waits until no request is running or queued."""
     wait_until(lambda: running(url) == 0 and waiting(url) == 0, "an idle server")

@@ -1,4 +1,4 @@
-"""A server with two schedulers of one model, by the simulated engine."""
+"""A server with two schedulers of one model on the simulated engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ MODEL = "pair"
 
 @dataclass
 class Pair(Server):
-    """`hostler serve`; its schedulers are in this process, or each in one of its own."""
+    """`hostler serve` with two schedulers, in its process or each in its own process."""
 
     isolation: str = "thread"
     step_ms: float = 2
@@ -42,4 +42,4 @@ class Pair(Server):
         return all(one["state"] == "serving" and one["claim"] is None for one in self.schedulers())
 
     def wait_until_all_serve(self) -> None:
-        metrics.wait_until(self.all_serve, "both serve, unclaimed")
+        metrics.wait_until(self.all_serve, "both schedulers serve, unclaimed")

@@ -1,4 +1,4 @@
-"""A client by hand: it sees single chunks, leaves in the middle, or never reads."""
+"""A client on a raw socket: it sees single chunks, disconnects in the middle, or never reads."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ class RawStream:
         self.received = b""
 
     def read_events(self, count: int) -> int:
-        """Reads until so many events have come; how many have."""
+        """Reads until at least `count` events have arrived; returns how many have."""
         while self.received.count(b"data: ") < count:
             data = self.socket.recv(65536)
             if not data:
@@ -36,11 +36,11 @@ class RawStream:
             self.received += data
         return self.received
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self.socket.close()
 
     def __enter__(self) -> "RawStream":
         return self
 
     def __exit__(self, *_) -> None:
-        self.leave()
+        self.close()

@@ -1,4 +1,4 @@
-"""llama.cpp's own server, and answers of both servers that can be compared."""
+"""Runs llama.cpp's own server, and compares its answers with Hostler's."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ ALTERNATIVES = 8
 
 @dataclass
 class Answer:
-    """Tokens by their text, with the log probabilities of the likeliest at each place."""
+    """The tokens as text, with the log probabilities of the most likely tokens at each position."""
 
     tokens: list[str]
     chosen: list[float]
@@ -26,19 +26,19 @@ class Answer:
 
 
 @dataclass
-class Parting:
-    """The place at which two greedy answers part, and how near a tie it was."""
+class Divergence:
+    """The position at which two greedy answers diverge, and how close the two tokens were."""
 
-    place: int
+    position: int
     ours: str
     theirs: str
-    # How far the other server's token was behind, by each server's own numbers.
+    # The log probability by which the other server's token is behind, as each server sees it.
     gap_ours: float
     gap_theirs: float
 
     @property
     def gap(self) -> float:
-        """At most twice the difference between the two servers' numbers at this place, if both chose rightly."""
+        """If both servers are right, at most twice the difference of their log probabilities here."""
         return self.gap_ours + self.gap_theirs
 
 
@@ -62,7 +62,7 @@ class ReferenceServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"llama.cpp's server ended with {self.process.returncode}")
+                raise RuntimeError(f"llama.cpp's server exited with {self.process.returncode}")
             try:
                 if httpx.get(f"{self.url}/health", timeout=10).status_code == 200:
                     return self
@@ -82,7 +82,7 @@ class ReferenceServer:
 
 
 def ask_reference(http: httpx.Client, tokens: list[int], count: int) -> Answer:
-    """A greedy answer of llama.cpp's server; nothing is reused from earlier prompts."""
+    """A greedy answer of llama.cpp's server, without its prompt cache."""
     body = {
         "prompt": tokens,
         "n_predict": count,
@@ -91,16 +91,16 @@ def ask_reference(http: httpx.Client, tokens: list[int], count: int) -> Answer:
         "cache_prompt": False,
         "n_probs": ALTERNATIVES,
     }
-    places = http.post("/completion", json=body).raise_for_status().json()["completion_probabilities"]
+    tokens_of_answer = http.post("/completion", json=body).raise_for_status().json()["completion_probabilities"]
     return Answer(
-        tokens=[place["token"] for place in places],
-        chosen=[place["logprob"] for place in places],
-        top=[{top["token"]: top["logprob"] for top in place["top_logprobs"]} for place in places],
+        tokens=[each["token"] for each in tokens_of_answer],
+        chosen=[each["logprob"] for each in tokens_of_answer],
+        top=[{top["token"]: top["logprob"] for top in each["top_logprobs"]} for each in tokens_of_answer],
     )
 
 
 def ask_hostler(http: httpx.Client, tokens: list[int], count: int) -> Answer:
-    """A greedy answer of Hostler's."""
+    """A greedy answer of Hostler."""
     body = {
         "prompt": tokens,
         "max_tokens": count,
@@ -113,23 +113,23 @@ def ask_hostler(http: httpx.Client, tokens: list[int], count: int) -> Answer:
     return Answer(tokens=logprobs["tokens"], chosen=logprobs["token_logprobs"], top=logprobs["top_logprobs"])
 
 
-def parting(ours: Answer, theirs: Answer) -> Parting | None:
-    """Where two answers to one prompt part, if they do."""
-    for place, (mine, other) in enumerate(zip(ours.tokens, theirs.tokens, strict=True)):
+def divergence(ours: Answer, theirs: Answer) -> Divergence | None:
+    """Where two answers to one prompt diverge, if they do."""
+    for position, (mine, other) in enumerate(zip(ours.tokens, theirs.tokens, strict=True)):
         if mine != other:
-            behind = float("inf")
-            return Parting(
-                place=place,
+            absent = float("-inf")
+            return Divergence(
+                position=position,
                 ours=mine,
                 theirs=other,
-                gap_ours=ours.chosen[place] - ours.top[place].get(other, -behind),
-                gap_theirs=theirs.chosen[place] - theirs.top[place].get(mine, -behind),
+                gap_ours=ours.chosen[position] - ours.top[position].get(other, absent),
+                gap_theirs=theirs.chosen[position] - theirs.top[position].get(mine, absent),
             )
     return None
 
 
 def drift(ours: Answer, theirs: Answer) -> list[float]:
-    """How far the log probabilities of the chosen tokens are apart, up to where the answers part."""
-    at = parting(ours, theirs)
-    same = len(ours.tokens) if at is None else at.place
+    """The differences of the chosen tokens' log probabilities, up to where the answers diverge."""
+    at = divergence(ours, theirs)
+    same = len(ours.tokens) if at is None else at.position
     return [abs(mine - other) for mine, other in zip(ours.chosen[:same], theirs.chosen[:same], strict=True)]

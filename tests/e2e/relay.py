@@ -1,4 +1,4 @@
-"""A TCP relay, which stands for the network: a balancer, or a link that can fail."""
+"""A TCP relay: a load balancer, or a network link that can fail."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,13 @@ import threading
 
 
 class Relay:
-    """Listens on a port of its own, and connects each client to the next of `ports` that
-    takes the connection, in turn. With `check`, a path of HTTP, each is asked there ten
-    times a second, and gets nobody new while it does not answer with 200."""
+    """Listens on a free port and connects each client to the next of `ports` that accepts the
+    connection, in turn. With `check`, an HTTP path, each port is checked ten times a second,
+    and gets new connections only while it answers with 200."""
 
     def __init__(self, *ports: int, check: str | None = None):
         self.ports, self.turn, self.check = ports, 0, check
-        self.unfit: set[int] = set()
+        self.unhealthy: set[int] = set()
         self.pairs: set[asyncio.Task] = set()
         self.checks: list[asyncio.Task] = []
         self.loop = asyncio.new_event_loop()
@@ -34,37 +34,37 @@ class Relay:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         self.pairs.add(task)
-        ends = [writer]
+        sockets = [writer]
         try:
             await self.flowing.wait()
             if upstream := await self.connect():
-                ends.append(upstream[1])
+                sockets.append(upstream[1])
                 await asyncio.gather(self.pump(reader, upstream[1]), self.pump(upstream[0], writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
             self.pairs.discard(task)
-            for end in ends:
-                end.transport.abort()
+            for socket in sockets:
+                socket.transport.abort()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         self.turn += 1
         turned = [self.ports[(self.turn + offset) % len(self.ports)] for offset in range(len(self.ports))]
-        # Those that are not fit last of all: they are better than nobody.
-        for port in sorted(turned, key=lambda port: port in self.unfit):
+        # Unhealthy ports come last: they are tried only if no healthy one accepts.
+        for port in sorted(turned, key=lambda port: port in self.unhealthy):
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
 
     async def keep_checking(self, port: int) -> None:
         while True:
-            if await self.is_fit(port):
-                self.unfit.discard(port)
+            if await self.is_healthy(port):
+                self.unhealthy.discard(port)
             else:
-                self.unfit.add(port)
+                self.unhealthy.add(port)
             await asyncio.sleep(0.1)
 
-    async def is_fit(self, port: int) -> bool:
+    async def is_healthy(self, port: int) -> bool:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
@@ -86,15 +86,15 @@ class Relay:
             writer.write_eof()
 
     def hang(self) -> None:
-        """Nothing comes through any more, and nobody is told."""
+        """Holds back all data; connections stay open."""
         self.loop.call_soon_threadsafe(self.flowing.clear)
 
     def heal(self) -> None:
-        """What was held back comes through."""
+        """Delivers what was held back."""
         self.loop.call_soon_threadsafe(self.flowing.set)
 
     def cut(self) -> None:
-        """Every connection breaks; new ones are taken."""
+        """Breaks every connection; new ones are accepted."""
         self.call(self.break_all())
 
     async def break_all(self) -> None:

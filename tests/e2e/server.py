@@ -1,4 +1,4 @@
-"""A served binary: started, observed, ended by its process id."""
+"""Starts, observes and stops a Hostler process."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import httpx
 
-# Loading a model takes a second; a machine that compiles beside it, many more.
+# Loading a model takes a second, and much longer while the machine also compiles.
 START_SECONDS = 180
 STOP_SECONDS = 60
 
 
 @dataclass
 class Server:
-    """`hostler serve`, or another role, with a configuration of its own."""
+    """`hostler serve`, or another role, with its own configuration file."""
 
     binary: Path
     engine: str
@@ -50,7 +50,7 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log_end()}")
+                raise RuntimeError(f"the server exited with {self.process.returncode}:\n{self.log_end()}")
             if self.status("/readyz") == 200:
                 return self
             time.sleep(0.05)
@@ -58,7 +58,7 @@ class Server:
         raise RuntimeError(f"the server was not ready in {START_SECONDS} s:\n{self.log_end()}")
 
     def configuration(self) -> str:
-        """`settings` go on where this ends."""
+        """`settings` follow after the `[scheduler]` section."""
         address = "[worker]\nhttp_address" if self.role == "worker" else "[server]\naddress"
         return (
             f'{address} = "127.0.0.1:{self.port}"\n'
@@ -68,7 +68,7 @@ class Server:
         )
 
     def status(self, path: str) -> int | None:
-        """The status of a path; `None` while nobody listens."""
+        """The HTTP status of a path; `None` while the server does not listen."""
         try:
             return httpx.get(self.url + path, timeout=10).status_code
         except httpx.TransportError:
@@ -78,7 +78,7 @@ class Server:
         self.process.send_signal(signal.SIGINT)
 
     def stop(self) -> int:
-        """Ctrl-C, and the exit code; what does not end is killed."""
+        """Sends Ctrl-C and returns the exit code; a server that does not exit is killed."""
         if self.process.poll() is None:
             self.interrupt()
         try:
@@ -96,16 +96,16 @@ class Server:
         return self.log.read_text(errors="replace")[-4000:]
 
     def resident_bytes(self) -> int:
-        """Resident memory of the server and of its worker processes."""
+        """Resident memory of the server and its worker processes."""
         page = os.sysconf("SC_PAGE_SIZE")
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in self.family())
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in self.process_tree())
 
-    def family(self) -> list[int]:
+    def process_tree(self) -> list[int]:
         parents = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    # After the name, which is in parentheses: state, parent.
+                    # The process name, in parentheses, is followed by the state and the parent.
                     stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 except OSError:
                     continue

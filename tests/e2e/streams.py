@@ -1,4 +1,4 @@
-"""Many streams at once, each read to its end."""
+"""Reads many streams concurrently, each to its end."""
 
 import asyncio
 import json
@@ -23,10 +23,10 @@ class Reader:
                 return self
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
-                    self.take(line.removeprefix("data: "))
+                    self.add_event(line.removeprefix("data: "))
         return self
 
-    def take(self, data: str) -> None:
+    def add_event(self, data: str) -> None:
         if data == "[DONE]":
             self.done += 1
             return
@@ -41,15 +41,15 @@ class Reader:
 
 
 async def read_all(
-    url: str, model: str, streams: int, tokens: int, under_way: Callable[[], object] | None = None
+    url: str, model: str, streams: int, tokens: int, halfway: Callable[[], object] | None = None
 ) -> list[tuple]:
-    """What each of the streams brought. `under_way` is called once half of them have text."""
+    """The result of each stream. `halfway` is called once half of the streams have text."""
     limits = httpx.Limits(max_connections=2 * streams)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
         readers = [Reader(number, model, tokens) for number in range(streams)]
         tasks = [asyncio.create_task(reader.read(client)) for reader in readers]
-        if under_way:
+        if halfway:
             while sum(bool(reader.text) for reader in readers) < streams / 2:
                 await asyncio.sleep(0.01)
-            await asyncio.to_thread(under_way)
+            await asyncio.to_thread(halfway)
         return [reader.result() for reader in await asyncio.gather(*tasks)]

@@ -1,4 +1,4 @@
-"""Benchmarks of a served model: by one call, by order, left, and with traffic that waits."""
+"""Benchmarks of a served model: synchronous, asynchronous, abandoned, and with waiting requests."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ from server import Server
 
 SMALL = {"requests": 6, "concurrency": 2, "max_tokens": 8, "prompt": "Once upon a time"}
 ENDLESS = {"requests": 100_000, "concurrency": 2, "max_tokens": 100}
-ALONE = {"claim": {"min_serving": 0}}
+ONLY_SCHEDULER = {"claim": {"min_serving": 0}}
 
-# Neither a busy machine nor a slow engine takes longer for the small benchmarks here.
-PATIENCE = 300
+# Longer than the small benchmarks take with a slow engine on a busy machine.
+TIMEOUT_SECONDS = 300
 
 
 def scheduler(http: httpx.Client) -> dict:
@@ -26,23 +26,23 @@ def state_is(http: httpx.Client, state: str) -> None:
     metrics.wait_until(lambda: scheduler(http)["state"] == state, state)
 
 
-def order(http: httpx.Client, **wanted) -> str:
-    response = http.post("/v1/benchmarks", json={**ALONE, **wanted})
+def create(http: httpx.Client, **body) -> str:
+    response = http.post("/v1/benchmarks", json={**ONLY_SCHEDULER, **body})
     assert response.status_code == 202, response.text
     return response.json()["id"]
 
 
-def ended(http: httpx.Client, benchmark: str) -> dict:
-    """Follows the events to the end, and gives the record."""
-    with http.stream("GET", f"/v1/benchmarks/{benchmark}/events", timeout=PATIENCE) as response:
+def finished(http: httpx.Client, benchmark: str) -> dict:
+    """Reads the events to their end and returns the benchmark."""
+    with http.stream("GET", f"/v1/benchmarks/{benchmark}/events", timeout=TIMEOUT_SECONDS) as response:
         events = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     assert json.loads(events[-2])["status"] in ("done", "failed", "cancelled")
     return http.get(f"/v1/benchmarks/{benchmark}").json()
 
 
-def test_one_call_measures_the_model_and_gives_it_back(http: httpx.Client) -> None:
-    response = http.post("/benchmark", json=SMALL, timeout=PATIENCE)
+def test_one_call_runs_a_benchmark_and_releases_the_scheduler(http: httpx.Client) -> None:
+    response = http.post("/benchmark", json=SMALL, timeout=TIMEOUT_SECONDS)
     assert response.status_code == 200, response.text
     body = response.json()
     data = body["data"]
@@ -56,8 +56,8 @@ def test_one_call_measures_the_model_and_gives_it_back(http: httpx.Client) -> No
     assert scheduler(http)["claim"] is None
 
 
-def test_an_order_is_followed_to_its_result(http: httpx.Client, description: dict) -> None:
-    record = ended(http, order(http, requests=4, max_tokens=6))
+def test_events_lead_to_the_result(http: httpx.Client, description: dict) -> None:
+    record = finished(http, create(http, requests=4, max_tokens=6))
     assert record["status"] == "done", record["error"]
     result = record["result"]
     assert result["series"][0]["target"]["facts"]["engine"] == description["engine"]
@@ -68,8 +68,8 @@ def test_an_order_is_followed_to_its_result(http: httpx.Client, description: dic
     assert record["id"] in [one["id"] for one in http.get("/v1/benchmarks").json()["data"]]
 
 
-def test_every_layer_answers_the_same_work(http: httpx.Client) -> None:
-    record = ended(http, order(http, profile="ladder", repeats=1, requests=4, max_tokens=6))
+def test_every_layer_runs_the_same_workload(http: httpx.Client) -> None:
+    record = finished(http, create(http, profile="ladder", repeats=1, requests=4, max_tokens=6))
     assert record["status"] == "done", record["error"]
     series = record["result"]["series"]
     assert [one["name"] for one in series] == ["engine", "scheduler", "router", "http", "http-stream"]
@@ -77,7 +77,7 @@ def test_every_layer_answers_the_same_work(http: httpx.Client) -> None:
     assert [one["runs"][0]["failed"] for one in series] == [0] * 5
 
 
-def test_who_leaves_has_cancelled(server: Server, http: httpx.Client) -> None:
+def test_a_disconnect_cancels_the_benchmark(server: Server, http: httpx.Client) -> None:
     with RawStream(server.url, "/benchmark", ENDLESS):
         state_is(http, "claimed")
         metrics.wait_until(lambda: scheduler(http)["running"] > 0, "a running request")
@@ -86,20 +86,20 @@ def test_who_leaves_has_cancelled(server: Server, http: httpx.Client) -> None:
     metrics.wait_idle(server.url)
 
 
-def test_requests_wait_for_the_end_and_none_is_lost(http: httpx.Client) -> None:
-    benchmark = order(http, requests=100_000, max_tokens=100)
+def test_requests_wait_for_the_end_of_a_benchmark(http: httpx.Client) -> None:
+    benchmark = create(http, requests=100_000, max_tokens=100)
     state_is(http, "claimed")
     answers = []
 
-    def ask() -> None:
+    def send() -> None:
         body = {"prompt": "One, two,", "max_tokens": 2, "ignore_eos": True}
-        answers.append(http.post("/generate", json=body, timeout=PATIENCE).status_code)
+        answers.append(http.post("/generate", json=body, timeout=TIMEOUT_SECONDS).status_code)
 
-    clients = [threading.Thread(target=ask) for _ in range(4)]
+    clients = [threading.Thread(target=send) for _ in range(4)]
     for client in clients:
         client.start()
     assert http.delete(f"/v1/benchmarks/{benchmark}").status_code == 200
-    assert ended(http, benchmark)["status"] == "cancelled"
+    assert finished(http, benchmark)["status"] == "cancelled"
     for client in clients:
         client.join()
     assert answers == [200] * 4

@@ -1,4 +1,4 @@
-"""A worker dies, hangs, or is cut off, with a third of a hundred streams: no client can tell."""
+"""A worker with a third of a hundred streams is killed, stopped or cut off: no client notices."""
 
 import asyncio
 import json
@@ -29,8 +29,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         cluster.kill()
 
 
-def read(cluster: Cluster, under_way: Callable[[], object] | None = None) -> list[tuple]:
-    return asyncio.run(read_all(cluster.url, "m", STREAMS, TOKENS, under_way))
+def read(cluster: Cluster, halfway: Callable[[], object] | None = None) -> list[tuple]:
+    return asyncio.run(read_all(cluster.url, "m", STREAMS, TOKENS, halfway))
 
 
 def kill(cluster: Cluster) -> None:
@@ -43,7 +43,7 @@ def stop(cluster: Cluster) -> None:
 
 @pytest.fixture
 def cut_off(cluster: Cluster) -> Iterator[Callable[[Cluster], None]]:
-    """A packet filter that drops whatever goes to the first worker or comes from it."""
+    """A packet filter that drops all packets to and from the first worker."""
     if os.geteuid() != 0 or not shutil.which("iptables"):
         pytest.skip("NOT RUN: a packet filter needs root and iptables")
     port = str(cluster.ports[0])
@@ -58,22 +58,22 @@ def cut_off(cluster: Cluster) -> Iterator[Callable[[Cluster], None]]:
         subprocess.run(["iptables", "-w", "-D", *rule], check=False, stderr=subprocess.DEVNULL)
 
 
-def check_streams(cluster: Cluster, blow: Callable[[Cluster], None]) -> None:
+def check_streams(cluster: Cluster, fault: Callable[[Cluster], None]) -> None:
     undisturbed = read(cluster)
     assert all(done == 1 and usage["completion_tokens"] == TOKENS for _, done, usage, _ in undisturbed)
-    struck = read(cluster, lambda: blow(cluster))
-    assert struck == undisturbed
+    disturbed = read(cluster, lambda: fault(cluster))
+    assert disturbed == undisturbed
     moved = [name for name, count in cluster.metric("hostler_router_migrations_total").items() if count]
     assert moved and all('outcome="moved"' in name or 'outcome="completed"' in name for name in moved), moved
     assert set(cluster.metric("hostler_router_requests_in_flight").values()) == {0}
 
 
-@pytest.mark.parametrize("blow", [kill, stop])
-def test_streams_of_a_worker_that_is_lost_go_on_elsewhere(cluster: Cluster, blow: Callable[[Cluster], None]) -> None:
-    check_streams(cluster, blow)
+@pytest.mark.parametrize("fault", [kill, stop])
+def test_streams_of_a_failed_worker_continue_on_others(cluster: Cluster, fault: Callable[[Cluster], None]) -> None:
+    check_streams(cluster, fault)
 
 
-def test_streams_of_a_worker_that_is_cut_off_go_on_elsewhere(
+def test_streams_of_a_worker_that_is_cut_off_continue_on_others(
     cluster: Cluster, cut_off: Callable[[Cluster], None]
 ) -> None:
     check_streams(cluster, cut_off)
@@ -88,7 +88,7 @@ max_batch_size = 4
 """
 
 
-def test_an_answer_of_a_real_model_goes_on_where_its_worker_dies(engine: str, tmp_path: Path) -> None:
+def test_an_answer_of_a_real_model_continues_when_its_worker_dies(engine: str, tmp_path: Path) -> None:
     if not (model := os.environ.get("HOSTLER_TEST_MODEL")):
         pytest.fail("HOSTLER_TEST_MODEL is not set: it names the GGUF file to serve", pytrace=False)
     scheduler = REAL.format(engine=engine, model=model)
@@ -98,8 +98,8 @@ def test_an_answer_of_a_real_model_goes_on_where_its_worker_dies(engine: str, tm
     try:
         cluster.wait_until_serving(seconds=120)
         undisturbed, _ = read_chat(cluster, body)
-        struck, worker = read_chat(cluster, body, strike_after=20)
-        assert struck == undisturbed
+        disturbed, worker = read_chat(cluster, body, kill_after=20)
+        assert disturbed == undisturbed
         moved = [name for name, count in cluster.metric("hostler_router_migrations_total").items() if count]
         assert moved and all('outcome="moved"' in name or 'outcome="completed"' in name for name in moved), moved
         assert cluster.workers[worker].wait(10) == -signal.SIGKILL
@@ -107,8 +107,9 @@ def test_an_answer_of_a_real_model_goes_on_where_its_worker_dies(engine: str, tm
         cluster.kill()
 
 
-def read_chat(cluster: Cluster, body: dict, strike_after: int | None = None) -> tuple[tuple, int]:
-    """What a stream had, and which worker had it first, who dies after so many chunks."""
+def read_chat(cluster: Cluster, body: dict, kill_after: int | None = None) -> tuple[tuple, int]:
+    """The result of a stream, and the number of the worker that began it. That worker is killed
+    after `kill_after` chunks."""
     text, usage, chunks, ends = "", None, 0, 0
     with httpx.stream("POST", f"{cluster.url}/v1/chat/completions", json=body, timeout=300) as answer:
         worker = int(answer.headers["x-hostler-scheduler"].removeprefix("w").partition(".")[0])
@@ -121,6 +122,6 @@ def read_chat(cluster: Cluster, body: dict, strike_after: int | None = None) -> 
             text += "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
             usage = chunk.get("usage") or usage
             chunks += 1
-            if chunks == strike_after:
+            if chunks == kill_after:
                 cluster.workers[worker].kill()
     return (text, ends, usage["prompt_tokens"], usage["completion_tokens"]), worker

@@ -1,4 +1,4 @@
-"""The same prompt gives the same text: alone or in company, by whatever entrance."""
+"""The same prompt gives the same text: alone or in a batch, through every endpoint."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pytest
 ROUNDS = 20
 MAX_TOKENS = 8
 
-# Of unlike lengths, so that a batch that mixes them up is found out.
+# Lengths differ, so that an engine that mixes up sequences of a batch is detected.
 PROMPTS = [
     "One, two, three,",
     "The capital of France is",
@@ -34,13 +34,13 @@ def chat(http: httpx.Client, prompt: str) -> str:
     return answer["choices"][0]["message"]["content"]
 
 
-@pytest.mark.parametrize("entrance", [generate, chat])
-def test_concurrent_equals_solo(http: httpx.Client, entrance) -> None:
-    solo = [entrance(http, prompt) for prompt in PROMPTS]
-    assert len(set(solo)) > 1, "prompts with one answer prove nothing"
+@pytest.mark.parametrize("endpoint", [generate, chat])
+def test_concurrent_equals_solo(http: httpx.Client, endpoint) -> None:
+    solo = [endpoint(http, prompt) for prompt in PROMPTS]
+    assert len(set(solo)) > 1, "all prompts have the same answer, so the test proves nothing"
     with ThreadPoolExecutor(len(PROMPTS)) as pool:
         for number in range(ROUNDS):
-            together = list(pool.map(lambda prompt: entrance(http, prompt), PROMPTS))
+            together = list(pool.map(lambda prompt: endpoint(http, prompt), PROMPTS))
             assert together == solo, f"round {number}"
 
 
@@ -52,7 +52,7 @@ def streamed(http: httpx.Client, path: str, body: dict) -> list[dict]:
     return [json.loads(chunk) for chunk in data]
 
 
-def test_every_entrance_gives_the_same_text(http: httpx.Client) -> None:
+def test_every_endpoint_gives_the_same_text(http: httpx.Client) -> None:
     messages = [{"role": "user", "content": "Tell me of the sea."}]
     tokens = http.post("/tokenize", json={"messages": messages}).json()["tokens"]
     greedy = {"max_tokens": 24, "temperature": 0}

@@ -1,4 +1,4 @@
-"""Embeddings by OpenAI's own client, which asks for base64 unless it is told otherwise."""
+"""Embeddings through OpenAI's client, which requests base64 by default."""
 
 import math
 import threading
@@ -12,24 +12,24 @@ TEXTS = ["The horse pulled the wagon out of the shed.", "A locomotive is a steam
 
 @pytest.fixture(scope="module")
 def dimensions(description: dict) -> int:
-    made = description["capabilities"]["embedding_dimensions"]
-    if made is None:
+    dimensions = description["capabilities"]["embedding_dimensions"]
+    if dimensions is None:
         pytest.skip("this engine does not support embeddings")
-    return made
+    return dimensions
 
 
 def cosine(left: list[float], right: list[float]) -> float:
     return sum(a * b for a, b in zip(left, right, strict=True))
 
 
-def test_an_engine_without_embeddings_says_so(client: openai.OpenAI, model: str, description: dict) -> None:
+def test_an_engine_without_embeddings_refuses_them(client: openai.OpenAI, model: str, description: dict) -> None:
     if description["capabilities"]["embedding_dimensions"] is not None:
         pytest.skip("this engine supports embeddings")
     with pytest.raises(openai.BadRequestError, match="does not support embeddings"):
         client.embeddings.create(model=model, input="a")
 
 
-def test_a_list_has_one_vector_a_text(client: openai.OpenAI, model: str, dimensions: int) -> None:
+def test_each_text_gets_one_vector(client: openai.OpenAI, model: str, dimensions: int) -> None:
     answer = client.embeddings.create(model=model, input=TEXTS)
     floats = client.embeddings.create(model=model, input=TEXTS, encoding_format="float")
     assert [item.index for item in answer.data] == [0, 1, 2]
@@ -42,21 +42,21 @@ def test_a_list_has_one_vector_a_text(client: openai.OpenAI, model: str, dimensi
     assert max(cosine(first, second), cosine(first, third), cosine(second, third)) < 0.999
 
 
-def test_tokens_are_taken_as_they_are(client: openai.OpenAI, http: httpx.Client, model: str, dimensions: int) -> None:
+def test_tokens_are_accepted_as_input(client: openai.OpenAI, http: httpx.Client, model: str, dimensions: int) -> None:
     tokens = http.post("/encode", json={"text": TEXTS[0]}).json()["data"]["tokens"]
     by_text, by_tokens = (client.embeddings.create(model=model, input=value) for value in (TEXTS[0], [tokens]))
     assert by_tokens.usage.prompt_tokens == len(tokens)
     assert cosine(by_text.data[0].embedding, by_tokens.data[0].embedding) > 0.9999
 
 
-def test_what_cannot_be_is_refused(client: openai.OpenAI, model: str, dimensions: int) -> None:
+def test_invalid_inputs_are_refused(client: openai.OpenAI, model: str, dimensions: int) -> None:
     with pytest.raises(openai.BadRequestError, match="not shortened"):
         client.embeddings.create(model=model, input="a", dimensions=dimensions - 1)
     with pytest.raises(openai.BadRequestError, match="input 1 "):
         client.embeddings.create(model=model, input=["fine", "too long " * 3000])
 
 
-def test_a_running_answer_is_not_disturbed(client: openai.OpenAI, model: str, dimensions: int) -> None:
+def test_embeddings_do_not_change_a_running_answer(client: openai.OpenAI, model: str, dimensions: int) -> None:
     def answer() -> str:
         return client.completions.create(model=model, prompt="One, two,", max_tokens=40, temperature=0).choices[0].text
 

@@ -1,4 +1,4 @@
-"""Requests that are none are told so, and leave nothing behind."""
+"""Malformed requests are refused with the name of the field, and leak nothing."""
 
 import collections
 
@@ -10,7 +10,7 @@ from server import Server
 
 COUNT = 200
 
-# The allocator keeps a little of what was freed.
+# The allocator retains some freed memory.
 GROWTH_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -28,10 +28,10 @@ def send(http: httpx.Client, requests: list[malformed.Malformed]) -> collections
     return kinds
 
 
-def test_malformed_requests_leave_nothing_behind(server: Server, http: httpx.Client) -> None:
+def test_malformed_requests_leak_nothing(server: Server, http: httpx.Client) -> None:
     good = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
     assert http.post("/v1/chat/completions", json=good).status_code == 200
-    # Once over everything, so that what is allocated once is there.
+    # A first pass, after which one-time allocations exist.
     send(http, malformed.requests(seed=1, count=COUNT))
     metrics.wait_idle(server.url)
     before, resident = metrics.gauges(server.url), server.resident_bytes()

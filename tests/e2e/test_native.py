@@ -1,4 +1,4 @@
-"""The endpoints of the system that Hostler succeeds, and the operators' ones."""
+"""The native endpoints and those for operators."""
 
 import httpx
 
@@ -6,14 +6,14 @@ import metrics
 from server import Server
 
 
-def test_the_index_lists_what_is_there(http: httpx.Client) -> None:
+def test_the_index_lists_the_endpoints(http: httpx.Client) -> None:
     index = http.get("/").json()
     assert index["success"] is True
     paths = {endpoint["path"] for endpoint in index["data"]["endpoints"]}
     assert {"/generate", "/v1/chat/completions", "/metrics"} <= paths
 
 
-def test_generate_says_where_the_time_went(http: httpx.Client, engine: str) -> None:
+def test_generate_reports_its_timings(http: httpx.Client, engine: str) -> None:
     response = http.post("/generate", json={"prompt": "One, two,", "max_tokens": 4, "temperature": 0})
     data = response.json()["data"]
     assert data["text"]
@@ -25,7 +25,7 @@ def test_generate_says_where_the_time_went(http: httpx.Client, engine: str) -> N
     assert ("x-hostler-engine" in response.headers) == (engine == "simulated")
 
 
-def test_text_survives_its_tokens(http: httpx.Client) -> None:
+def test_text_round_trips_through_its_tokens(http: httpx.Client) -> None:
     text = "Grüße, 世界! 🚂"
     encoded = http.post("/encode", json={"text": text}).json()["data"]
     assert encoded["length"] == len(encoded["tokens"]) > 0
@@ -34,7 +34,7 @@ def test_text_survives_its_tokens(http: httpx.Client) -> None:
 
 
 def test_operators_see_an_idle_scheduler(server: Server, http: httpx.Client) -> None:
-    # An answer is out a moment before its slot is free.
+    # An answer ends shortly before its slot is free.
     metrics.wait_idle(server.url)
     assert http.get("/livez").status_code == 200
     assert http.get("/health").json()["data"]["status"] == "ok"
@@ -44,13 +44,13 @@ def test_operators_see_an_idle_scheduler(server: Server, http: httpx.Client) -> 
 
 
 def test_a_request_is_cancelled_by_its_id(http: httpx.Client) -> None:
-    asked = {
+    body = {
         "messages": [{"role": "user", "content": "Count."}],
         "max_tokens": 1500,
         "ignore_eos": True,
         "stream": True,
     }
-    with http.stream("POST", "/v1/chat/completions", json=asked) as response:
+    with http.stream("POST", "/v1/chat/completions", json=body) as response:
         lines = response.iter_lines()
         first = next(line for line in lines if line.startswith("data: "))
         request_id = first.partition('"id":"')[2].partition('"')[0]

@@ -1,4 +1,4 @@
-"""OpenAI's own client is served as it expects to be."""
+"""The API through OpenAI's client."""
 
 import httpx
 import openai
@@ -8,7 +8,7 @@ MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "conten
 TOO_LONG = "word " * 5000
 
 
-def test_models_are_listed_with_what_serves_them(client: openai.OpenAI, engine: str) -> None:
+def test_models_are_listed_with_their_engine(client: openai.OpenAI, engine: str) -> None:
     [model] = client.models.list().data
     assert model.metadata["engine"] == engine
     assert model.metadata["context_length"] == 2048
@@ -27,31 +27,31 @@ def test_a_chat_has_an_answer_and_its_usage(client: openai.OpenAI, model: str) -
     assert answer.usage.prompt_tokens_details.cached_tokens >= 0
 
 
-def test_a_streamed_chat_says_the_same(client: openai.OpenAI, model: str) -> None:
-    asked = {"model": model, "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
-    whole = client.chat.completions.create(**asked)
-    chunks = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+def test_a_streamed_chat_equals_an_unstreamed_one(client: openai.OpenAI, model: str) -> None:
+    request = {"model": model, "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
+    unstreamed = client.chat.completions.create(**request)
+    chunks = list(client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True}))
     assert chunks[0].choices[0].delta.role == "assistant"
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == whole.choices[0].message.content
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == whole.choices[0].finish_reason
+    assert text == unstreamed.choices[0].message.content
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == unstreamed.choices[0].finish_reason
     assert chunks[-1].choices == []
-    assert chunks[-1].usage == whole.usage
+    assert chunks[-1].usage == unstreamed.usage
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
 def test_a_completion_takes_text_or_tokens(client: openai.OpenAI, http: httpx.Client, model: str) -> None:
     tokens = http.post("/tokenize", json={"prompt": "Once upon a time"}).json()["tokens"]
-    asked = {"model": model, "max_tokens": 8, "temperature": 0}
-    by_text = client.completions.create(prompt="Once upon a time", **asked)
-    by_tokens = client.completions.create(prompt=tokens, **asked)
+    request = {"model": model, "max_tokens": 8, "temperature": 0}
+    by_text = client.completions.create(prompt="Once upon a time", **request)
+    by_tokens = client.completions.create(prompt=tokens, **request)
     assert by_text.choices[0].text == by_tokens.choices[0].text != ""
     assert by_text.usage.prompt_tokens == len(tokens)
-    streamed = client.completions.create(prompt=tokens, stream=True, **asked)
+    streamed = client.completions.create(prompt=tokens, stream=True, **request)
     assert "".join(chunk.choices[0].text for chunk in streamed) == by_text.choices[0].text
 
 
-def test_several_answers_keep_their_places(client: openai.OpenAI, model: str) -> None:
+def test_choices_are_in_the_order_of_the_prompts(client: openai.OpenAI, model: str) -> None:
     answer = client.completions.create(
         model=model, prompt=["One, two,", "Red, green,"], n=2, max_tokens=4, temperature=0
     )
@@ -63,13 +63,13 @@ def test_several_answers_keep_their_places(client: openai.OpenAI, model: str) ->
 
 
 def test_a_seed_repeats_an_answer(client: openai.OpenAI, model: str) -> None:
-    asked = {"model": model, "messages": MESSAGES, "max_tokens": 12, "temperature": 1.0}
-    texts = [client.chat.completions.create(**asked, seed=7).choices[0].message.content for _ in range(2)]
+    request = {"model": model, "messages": MESSAGES, "max_tokens": 12, "temperature": 1.0}
+    texts = [client.chat.completions.create(**request, seed=7).choices[0].message.content for _ in range(2)]
     assert texts[0] == texts[1]
 
 
 def test_log_probabilities_cover_every_token(client: openai.OpenAI, model: str, description: dict) -> None:
-    asked = {
+    request = {
         "model": model,
         "messages": MESSAGES,
         "max_tokens": 4,
@@ -79,23 +79,23 @@ def test_log_probabilities_cover_every_token(client: openai.OpenAI, model: str, 
     }
     if description["capabilities"]["top_logprobs_max"] is None:
         with pytest.raises(openai.BadRequestError):
-            client.chat.completions.create(**asked)
+            client.chat.completions.create(**request)
         return
-    answer = client.chat.completions.create(**asked)
+    answer = client.chat.completions.create(**request)
     tokens = answer.choices[0].logprobs.content
     assert len(tokens) == answer.usage.completion_tokens
     assert all(token.logprob <= 0 and len(token.top_logprobs) == 2 for token in tokens)
-    # Greedy: the token that was taken is the likeliest.
+    # Greedy sampling chooses the most likely token.
     assert all(token.top_logprobs[0].logprob == pytest.approx(token.logprob, abs=1e-3) for token in tokens)
 
 
-def test_an_answer_keeps_its_form(client: openai.OpenAI, model: str, description: dict) -> None:
-    asked = {"model": model, "messages": MESSAGES, "max_tokens": 8, "extra_body": {"regex": "(red|green|blue)"}}
+def test_a_regular_expression_constrains_the_answer(client: openai.OpenAI, model: str, description: dict) -> None:
+    request = {"model": model, "messages": MESSAGES, "max_tokens": 8, "extra_body": {"regex": "(red|green|blue)"}}
     if not description["capabilities"]["constraints"]:
         with pytest.raises(openai.BadRequestError):
-            client.chat.completions.create(**asked)
+            client.chat.completions.create(**request)
         return
-    assert client.chat.completions.create(**asked).choices[0].message.content in ("red", "green", "blue")
+    assert client.chat.completions.create(**request).choices[0].message.content in ("red", "green", "blue")
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:

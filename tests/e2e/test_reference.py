@@ -1,11 +1,12 @@
-"""Greedy answers are those of llama.cpp's own server, alone and eight at a time.
+"""Compares greedy answers, one at a time and eight at a time, with llama.cpp's own server.
 
-Not to the last digit: the model's weights have eight bits, and so have, in each product,
-the activations, so that a difference in the seventh digit, by another order of additions,
-becomes one in the second where a number is rounded to its other neighbour. llama.cpp's
-server differs from itself when its other kernel for attention is used. That is the yardstick
-here: Hostler is no farther from it than it is from itself. A fault looks different: texts
-part although both servers were sure. How the two are told apart: `reference.Parting.gap`.
+They are not equal to the last digit. Weights have eight bits, and activations are rounded to
+eight bits in each product, so another order of additions, which changes the seventh digit,
+can change the second digit where a value is rounded the other way. llama.cpp's server differs
+from itself when it uses its other attention kernel, and that difference is the baseline:
+Hostler must not be farther from llama.cpp's server than that server is from itself. A defect
+looks different: answers diverge although both servers were certain. `Divergence.gap` in
+reference.py tells the two cases apart.
 """
 
 import os
@@ -18,13 +19,13 @@ import httpx
 import pytest
 
 from conftest import ENGINES, make_server
-from reference import WHEEL, Answer, ReferenceServer, ask_hostler, ask_reference, drift, parting
+from reference import WHEEL, Answer, ReferenceServer, ask_hostler, ask_reference, divergence, drift
 
 ANSWER_TOKENS = 24
 TOGETHER = 8
-# How much farther than the server is from itself. Fifty answers are a sample, and the
-# largest of a thousand differences is one of chance.
-MARGIN_MEDIAN, MARGIN_LARGEST, MARGIN_PARTED = 1.5, 2.0, 10
+# Allowed distance relative to the baseline. Fifty answers are a small sample, and the largest
+# of a thousand differences varies by chance.
+MARGIN_MEDIAN, MARGIN_LARGEST, MARGIN_DIVERGED = 1.5, 2.0, 10
 
 ASKS = [
     "Write a short story about {}",
@@ -39,7 +40,7 @@ PROMPTS = [ask.format(thing) for ask in ASKS for thing in THINGS]
 
 @pytest.mark.skipif("llamacpp" not in ENGINES, reason="llama.cpp's engine is not tested here")
 @pytest.mark.skipif(not WHEEL.is_dir(), reason=f"SKIPPED: llama.cpp's own server is not in {WHEEL}")
-def test_fifty_answers_are_those_of_llama_cpp_s_server(tmp_path: Path) -> None:
+def test_fifty_answers_match_those_of_llama_cpp_s_server(tmp_path: Path) -> None:
     threads = len(os.sched_getaffinity(0))
     model = os.environ["HOSTLER_TEST_MODEL"]
     server = make_server("llamacpp", tmp_path).start()
@@ -52,20 +53,20 @@ def test_fifty_answers_are_those_of_llama_cpp_s_server(tmp_path: Path) -> None:
         code = server.stop()
     assert code == 0, server.log_end()
     theirs = reference_answers(model, threads, tokenized)
-    otherwise = reference_answers(model, threads, tokenized, "no-flash-attention")
-    yardstick = Distance.between("llama.cpp's server / the same without flash attention", theirs, otherwise)
-    assert 0 < yardstick.median < 0.1, "this is no yardstick"
+    without_flash = reference_answers(model, threads, tokenized, "no-flash-attention")
+    baseline = Distance.between("llama.cpp's server / the same without flash attention", theirs, without_flash)
+    assert 0 < baseline.median < 0.1, "the baseline is implausible"
     for what, answers in [("alone", alone), ("eight at a time", together)]:
         nearest = min(
             (Distance.between(f"{what} / llama.cpp's server{name}", answers, reference) for name, reference in
-             [("", theirs), (" without flash attention", otherwise)]),
+             [("", theirs), (" without flash attention", without_flash)]),
             key=lambda distance: distance.median,
         )
-        assert nearest.median <= MARGIN_MEDIAN * yardstick.median
-        assert nearest.largest <= MARGIN_LARGEST * yardstick.largest
-        assert nearest.parted <= yardstick.parted + MARGIN_PARTED
+        assert nearest.median <= MARGIN_MEDIAN * baseline.median
+        assert nearest.largest <= MARGIN_LARGEST * baseline.largest
+        assert nearest.diverged <= baseline.diverged + MARGIN_DIVERGED
     own = Distance.between("alone / eight at a time", alone, together)
-    assert own.median <= MARGIN_MEDIAN * yardstick.median
+    assert own.median <= MARGIN_MEDIAN * baseline.median
 
 
 def reference_answers(model: str, threads: int, tokenized: list[list[int]], *options: str) -> list[Answer]:
@@ -80,23 +81,23 @@ def reference_answers(model: str, threads: int, tokenized: list[list[int]], *opt
 
 @dataclass
 class Distance:
-    """Between two sets of answers: of the log probabilities of chosen tokens, and how many
-    answers part. Those that do are near a tie."""
+    """The distance between two sets of answers: the median and largest difference of the chosen
+    tokens' log probabilities, and how many answers diverge."""
 
     median: float
     largest: float
-    parted: int
+    diverged: int
 
     @classmethod
     def between(cls, what: str, left: list[Answer], right: list[Answer]) -> "Distance":
         drifts = [value for one, other in zip(left, right, strict=True) for value in drift(one, other)]
-        partings = [parting(one, other) for one, other in zip(left, right, strict=True)]
-        parted = [at for at in partings if at is not None]
-        distance = cls(statistics.median(drifts), max(drifts), len(parted))
+        divergences = [divergence(one, other) for one, other in zip(left, right, strict=True)]
+        diverged = [at for at in divergences if at is not None]
+        distance = cls(statistics.median(drifts), max(drifts), len(diverged))
         print(
-            f"{what}: {len(partings) - len(parted)} of {len(partings)} the same; log probabilities differ by "
+            f"{what}: {len(divergences) - len(diverged)} of {len(divergences)} the same; log probabilities differ by "
             f"{distance.median:.4f} (median), {distance.largest:.4f} (largest)"
         )
-        for at in parted:
-            assert at.gap <= 2 * distance.largest, f"{what}: both were sure, and chose otherwise: {at}"
+        for at in diverged:
+            assert at.gap <= 2 * distance.largest, f"{what}: both servers were certain of different tokens: {at}"
         return distance
