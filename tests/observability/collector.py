@@ -1,5 +1,5 @@
-"""A collector of traces: it takes OTLP over gRPC and keeps every span. As a program it says
-where it listens, and how many spans it has when it is told to end."""
+"""A trace collector: receives OTLP over gRPC and keeps every span. As a program it prints its
+endpoint, and on SIGINT or SIGTERM the number of spans that it received."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 @dataclass
 class Span:
-    """A span, with its attributes and those of its process."""
+    """A span with its attributes and those of its resource."""
 
     raw: trace_pb2.Span
     attributes: dict[str, object]
@@ -69,12 +69,12 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def Export(self, request, context):  # noqa: N802 (the name is the protocol's)
+    def Export(self, request, context):  # noqa: N802 (the protocol defines the name)
         with self.lock:
             for resource in request.resource_spans:
-                of = plain(resource.resource.attributes)
+                attributes = plain(resource.resource.attributes)
                 for scope in resource.scope_spans:
-                    self.spans += [Span(span, plain(span.attributes), of) for span in scope.spans]
+                    self.spans += [Span(span, plain(span.attributes), attributes) for span in scope.spans]
         return trace_service_pb2.ExportTraceServiceResponse()
 
     def trace(self, trace_id: str) -> list[Span]:
@@ -86,11 +86,11 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 if __name__ == "__main__":
-    # Before there are threads, which would take the signals.
-    ENDS = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    # Blocked before any thread starts, so that no thread handles the signals.
+    SIGNALS = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     collector = Collector().start()
     print(collector.endpoint, flush=True)
-    signal.sigwait(ENDS)
+    signal.sigwait(SIGNALS)
     collector.stop()
     print(len(collector.spans), flush=True)

@@ -1,6 +1,6 @@
-"""A cluster under load, and a Prometheus that looks at it.
+"""Fixtures: a cluster under load, and a Prometheus that scrapes it.
 
-HOSTLER_BIN  the binary (needed)
+HOSTLER_BIN  the binary (required)
 """
 
 import os
@@ -32,14 +32,14 @@ max_batch_size = 4
 [schedulers.flaky]
 model = "flaky"
 """
-# So little that the waves of the traffic use it up: some retries are denied.
-FRUGAL = """
+# So small a retry budget that bursts exhaust it and some retries are denied.
+SMALL_RETRY_BUDGET = """
 [router]
 retry_share_percent = 5
 retries_per_second = 0
 """
-# Each worker has a scheduler that works, and refuses when it is full, and one whose
-# engine breaks, on each in another way.
+# Each worker has a scheduler that works, and refuses requests when its queue is full, and one
+# whose engine fails, on each worker in a different way.
 FAULTS = ('kind = "panic"\nafter_tokens = 200', 'kind = "fail"\nafter_tokens = 300')
 
 
@@ -72,19 +72,19 @@ class Cluster:
 
 
 def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: str = "") -> Cluster:
-    """Its workers are called `worker-1` and so on, as their folders are."""
+    """Starts a gateway and workers named `worker-1` and so on, like their folders."""
 
-    def place(name: str) -> Path:
+    def subfolder(name: str) -> Path:
         (folder / name).mkdir()
         return folder / name
 
     workers = [
-        Server(binary(), "simulated", "simulated", place(f"worker-{index}"), settings, role="worker")
+        Server(binary(), "simulated", "simulated", subfolder(f"worker-{index}"), settings, role="worker")
         for index, settings in enumerate(worker_settings, 1)
     ]
     urls = [f"http://127.0.0.1:{worker.grpc_port}" for worker in workers]
     settings = f"[cluster]\nworkers = {urls}\n\n{gateway_settings}"
-    cluster = Cluster(Server(binary(), "simulated", "simulated", place("gateway"), settings, role="gateway"), workers)
+    cluster = Cluster(Server(binary(), "simulated", "simulated", subfolder("gateway"), settings, role="gateway"), workers)
     try:
         for node in [*workers, cluster.gateway]:
             node.start()
@@ -95,9 +95,9 @@ def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: st
 
 
 def start_faulty_cluster(folder: Path) -> Cluster:
-    """What dashboards are looked at with."""
+    """The cluster that the dashboards are tested with."""
     settings = [f"{COMMON}\n[schedulers.flaky.simulated.faults.engine]\n{fault}\n" for fault in FAULTS]
-    return start_cluster(folder, settings, FRUGAL)
+    return start_cluster(folder, settings, SMALL_RETRY_BUDGET)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""Traffic, with everything in it that a dashboard shows: waves that fill the queues,
-prompts that begin alike, priorities, clients that leave, engines that break."""
+"""Traffic that fills every panel of the dashboards: bursts that fill the queues, shared
+prefixes, priorities, clients that disconnect, engines that fail."""
 
 import json
 import random
@@ -17,7 +17,7 @@ PRIORITIES = ("interactive", "default", "batch")
 
 @dataclass
 class Seen:
-    """What a client saw of one answer."""
+    """An answer as its client saw it."""
 
     status: int
     prompt_tokens: int = 0
@@ -27,7 +27,7 @@ class Seen:
 
 
 def ask(client: httpx.Client, model: str, words: int = 8, max_tokens: int = 12, **fields) -> Seen:
-    """One streamed answer, and its times."""
+    """Sends one streaming request and measures its times."""
     body = {
         "model": model,
         "messages": [{"role": "user", "content": "the same beginning " + "word " * words}],
@@ -36,7 +36,7 @@ def ask(client: httpx.Client, model: str, words: int = 8, max_tokens: int = 12, 
         "stream_options": {"include_usage": True},
         **fields,
     }
-    begin = time.monotonic()
+    started = time.monotonic()
     with client.stream("POST", "/v1/chat/completions", json=body) as response:
         seen = Seen(response.status_code)
         if response.status_code != 200:
@@ -51,76 +51,76 @@ def ask(client: httpx.Client, model: str, words: int = 8, max_tokens: int = 12, 
                 seen.prompt_tokens, seen.tokens = usage["prompt_tokens"], usage["completion_tokens"]
             text = "".join(choice["delta"].get("content") or "" for choice in chunk.get("choices", []))
             if text and seen.first_token_seconds is None:
-                seen.first_token_seconds = time.monotonic() - begin
-    seen.seconds = time.monotonic() - begin
+                seen.first_token_seconds = time.monotonic() - started
+    seen.seconds = time.monotonic() - started
     return seen
 
 
 class Traffic:
-    """Goes on in threads of its own until it is stopped."""
+    """Sends requests in threads of its own until it is stopped."""
 
     def __init__(self, url: str):
         self.url = url
-        self.ended = threading.Event()
+        self.stopped = threading.Event()
         self.threads: list[threading.Thread] = []
-        self.measured = False
+        self.has_benchmark = False
 
     def start(self) -> "Traffic":
         for index in range(16):
-            self._repeat(lambda client, index=index: self._wave(client, index))
-        self._repeat(self._broken)
-        self._repeat(lambda _: self._leave())
+            self._repeat(lambda client, index=index: self._burst(client, index))
+        self._repeat(self._use_faulty_engine)
+        self._repeat(lambda _: self._disconnect())
         self._repeat(self._operate)
         return self
 
     def stop(self) -> None:
-        self.ended.set()
+        self.stopped.set()
         for thread in self.threads:
             thread.join(30)
 
     def _repeat(self, act: Callable[[httpx.Client], None]) -> None:
         def run() -> None:
             with httpx.Client(base_url=self.url, timeout=60) as client:
-                while not self.ended.is_set():
+                while not self.stopped.is_set():
                     try:
                         act(client)
                     except (httpx.HTTPError, OSError, AssertionError):
-                        # A server that is killed on purpose; the next one answers again.
-                        self.ended.wait(0.2)
+                        # The test kills servers on purpose; the next attempt may succeed.
+                        self.stopped.wait(0.2)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self.threads.append(thread)
 
-    def _wave(self, client: httpx.Client, index: int) -> None:
-        # All at once, so that queues overflow; then a pause in which they empty.
+    def _burst(self, client: httpx.Client, index: int) -> None:
+        # All clients send at once, so that queues overflow, and then pause until they are empty.
         now = time.monotonic()
-        self.ended.wait(3.0 - now % 3.0 if index else 0.05)
+        self.stopped.wait(3.0 - now % 3.0 if index else 0.05)
         ask(client, "steady", random.randint(4, 40), random.randint(4, 24), priority=PRIORITIES[index % 3])
 
-    def _broken(self, client: httpx.Client) -> None:
+    def _use_faulty_engine(self, client: httpx.Client) -> None:
         ask(client, "flaky", max_tokens=30)
-        self.ended.wait(0.1)
+        self.stopped.wait(0.1)
 
     def _operate(self, client: httpx.Client) -> None:
-        """A claim that is given back, one that is refused, and a small ladder."""
+        """Makes a claim and releases it, one that is refused, and a small ladder."""
         claim = {"model": "steady", "owner": "an operator", "ttl_seconds": 30, "wait": True}
         granted = client.post("/admin/claims", json=claim)
         if granted.status_code < 300:
-            self.ended.wait(2)
+            self.stopped.wait(2)
             client.delete(f"/admin/claims/{granted.json()['token']}")
         client.post("/admin/claims", json=claim | {"min_serving": 99})
-        if not self.measured:
+        if not self.has_benchmark:
             order = {"profile": "ladder", "model": "steady", "repeats": 2, "requests": 8, "shape": {"kind": "concurrent", "concurrency": 2}}
             answer = client.post("/v1/benchmarks", json=order)
             assert answer.status_code < 300, answer.text
-            self.measured = True
-        self.ended.wait(8)
+            self.has_benchmark = True
+        self.stopped.wait(8)
 
-    def _leave(self) -> None:
+    def _disconnect(self) -> None:
         body = {"model": "steady", "prompt": "hello", "max_tokens": 500, "stream": True}
         with RawStream(self.url, "/generate", body) as stream:
-            # One that is refused gets no events.
+            # A refused request gets no events.
             stream.socket.settimeout(2)
             stream.read_events(2)
-        self.ended.wait(0.5)
+        self.stopped.wait(0.5)

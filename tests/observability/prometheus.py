@@ -1,4 +1,4 @@
-"""A real Prometheus with the repository's rules, on a free port."""
+"""Runs a Prometheus with the repository's rules on a free port."""
 
 import subprocess
 import time
@@ -12,13 +12,13 @@ from repository import ROOT
 from server import free_port
 
 START_SECONDS = 60
-# Often, so that a test need not wait long for what it looks for.
+# Short, so that tests do not wait long for data.
 INTERVAL = "1s"
 
 
 @dataclass
 class Prometheus:
-    """Scrapes `targets` as the repository's configuration says, but more often."""
+    """Scrapes `targets` as the repository's configuration does, but more often."""
 
     targets: list[str]
     folder: Path
@@ -62,18 +62,18 @@ class Prometheus:
         raise RuntimeError((self.folder / "prometheus.log").read_text()[-2000:])
 
     def get(self, path: str, **parameters) -> object:
-        """The data of an answer; what Prometheus cannot parse fails here."""
+        """The data of a response; an invalid query fails here."""
         answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=60).json()
         assert answer["status"] == "success", answer.get("error")
         return answer["data"]
 
     def range(self, expression: str, seconds: float, step: float = 1.0) -> list[dict]:
-        """The course of an expression until now: what a panel draws."""
+        """The values of an expression during the last `seconds`, as a panel draws them."""
         now = time.time()
         return self.get("query_range", query=expression, start=now - seconds, end=now, step=step)["result"]
 
     def value(self, expression: str) -> float:
-        """The sum of what an expression says now."""
+        """The sum of an expression's current values."""
         return sum(float(sample["value"][1]) for sample in self.get("query", query=expression)["result"])
 
     def stop(self) -> None:

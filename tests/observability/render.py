@@ -1,10 +1,10 @@
-"""Draws every panel of every dashboard as a real Prometheus fills it, for somebody to look
-at: `HOSTLER_BIN=… python3 render.py FOLDER`. It needs matplotlib beside the packages of the
-tests. The cluster is that of the tests; a minute after its start a worker is killed, and
-comes back.
+"""Draws every panel of every dashboard with data from a real Prometheus, for visual review:
+`HOSTLER_BIN=… python3 render.py FOLDER`. Requires matplotlib in addition to the tests'
+packages. The cluster is that of the tests; after a minute a worker is killed, and restarted
+later.
 
-Grafana draws more beautifully. What is drawn here is what it gets: the same queries, with
-all variables selected, legends, units, limits and annotations.
+The drawing is simpler than Grafana's, but uses the same queries with all variables selected,
+and the same legends, units, thresholds and annotations.
 """
 
 import math
@@ -29,14 +29,14 @@ from load import Traffic  # noqa: E402
 from prometheus import Prometheus  # noqa: E402
 from repository import dashboards  # noqa: E402
 
-CALM_SECONDS, AWAY_SECONDS, AFTER_SECONDS = 60, 15, 45
+BEFORE_SECONDS, DOWN_SECONDS, AFTER_SECONDS = 60, 15, 45
 # A row of a dashboard has 24 columns; a panel's height is counted in rows of 30 pixels.
 COLUMNS, COLUMN_INCHES, ROW_INCHES = 24, 1.0, 0.45
 COLORS = {"transparent": "none", "dark-red": "darkred"}
 
 
 def filled_in(expression: str, window: str) -> str:
-    """As Grafana sends it, with everything selected."""
+    """The query as Grafana sends it with all values selected."""
     return re.sub(r"\$(model|scheduler|node)\b", ".*", expression.replace("$__rate_interval", window))
 
 
@@ -45,7 +45,7 @@ def color(name: str | None) -> str | None:
 
 
 def shown(value: float, unit: str) -> str:
-    """A value, as it is written with Grafana's unit."""
+    """A value, formatted with Grafana's unit."""
     match unit:
         case "percentunit":
             return f"{value:.1%}"
@@ -69,14 +69,14 @@ def last(values: list[float]) -> float:
 
 
 class Board:
-    """One dashboard, and the time that it looks at."""
+    """One dashboard and the time range that it shows."""
 
     def __init__(self, prometheus: Prometheus, dashboard: dict, begin: float):
         self.prometheus, self.dashboard, self.begin = prometheus, dashboard, begin
         self.seconds = int(time.time() - begin)
 
     def series(self, expression: str, legend: str) -> list[tuple[str, list[float]]]:
-        """The course of each series, second by second; not a number where there is none."""
+        """The values of each series by second; NaN where there is none."""
         answer = self.prometheus.get(
             "query_range", query=filled_in(expression, "20s"), start=self.begin, end=self.begin + self.seconds, step=1
         )
@@ -93,9 +93,9 @@ class Board:
         figure = plot.figure(figsize=(COLUMNS * COLUMN_INCHES, bottom * ROW_INCHES))
         grid = figure.add_gridspec(bottom, COLUMNS, hspace=3.5, wspace=3, left=0.04, right=0.99, top=0.99, bottom=0.01)
         for panel in panels:
-            place = panel["gridPos"]
-            x, y = place.get("x", 0), place.get("y", 0)
-            axes = figure.add_subplot(grid[y : y + place["h"], x : x + place["w"]])
+            position = panel["gridPos"]
+            x, y = position.get("x", 0), position.get("y", 0)
+            axes = figure.add_subplot(grid[y : y + position["h"], x : x + position["w"]])
             axes.set_title(panel["title"], fontsize=9, loc="left")
             getattr(self, panel["type"].replace("-", "_"))(axes, panel, panel["fieldConfig"]["defaults"])
         figure.savefig(path, dpi=80)
@@ -142,7 +142,7 @@ class Board:
         for row, (_, values) in enumerate(series):
             for second, value in enumerate(values):
                 if not math.isnan(value):
-                    # Black: a value that has no name.
+                    # Black: a value without a name.
                     state = mapping["options"].get(f"{value:g}", {"color": "black"})
                     axes.barh(row, 1.0, left=second, height=0.8, color=color(state["color"]))
         axes.set_yticks(range(len(series)), [name for name, _ in series])
@@ -194,13 +194,13 @@ def main(out: Path) -> None:
         prometheus = Prometheus([node.url.removeprefix("http://") for node in cluster.nodes], folder / "prometheus").start()
         traffic = Traffic(cluster.url).start()
         try:
-            time.sleep(CALM_SECONDS)
+            time.sleep(BEFORE_SECONDS)
             victim = cluster.workers[-1]
             victim.kill()
             print(f"{victim.folder.name} was killed {time.time() - began:.0f} s after the start", flush=True)
-            time.sleep(AWAY_SECONDS)
+            time.sleep(DOWN_SECONDS)
             victim.start()
-            print(f"it was back at {time.time() - began:.0f} s", flush=True)
+            print(f"it was restarted after {time.time() - began:.0f} s", flush=True)
             time.sleep(AFTER_SECONDS)
             for name, dashboard in dashboards().items():
                 Board(prometheus, dashboard, began).draw(out / f"{name}.png")

@@ -1,4 +1,4 @@
-"""What the repository says: dashboards, rules, and the metrics that there are."""
+"""Reads the repository's dashboards, rules, and metric catalogue."""
 
 import json
 import re
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "dashboards" / "grafana" / "dashboards"
 RULES = ROOT / "dashboards" / "prometheus" / "rules"
 SUFFIXES = ("_bucket", "_sum", "_count")
-# What Prometheus adds to every series, and what histograms add.
+# Labels that Prometheus adds to every series, and that histograms add.
 ADDED_LABELS = {"node", "instance", "job", "le"}
 
 
@@ -20,16 +20,16 @@ ADDED_LABELS = {"node", "instance", "job", "le"}
 class Query:
     """One query of a dashboard or a rule."""
 
-    place: str
+    source: str
     expression: str
     kind: str
 
     def __str__(self) -> str:
-        return self.place
+        return self.source
 
 
 def catalogue() -> dict[str, set[str]]:
-    """Every metric with its labels, from the page that is generated from the code."""
+    """Every metric with its labels, from docs/metrics.md, which is generated from the code."""
     row = re.compile(r"^\| `(\w+)` \| (\w+)[^|]*\| [^|]*\| ([^|]*)\|")
     found = {}
     for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
@@ -77,16 +77,16 @@ def rule_queries() -> Iterator[Query]:
 
 
 def recorded() -> set[str]:
-    return {query.place.partition("/")[2] for query in rule_queries() if query.kind == "record"}
+    return {query.source.partition("/")[2] for query in rule_queries() if query.kind == "record"}
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Names of metrics that an expression reads."""
+    """The metrics that an expression reads."""
     return set(re.findall(r"\b(?:model:)?(?:hostler|process)_\w+(?::\w+)*|\bup\b", expression))
 
 
 def base(name: str, known: dict[str, set[str]]) -> str:
-    """The metric that a histogram's series belongs to."""
+    """The metric to which a series belongs, such as a histogram's `_bucket` series."""
     for suffix in SUFFIXES:
         if name.endswith(suffix) and name.removesuffix(suffix) in known:
             return name.removesuffix(suffix)

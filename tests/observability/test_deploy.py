@@ -1,5 +1,5 @@
-"""What is deployed: manifests against Kubernetes' schemas, units against systemd, and the
-configurations in them against the binary."""
+"""Validates the deployment files: manifests by Kubernetes' schemas, units by systemd, and the
+configurations in them by the binary."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from repository import ROOT, RULES
 
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
-# Of the Prometheus operator, whose schemas Kubernetes does not have.
+# The API of the Prometheus operator, whose schemas are not among Kubernetes' own.
 OPERATOR = "monitoring.coreos.com/v1"
 
 
@@ -27,8 +27,8 @@ def documents() -> list[tuple[str, dict]]:
 
 
 def as_the_operator_reads(document: dict) -> dict:
-    """By its published schemas, of which these classes are made. What they do not know is
-    left out, and what has another type is an error."""
+    """The document as the operator's schemas read it: the classes are generated from them.
+    Unknown fields are dropped, and a wrong type is an error."""
     read = getattr(operator, document["kind"]).model_validate(document)
     return read.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
@@ -41,7 +41,7 @@ def test_a_manifest_is_valid(document: dict):
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_selectors_find_what_they_are_for():
+def test_each_selector_matches_one_workload():
     by_kind = {(document["kind"], document["metadata"]["name"]): document for _, document in documents()}
     pods = {
         name: document["spec"]["template"]["metadata"]["labels"]
@@ -83,7 +83,7 @@ def test_a_configuration_in_a_manifest_is_valid(tmp_path: Path, name: str):
     (configuration,) = (document for _, document in documents() if document["kind"] == "ConfigMap")
     path = tmp_path / name
     path.write_text(configuration["data"][name])
-    # Whichever engines the binary has, this one is there.
+    # Every binary has the simulated engine.
     environment = {**os.environ, "HOSTLER_SCHEDULER__ENGINE": "simulated"}
     command = [binary(), "config", "check", "--config", path]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -104,9 +104,10 @@ def test_rules_become_a_manifest_of_the_operator():
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_valid(tmp_path: Path, unit: Path):
-    """The binary need not be installed: a copy of the unit names one that is there."""
+    """Verifies a copy of the unit that names an existing binary, since Hostler's may not be
+    installed."""
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace("/usr/local/bin/hostler", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
-    complaints = [line for line in done.stderr.splitlines() if unit.name in line and "hostler" in line]
-    assert not complaints, done.stderr
+    problems = [line for line in done.stderr.splitlines() if unit.name in line and "hostler" in line]
+    assert not problems, done.stderr

@@ -1,4 +1,4 @@
-"""Dashboards and rules against the catalogue of metrics: what needs no server."""
+"""Checks dashboards and rules against the metric catalogue, without a server."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from repository import (
 ALL = [*dashboard_queries(), *variable_queries(), *rule_queries()]
 
 
-def test_there_is_something_to_check():
+def test_the_repository_has_dashboards_and_metrics():
     assert len(dashboards()) == 5
     assert len(ALL) > 80
     assert len(catalogue()) > 40
@@ -33,9 +33,9 @@ def test_committed_dashboards_are_what_the_generator_writes(tmp_path):
 def test_a_query_names_what_the_catalogue_declares(query):
     known = catalogue()
     names = metrics_in(query.expression)
-    assert names, "it reads no metric"
+    assert names, "the query reads no metric"
     for name in names:
-        assert name == "up" or name in recorded() or base(name, known) in known, f"{name} is no metric"
+        assert name == "up" or name in recorded() or base(name, known) in known, f"{name} is not in the catalogue"
 
 
 @pytest.mark.parametrize("query", ALL, ids=str)
@@ -46,7 +46,7 @@ def test_a_selection_names_labels_that_the_metric_has(query):
         assert labels <= known[base(name, known)] | ADDED_LABELS, f"{name} has no {labels}"
 
 
-def test_every_panel_says_what_it_shows():
+def test_every_panel_has_a_title_a_description_and_a_unit():
     for name, dashboard in dashboards().items():
         for panel in panels(dashboard):
             if panel["type"] == "row":
@@ -57,7 +57,7 @@ def test_every_panel_says_what_it_shows():
             )
 
 
-def test_every_dashboard_has_the_variables_and_leads_to_the_others():
+def test_every_dashboard_has_the_variables_and_links_to_the_others():
     titles = [dashboard["title"] for dashboard in dashboards().values()]
     assert len(set(titles)) == 5
     for dashboard in dashboards().values():
@@ -67,13 +67,13 @@ def test_every_dashboard_has_the_variables_and_leads_to_the_others():
         assert link["includeVars"] and link["keepTime"]
 
 
-def test_alert_rules_do_what_their_tests_say():
+def test_alert_rules_pass_their_tests():
     tests = sorted((ROOT / "dashboards" / "prometheus" / "tests").glob("*.yml"))
     done = subprocess.run(["promtool", "test", "rules", *tests], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_alert_has_a_test_in_which_it_is_raised():
+def test_every_alert_is_raised_in_a_test():
     raised = set()
     for path in (ROOT / "dashboards" / "prometheus" / "tests").glob("*.yml"):
         for test in yaml.safe_load(path.read_text())["tests"]:

@@ -1,4 +1,4 @@
-"""Traces, as a collector gets them, and the ids in logs."""
+"""Traces as a collector receives them, and their ids in logs."""
 
 import json
 import secrets
@@ -15,11 +15,11 @@ from conftest import binary, start_cluster
 from raw import RawStream
 from server import Server
 
-# No answer contains it, and no span or log line may.
+# Must not appear in any span or log line.
 PROMPT = "an unmistakable prompt"
 CHAT = {"model": "traced", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 6}
 
-# The time of day is read when a span ends; a busy machine may stop in between.
+# Wall-clock time is read when a span ends, and a busy machine may pause in between.
 SKEW_NS = 2e9
 
 
@@ -32,7 +32,7 @@ class Traced:
         return httpx.post(self.server.url + path, json=body, headers=headers, timeout=60)
 
     def spans(self, trace_id: str, names: set[str]) -> dict[str, Span]:
-        """The spans of a trace by name, once these are there."""
+        """The spans of a trace by name, once all of `names` have arrived."""
 
         def found() -> dict[str, Span]:
             return {span.name: span for span in self.collector.trace(trace_id)}
@@ -68,24 +68,24 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         traced.collector.stop()
 
 
-def test_a_request_is_one_trace_with_all_its_parts(traced: Traced):
+def test_a_request_is_one_trace_with_a_span_for_each_phase(traced: Traced):
     header, trace_id, parent = traceparent()
     assert traced.ask(traceparent=header).status_code == 200
     spans = traced.spans(trace_id, {"chat traced", "route", "queue", "prefill", "decode"})
     root = spans["chat traced"]
     assert root.parent == parent and root.raw.kind == root.raw.SPAN_KIND_SERVER
-    parts = [spans[name] for name in ("queue", "prefill", "decode")]
-    for part in [spans["route"], *parts]:
+    phases = [spans[name] for name in ("queue", "prefill", "decode")]
+    for part in [spans["route"], *phases]:
         assert part.parent == root.span_id, part.name
         assert abs(part.begin - root.begin) < SKEW_NS, part.name
-    for before, after in zip(parts, parts[1:]):
-        assert abs(before.end - after.begin) < 1000, "one begins where the other ends"
-    # Durations are of one clock that never jumps.
-    assert sum(part.end - part.begin for part in parts) <= root.end - root.begin
+    for before, after in zip(phases, phases[1:]):
+        assert abs(before.end - after.begin) < 1000, "each phase begins where the one before ends"
+    # Durations are measured with a monotonic clock.
+    assert sum(part.end - part.begin for part in phases) <= root.end - root.begin
     assert root.resource["service.name"] == "hostler" and root.resource["service.instance.id"]
 
 
-def test_a_span_says_what_the_conventions_ask(traced: Traced):
+def test_spans_have_the_attributes_of_the_conventions(traced: Traced):
     header, trace_id, _ = traceparent()
     answer = traced.ask(traceparent=header, **{"x-request-id": "job-7", "x-hostler-priority": "batch"})
     assert answer.headers["x-request-id"] == "job-7"
@@ -109,9 +109,9 @@ def test_a_span_says_what_the_conventions_ask(traced: Traced):
     assert spans["decode"].attributes["hostler.scheduler"] == answer.headers["x-hostler-scheduler"]
 
 
-def test_a_refusal_and_a_client_that_leaves_are_errors(traced: Traced):
+def test_a_refusal_and_a_disconnect_are_error_spans(traced: Traced):
     header, trace_id, _ = traceparent()
-    refused = traced.ask(body=CHAT | {"model": "nobody"}, traceparent=header)
+    refused = traced.ask(body=CHAT | {"model": "unknown"}, traceparent=header)
     assert refused.status_code == 404
     spans = traced.spans(trace_id, {"POST /v1/chat/completions"})
     span = spans["POST /v1/chat/completions"]
@@ -121,25 +121,25 @@ def test_a_refusal_and_a_client_that_leaves_are_errors(traced: Traced):
     with RawStream(traced.server.url, "/generate", body) as stream:
         stream.read_events(3)
 
-    def left() -> list[Span]:
+    def cancelled() -> list[Span]:
         return [span for span in traced.collector.spans if span.name == "decode" and span.raw.status.code == 2]
 
-    metrics.wait_until(lambda: left(), "the end of an answer that nobody read")
-    assert left()[0].raw.status.message == "cancelled"
+    metrics.wait_until(lambda: cancelled(), "the span of the cancelled answer")
+    assert cancelled()[0].raw.status.message == "cancelled"
 
 
-def test_a_client_decides_for_its_own_trace(traced: Traced):
+def test_the_clients_sampling_decision_is_followed(traced: Traced):
     header, quiet, _ = traceparent(sampled=False)
     assert traced.ask(traceparent=header).status_code == 200
     after, trace_id, _ = traceparent()
     assert traced.ask(traceparent=after).status_code == 200
     traced.spans(trace_id, {"chat traced"})
     assert traced.collector.trace(quiet) == []
-    # It is in the log all the same: who looks for it finds the request.
+    # The log has the trace id even without sampling.
     metrics.wait_until(lambda: any(line.get("trace_id") == quiet for line in traced.log()), "the log line")
 
 
-def test_without_a_trace_of_its_own_a_request_begins_one(traced: Traced):
+def test_a_request_without_a_traceparent_starts_a_trace(traced: Traced):
     answer = traced.ask(**{"x-request-id": "own-trace"})
     assert answer.status_code == 200
 
@@ -152,13 +152,13 @@ def test_without_a_trace_of_its_own_a_request_begins_one(traced: Traced):
     assert spans["chat traced"].attributes["gen_ai.response.id"] == line()["trace_id"]
 
 
-def test_a_header_that_cannot_be_read_is_named(traced: Traced):
+def test_an_invalid_traceparent_is_reported_as_ignored(traced: Traced):
     answer = traced.ask(traceparent="00-nonsense")
     assert answer.status_code == 200
     assert "traceparent" in answer.headers["x-hostler-ignored"]
 
 
-def test_no_prompt_is_in_a_span_or_in_the_log(traced: Traced):
+def test_no_prompt_appears_in_a_span_or_in_the_log(traced: Traced):
     header, trace_id, _ = traceparent()
     assert traced.ask(traceparent=header).status_code == 200
     traced.spans(trace_id, {"chat traced", "decode"})
@@ -167,14 +167,14 @@ def test_no_prompt_is_in_a_span_or_in_the_log(traced: Traced):
         assert "unmistakable" not in str(span.raw), span.name
 
 
-def test_a_ratio_of_none_samples_none_and_the_last_spans_go_out_at_the_end(tmp_path: Path):
+def test_a_ratio_of_zero_samples_nothing_and_shutdown_flushes_spans(tmp_path: Path):
     traced = start(tmp_path, 0.0)
     try:
         for _ in range(5):
             assert traced.ask().status_code == 200
         header, trace_id, _ = traceparent()
         assert traced.ask(traceparent=header).status_code == 200
-        # Spans are gathered before they are sent; a shutdown sends what is there.
+        # Spans are sent in batches; a shutdown sends the last batch.
         assert traced.server.stop() == 0
         assert {span.trace_id for span in traced.collector.spans} == {trace_id}
         assert len(traced.collector.trace(trace_id)) == 5
@@ -183,7 +183,7 @@ def test_a_ratio_of_none_samples_none_and_the_last_spans_go_out_at_the_end(tmp_p
         traced.collector.stop()
 
 
-def test_a_trace_goes_on_across_the_network(tmp_path: Path):
+def test_a_trace_spans_gateway_and_worker(tmp_path: Path):
     collector = Collector().start()
     tracing = f'[tracing]\notlp_endpoint = "{collector.endpoint}"\n'
     cluster = start_cluster(tmp_path, [tracing], tracing)
@@ -204,7 +204,7 @@ def test_a_trace_goes_on_across_the_network(tmp_path: Path):
         collector.stop()
 
 
-def test_a_collector_that_is_away_costs_no_request(tmp_path: Path):
+def test_no_request_fails_without_a_collector(tmp_path: Path):
     traced = start(tmp_path, 1.0)
     traced.collector.stop()
     try:

@@ -1,4 +1,4 @@
-"""What the server's metrics say of a known load, against what the client saw."""
+"""Compares the server's metrics of a known load with what the clients measured."""
 
 import json
 import re
@@ -18,9 +18,9 @@ from raw import RawStream
 from server import Server
 
 REQUESTS = 120
-AT_A_TIME = 8
-LEFT = 5
-# Slow enough that what the client adds to a time is small beside it.
+CONCURRENCY = 8
+DISCONNECTS = 5
+# Slow enough that the client's own overhead is negligible.
 SETTINGS = """
 [scheduler.simulated.cost]
 prefill_tokens_per_second = 400
@@ -39,13 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def seen(server: Server) -> list[Seen]:
-    """Lengths differ, so that there is a distribution to compare."""
+    """Answers of different lengths, so that distributions can be compared."""
 
     def one(index: int) -> Seen:
         with httpx.Client(base_url=server.url, timeout=120) as client:
             return ask(client, "truth", words=5 + index % 50, max_tokens=4 + index * 7 % 40)
 
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         seen = list(pool.map(one, range(REQUESTS)))
     metrics.wait_idle(server.url)
     return seen
@@ -58,7 +58,7 @@ def series(url: str, name: str, contains: str = "") -> float:
 
 
 def histogram(url: str, name: str) -> tuple[list[float], list[float]]:
-    """Upper bounds of the buckets, and how many values are up to each."""
+    """The upper bounds of the buckets, and the cumulative count of each."""
     counts: dict[float, float] = {}
     for bound, value in re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\S+)$', httpx.get(f"{url}/metrics").text, re.M):
         counts[float(bound)] = counts.get(float(bound), 0.0) + float(value)
@@ -66,13 +66,13 @@ def histogram(url: str, name: str) -> tuple[list[float], list[float]]:
     return bounds, [counts[bound] for bound in bounds]
 
 
-def agrees_within_a_bucket(url: str, name: str, share: float, value: float, count: int) -> None:
-    """Whether a quantile of a histogram lies in the bucket of `value`, or in the next one."""
+def assert_within_a_bucket(url: str, name: str, share: float, value: float, count: int) -> None:
+    """Asserts that a quantile of a histogram is at most one bucket away from `value`."""
     bounds, counts = histogram(url, name)
     assert counts[-1] == count
     theirs = next(index for index, counted in enumerate(counts) if counted >= share * count)
     ours = bisect_left(bounds, value)
-    assert abs(theirs - ours) <= 1, f"{name}: seen from outside {value:.4f} s, counted up to {bounds[theirs]} s"
+    assert abs(theirs - ours) <= 1, f"{name}: the client measured {value:.4f} s, the histogram says up to {bounds[theirs]} s"
 
 
 def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
@@ -86,7 +86,7 @@ def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
     assert series(url, "hostler_scheduler_requests_total") == REQUESTS
     assert series(url, "hostler_scheduler_generation_tokens_total") == tokens
     assert series(url, "hostler_scheduler_prompt_tokens_total") == prompt_tokens
-    # Every token but the first of an answer ends a gap.
+    # Each token but the first of an answer ends one inter-token gap.
     assert series(url, "hostler_scheduler_inter_token_seconds_count") == tokens - REQUESTS
     assert series(url, "hostler_scheduler_request_generation_tokens_sum") == tokens
     for name in ("gateway_time_to_first_token", "gateway_request", "scheduler_request", "scheduler_queue"):
@@ -104,11 +104,11 @@ def test_requests_and_tokens_agree_exactly(server: Server, seen: list[Seen]):
 )
 def test_distributions_agree_within_a_bucket(server: Server, seen: list[Seen], name: str, of, share: float):
     values = sorted(of(answer) for answer in seen)
-    agrees_within_a_bucket(server.url, name, share, values[int(share * len(values))], len(values))
+    assert_within_a_bucket(server.url, name, share, values[int(share * len(values))], len(values))
 
 
-def test_sums_agree_with_the_clients_clock(server: Server, seen: list[Seen]):
-    """The client's times contain the server's, and not much more."""
+def test_sums_agree_with_the_clients_times(server: Server, seen: list[Seen]):
+    """The client's times are longer than the server's, but not by much."""
     client = sum(answer.seconds for answer in seen)
     gateway = series(server.url, "hostler_gateway_request_seconds_sum")
     scheduler = series(server.url, "hostler_scheduler_request_seconds_sum")
@@ -116,16 +116,16 @@ def test_sums_agree_with_the_clients_clock(server: Server, seen: list[Seen]):
     assert scheduler > client * 0.5
 
 
-def test_clients_that_leave_are_counted_as_that(server: Server, seen: list[Seen]):
+def test_disconnects_are_counted_as_cancelled(server: Server, seen: list[Seen]):
     url = server.url
     body = {"model": "truth", "prompt": "hello", "max_tokens": 2000, "stream": True}
-    for _ in range(LEFT):
+    for _ in range(DISCONNECTS):
         with RawStream(url, "/generate", body) as stream:
             stream.read_events(3)
     cancelled = lambda metric: series(url, metric, 'outcome="cancelled"')  # noqa: E731
-    metrics.wait_until(lambda: cancelled("hostler_gateway_requests_total") == LEFT, "the gateway's count")
-    metrics.wait_until(lambda: cancelled("hostler_scheduler_requests_total") == LEFT, "the scheduler's count")
-    assert series(url, "hostler_http_disconnects_total", 'route="/generate"') == LEFT
+    metrics.wait_until(lambda: cancelled("hostler_gateway_requests_total") == DISCONNECTS, "the gateway's count")
+    metrics.wait_until(lambda: cancelled("hostler_scheduler_requests_total") == DISCONNECTS, "the scheduler's count")
+    assert series(url, "hostler_http_disconnects_total", 'route="/generate"') == DISCONNECTS
     metrics.wait_idle(url)
     assert series(url, "hostler_scheduler_kv_reserved_tokens") == 0
 
@@ -138,8 +138,8 @@ def test_clients_that_leave_are_counted_as_that(server: Server, seen: list[Seen]
     ],
     ids=["as a client", "by claim"],
 )
-def test_medians_of_a_benchmarks_report_agree_within_a_bucket(tmp_path: Path, how: list[str], first_token: str):
-    """A server of its own, and no warm-up: its histograms hold the benchmark and nothing else."""
+def test_the_medians_of_a_benchmark_agree_within_a_bucket(tmp_path: Path, how: list[str], first_token: str):
+    """Uses its own server and no warm-up, so that the histograms contain only the benchmark."""
     server = Server(binary(), "simulated", "truth", tmp_path, SETTINGS).start()
     try:
         result = tmp_path / "result.json"
@@ -150,8 +150,8 @@ def test_medians_of_a_benchmarks_report_agree_within_a_bucket(tmp_path: Path, ho
         (measured,) = series["runs"]
         assert (measured["requests"], measured["failed"]) == (60, 0)
         medians = {name: measured["latencies"][name]["p50"] for name in ("ttft", "itl")}
-        agrees_within_a_bucket(server.url, first_token, 0.5, medians["ttft"], 60)
+        assert_within_a_bucket(server.url, first_token, 0.5, medians["ttft"], 60)
         gaps = measured["output_tokens"] - 60
-        agrees_within_a_bucket(server.url, "hostler_scheduler_inter_token_seconds", 0.5, medians["itl"], gaps)
+        assert_within_a_bucket(server.url, "hostler_scheduler_inter_token_seconds", 0.5, medians["itl"], gaps)
     finally:
         server.kill()
