@@ -1,15 +1,15 @@
-# Two commands do everything: `make run` and `make test`. Each installs what it needs.
+# `make run` builds and serves; `make test` runs every test. Both install what they need.
 
 ENGINE ?= mistralrs
 MODEL  ?= smollm2-135m-instruct
-# mistral.rs runs one sequence at a time on a CPU: one for each of up to four cores is faster.
+# mistral.rs runs one sequence at a time on a CPU, so one process per core (at most four) is faster.
 REPLICAS ?= $(if $(filter mistralrs,$(ENGINE)),$(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4))),1)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help run build check test test-quick compose-test bench audit fmt docs clean
 .DEFAULT_GOAL := help
 
-help: ## shows this
+help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## builds, fetches the demo model, serves it on 127.0.0.1:8080; ENGINE=llamacpp, MODEL=…
@@ -19,33 +19,33 @@ build: ## builds everything
 	@scripts/setup.sh build
 	@cargo build --workspace --locked --bins
 
-check: ## formatting, spelling, lints, licences, layout
+check: ## checks formatting, spelling, lints, licences, layout and wording
 	@scripts/setup.sh check
 	@scripts/check.sh
 
-test: ## every test, with all that they need
+test: ## runs every test, and installs what they need
 	@scripts/setup.sh test
 	@scripts/test.sh
 
-test-quick: ## the tests that need neither engine nor model
+test-quick: ## runs the tests that need neither an engine nor a model
 	@scripts/setup.sh check
 	@scripts/test.sh quick
 
-compose-test: ## brings compose.yaml up, uses and breaks it, takes it down; needs root
+compose-test: ## starts compose.yaml, tests it with a failing worker, and stops it; needs root
 	@scripts/compose-test.sh
 
-bench: build ## speed of both engines, beside llama.cpp's own server, and with traces; minutes, on a quiet machine
+bench: build ## compares both engines, llama.cpp's own server, and tracing; takes minutes on an idle machine
 	@scripts/bench.sh
 
-audit: ## known vulnerabilities of dependencies; needs the internet
+audit: ## checks dependencies for known vulnerabilities; needs the internet
 	@scripts/setup.sh check
 	@PATH="$(CURDIR)/.cache/tools/bin:$$PATH" cargo deny check advisories
 
 fmt: ## formats the code
 	@cargo fmt --all
 
-docs: ## writes what is generated of the handbook
+docs: ## writes the generated parts of docs/ and config/
 	@cargo xtask docs
 
-clean: ## removes what was built; the model store stays
+clean: ## removes build output, but not the model store
 	@cargo clean

@@ -1,4 +1,4 @@
-# etcd, from Debian: the members of the cluster, and who holds a claim.
+# etcd from Debian: stores cluster membership and claims.
 ARG DEBIAN_VERSION=12.12
 FROM debian:${DEBIAN_VERSION}-slim
 RUN apt-get update \

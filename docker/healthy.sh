@@ -1,6 +1,6 @@
 #!/bin/bash
-# Whether a path of the HTTP server in this container answers with 200: what health checks
-# ask. bash opens connections itself, so that the image needs no client.
+# Health check: succeeds if a path of this container's HTTP server answers with 200. bash opens
+# the connection itself, so the image needs no HTTP client.
 #
 #   healthy PATH [PORT]
 set -eu

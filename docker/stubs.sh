@@ -1,7 +1,7 @@
 #!/bin/sh
-# Copies what decides how dependencies are built, and nothing else: manifests, the lock
-# file, cargo's and CMake's settings, and empty crates in place of ours. As long as none of
-# it changes, the layer with the built dependencies is taken from the cache.
+# Copies only the files that affect how dependencies are built: manifests, the lock file, cargo's
+# and CMake's settings, and empty crates in place of ours. While none of them changes, the layer
+# with the built dependencies comes from the cache.
 #
 #   docker/stubs.sh SOURCE DESTINATION
 set -eu

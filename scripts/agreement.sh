@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Whether an independent tool, aiperf from PyPI, sees what `hostler bench run` sees: the same
-# load on the same server by both in turn. Prints TTFT, TPOT and tokens/s of both and their
-# ratios, and fails where the median ratio is more than 5 % from 1. Ten minutes on two quiet cores.
+# Compares `hostler bench run` with an independent tool, aiperf from PyPI: both measure the same
+# load on the same server in turn. Prints TTFT, TPOT and tokens/s of both and their ratios, and
+# fails if a median ratio differs from 1 by more than 5 %. Takes ten minutes on two idle cores.
 #
 #   scripts/agreement.sh                            simulated and llamacpp, five rounds
 #   REPEATS=9 BENCH_ENGINES=simulated scripts/agreement.sh
 #   HOSTLER_BIN=path scripts/agreement.sh           another binary
-#   BENCH_PREFIX="chrt -f 1" nice -n -15 scripts/agreement.sh      beside other work: the server
+#   BENCH_PREFIX="chrt -f 1" nice -n -15 scripts/agreement.sh      on a busy machine: the server
 #                                                   with real-time priority, the tools with high
 #
-# Generators and server get a core each, where there are two: a generator that takes the
-# server's processor changes what it measures, and the two take unlike shares.
+# If there are two cores, the load generators and the server get one each: a generator that
+# competes with the server for a core changes the result, and the two tools need unequal shares.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -31,8 +31,8 @@ if ! cmp -s scripts/agreement.txt "$tool/.installed"; then
     cp scripts/agreement.txt "$tool/.installed"
 fi
 
-# aiperf does not start without a tokenizer, and would fetch one from a hub. The tokens are
-# counted by the server, for both tools, so one that knows no word will do.
+# aiperf requires a tokenizer, and would download one. The server counts the tokens for both
+# tools, so a tokenizer without a vocabulary is enough.
 words="$PWD/$out/words"
 case "$out" in /*) words="$out/words" ;; esac
 mkdir -p "$words"
@@ -48,14 +48,14 @@ if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
     client=(taskset -c 1)
 fi
 
-# Prompts of their own for each run, so that nobody profits from what was just cached.
+# Each run has its own prompts, so that no run profits from cached prefixes.
 prompts() { # SEED FILE
     python3 - "$1" "$2" "$((requests + concurrency))" "$prompt_tokens" <<'PYTHON'
 import json, random, sys
 seed, path, count, length = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 words = "time year people way day man thing woman life child world school state family hand part place".split()
-draw = random.Random(seed)
-lines = [" ".join(draw.choices(words, k=length)) for _ in range(count)]
+rng = random.Random(seed)
+lines = [" ".join(rng.choices(words, k=length)) for _ in range(count)]
 open(path + ".txt", "w").writelines(line + "\n" for line in lines)
 open(path + ".jsonl", "w").writelines(json.dumps({"text": line}) + "\n" for line in lines)
 PYTHON

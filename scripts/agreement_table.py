@@ -1,6 +1,6 @@
-"""What two tools saw of the same load: the rounds that scripts/agreement.sh left in FOLDER.
+"""Compares the results of two tools, which scripts/agreement.sh wrote to FOLDER.
 
-Exit code 1 where they do not agree.
+Exits with code 1 if they disagree.
 """
 
 import json
@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from statistics import median
 
-# What the median ratio may differ from 1.
+# The largest allowed difference of a median ratio from 1.
 TOLERANCE = 0.05
 
-# The name of each measure, in our words, and where the tools keep it. What aiperf calls
-# inter token latency is what we call TPOT; the gaps themselves it calls inter chunk latency.
+# Each measure's name in Hostler, and the keys of its value in both tools' results. aiperf calls
+# TPOT inter token latency, and ITL inter chunk latency.
 MEASURES = {
     "TTFT, mean, ms": (("ttft", "mean"), ("time_to_first_token", "avg")),
     "TTFT, p50, ms": (("ttft", "p50"), ("time_to_first_token", "p50")),
@@ -25,40 +25,40 @@ MEASURES = {
 }
 
 
-def ours(path: Path, where: tuple[str, str] | None) -> float:
+def ours(path: Path, keys: tuple[str, str] | None) -> float:
     run = json.loads(path.read_text())["series"][0]["runs"][0]
     if run["failed"]:
         sys.exit(f"{path}: {run['failed']} requests failed")
-    if where is None:
+    if keys is None:
         return run["output_tokens_per_second"]
-    return run["latencies"][where[0]][where[1]] * 1e3
+    return run["latencies"][keys[0]][keys[1]] * 1e3
 
 
-def theirs(folder: Path, where: tuple[str, str]) -> float:
+def theirs(folder: Path, keys: tuple[str, str]) -> float:
     result = json.loads((folder / "profile_export_aiperf.json").read_text())
-    return result[where[0]][where[1]]
+    return result[keys[0]][keys[1]]
 
 
 def main(folder: Path) -> int:
-    apart = []
+    disagreements = []
     for engine in sorted(path.parent for path in folder.glob("*/hostler.toml")):
         rounds = sorted(int(path.stem.rpartition("-")[2]) for path in engine.glob("ours-*.json"))
         print(f"{engine.name}, {len(rounds)} rounds; medians, and the range of the ratios:\n")
         print("| measure | hostler bench run | aiperf | ratio |")
         print("|---|---|---|---|")
-        for name, (here, there) in MEASURES.items():
-            a = [ours(engine / f"ours-{number}.json", here) for number in rounds]
-            b = [theirs(engine / f"aiperf-{number}", there) for number in rounds]
+        for name, (our_keys, their_keys) in MEASURES.items():
+            a = [ours(engine / f"ours-{number}.json", our_keys) for number in rounds]
+            b = [theirs(engine / f"aiperf-{number}", their_keys) for number in rounds]
             ratios = [one / other for one, other in zip(a, b)]
             print(
                 f"| {name} | {median(a):.2f} | {median(b):.2f} "
                 f"| {median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f}) |"
             )
             if abs(median(ratios) - 1) > TOLERANCE:
-                apart.append(f"{engine.name}: {name}: {median(ratios):.3f}")
+                disagreements.append(f"{engine.name}: {name}: {median(ratios):.3f}")
         print()
-    print("\n".join(["apart by more than 5 %:", *apart]) if apart else "all agree within 5 %", file=sys.stderr)
-    return 1 if apart else 0
+    print("\n".join(["differ by more than 5 %:", *disagreements]) if disagreements else "all agree within 5 %", file=sys.stderr)
+    return 1 if disagreements else 0
 
 
 sys.exit(main(Path(sys.argv[1])))

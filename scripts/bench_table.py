@@ -1,4 +1,4 @@
-"""A table in Markdown of the results that `make bench` left in FOLDER."""
+"""Prints a Markdown table of the results that `make bench` wrote to FOLDER."""
 
 import json
 import sys
@@ -8,16 +8,16 @@ RATE = "output_tokens_per_second"
 CPU = "server_cpu_seconds_per_1000_tokens"
 NAMES = {
     "llamacpp": "Hostler, llamacpp",
-    "llamacpp traced": "the same, traces at 10 %",
+    "llamacpp traced": "the same, tracing at 10 %",
     "mistralrs": "Hostler, mistralrs",
     "simulated": "Hostler, simulated",
-    "simulated traced": "the same, traces at 10 %",
+    "simulated traced": "the same, tracing at 10 %",
     "llama.cpp": "llama.cpp's own server",
 }
 
 
 def main(folder: Path) -> None:
-    print("| load | A | B | A, tokens/s | B, tokens/s | A ÷ B (its range) | CPU, A and B, ms for 1,000 tokens | failed |")
+    print("| load | A | B | A, tokens/s | B, tokens/s | A ÷ B (range) | CPU of A and B, ms per 1,000 tokens | failed |")
     print("|---|---|---|---|---|---|---|---|")
     for path in sorted(folder.glob("*.json")):
         *load, left, right = path.stem.split(", ")
@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
         ratio = result["ratios"][0]["ratio"]
         failed = sum(run["failed"] for series in (a, b) for run in series["runs"])
         rates = (f"{series['estimates'][RATE]['median']:.0f}" for series in (a, b))
-        # Only of servers whose processes were named.
+        # Present only for servers whose process id was given.
         costs = [f"{series['estimates'][CPU]['median'] * 1e3:.1f}" for series in (a, b) if CPU in series["estimates"]]
         print(
             f"| {', '.join(load)} | {NAMES[left]} | {NAMES[right]} | {' | '.join(rates)} "

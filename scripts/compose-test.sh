@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Brings the composition up, uses it, breaks it, and takes it down again. It needs root, for
-# a Docker daemon of its own where none answers, and Debian's docker.io, docker-compose and
+# Starts the services of compose.yaml, tests them with a failing worker, and stops them. Needs
+# root, to start a Docker daemon if none is running, and Debian's docker.io, docker-compose and
 # debootstrap, which it installs.
 #
-#   DOCKER_STATE=FOLDER scripts/compose-test.sh    that daemon's images, kept outside the clone
+#   DOCKER_STATE=FOLDER scripts/compose-test.sh    keeps the daemon's images in another folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -20,7 +20,7 @@ fi
 
 export COMPOSE_PROJECT_NAME=hostler-test
 export GATEWAY_PORT="${GATEWAY_PORT:-18080}" PROMETHEUS_PORT="${PROMETHEUS_PORT:-19090}"
-# Grafana is left out: Debian has none, and its image cannot be stood in for.
+# Without Grafana: Debian does not package it, so its image cannot be built here.
 services=(etcd model worker-1 worker-2 gateway prometheus)
 
 daemon=""
@@ -34,7 +34,7 @@ finish() {
 }
 trap finish EXIT
 if ! docker info >/dev/null 2>&1; then
-    say "compose: a Docker daemon of our own, in $state"
+    say "compose: starting a Docker daemon in $state"
     mkdir -p "$state"
     export DOCKER_HOST="unix://$state/docker.sock"
     dockerd --data-root "$state/data" --exec-root "$state/exec" --pidfile "$state/docker.pid" \
@@ -46,16 +46,16 @@ if ! docker info >/dev/null 2>&1; then
     done
 fi
 
-# What cannot be pulled is stood in for.
+# Images that cannot be pulled are built.
 docker pull --quiet "debian:$(sed -n 's/^ARG DEBIAN_VERSION=//p' docker/Dockerfile)-slim" >/dev/null 2>&1 ||
-    scripts/compose/standins.sh
+    scripts/compose/base-images.sh
 
 say "compose: images"
-# Gateway and workers are one image.
+# Gateway and workers share one image.
 docker-compose build etcd model gateway
 docker image ls
 size="$(docker image inspect --format '{{.Size}}' hostler:0.1.0)"
-[ "$size" -lt 200000000 ] || { say "the image has $size bytes; 200 MB are allowed"; exit 1; }
+[ "$size" -lt 200000000 ] || { say "the image has $size bytes; the limit is 200 MB"; exit 1; }
 
 say "compose: up"
 docker-compose up --detach "${services[@]}"
@@ -64,4 +64,4 @@ python3 scripts/compose/use.py "http://127.0.0.1:$GATEWAY_PORT" "http://127.0.0.
     docker-compose logs --tail 20
     exit 1
 }
-say "compose: all went well"
+say "compose: passed"

@@ -1,12 +1,12 @@
-"""Whether two schedulers on one machine leave each other alone: one is claimed and
-measured (`POST /benchmark`) while the other idles, and while it serves a saturating load;
-the other's speed is taken while the first is claimed and idle, and while it is measured.
+"""Measures whether two schedulers on one machine disturb each other. One is claimed and
+measured (`POST /benchmark`) while the other is idle, and while it serves a saturating load.
+The other is measured while the first is claimed and idle, and while the first is measured.
 
     python3 scripts/isolation.py BINARY [--engine mistralrs] [--model M] [--rounds 5]
 
-Each scheduler has a process of its own, bound to one core. Rounds alternate, ratios are of
-one round, and the medians count. With --one-process the same load (two clients) also goes to
-one process with all cores, which two bound ones are compared with.
+Each scheduler has its own process, pinned to one core. Rounds alternate, ratios are taken
+within a round, and the result is their median. With --one-process, the same load (two clients)
+also goes to one process with all cores, for comparison with the two pinned ones.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PAIR = '[schedulers.first]\ndevice = "cpu:0"\n[schedulers.second]\ndevice = "cpu
 
 
 class Server:
-    """A served configuration, until it is stopped."""
+    """A running server with its own configuration."""
 
     def __init__(self, binary: str, folder: Path, schedulers: str, **settings: object):
         with socket.socket() as listener:
@@ -48,13 +48,13 @@ class Server:
         self.process = subprocess.Popen(
             [binary, "serve", "--config", config, "--log-filter", "error"], stdout=subprocess.DEVNULL
         )
-        until = time.monotonic() + 120
+        deadline = time.monotonic() + 120
         while True:
             try:
                 self.get("/readyz")
                 return
             except OSError as error:
-                if self.process.poll() is not None or time.monotonic() > until:
+                if self.process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit("the server did not start") from error
                 time.sleep(0.1)
 
@@ -74,17 +74,17 @@ class Server:
 
 
 class Load:
-    """Clients that ask without a pause, until told to end; `tokens/s` of what they got."""
+    """Clients that send requests without pause until `end`; measures their tokens/s."""
 
     def __init__(self, server: Server, clients: int):
         self.server, self.done, self.tokens = server, threading.Event(), 0
         self.lock = threading.Lock()
-        self.begin = self.last = time.monotonic()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        self.started = self.last = time.monotonic()
+        self.threads = [threading.Thread(target=self.send) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
-    def ask(self) -> None:
+    def send(self) -> None:
         body = {"prompt": "Tell a short story about a horse.", "max_tokens": TOKENS, "ignore_eos": True}
         while not self.done.is_set():
             answer = self.server.call("POST", "/v1/completions", body)
@@ -93,11 +93,11 @@ class Load:
                 self.last = time.monotonic()
 
     def rate(self) -> float:
-        """tokens/s up to the last answer so far."""
+        """tokens/s up to the latest answer."""
         with self.lock:
             if not self.tokens:
-                raise SystemExit("no request was answered: the measurement is too short")
-            return self.tokens / (self.last - self.begin)
+                raise SystemExit("no request was answered: raise --requests")
+            return self.tokens / (self.last - self.started)
 
     def end(self) -> float:
         self.done.set()
@@ -107,9 +107,9 @@ class Load:
 
 
 def measured(server: Server, requests: int, clients: int) -> float:
-    """tokens/s of the first scheduler by claim, on its own."""
-    wish = {"scheduler": "first", "requests": requests, "concurrency": clients, "max_tokens": TOKENS}
-    return server.call("POST", "/benchmark", wish)["data"]["avg_tokens_per_second"]
+    """tokens/s of the first scheduler, claimed by a benchmark."""
+    order = {"scheduler": "first", "requests": requests, "concurrency": clients, "max_tokens": TOKENS}
+    return server.call("POST", "/benchmark", order)["data"]["avg_tokens_per_second"]
 
 
 def served(server: Server, seconds: float, clients: int) -> float:
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=12)
-    parser.add_argument("--clients", type=int, default=1, help="of each scheduler; its batch size (default: 1)")
+    parser.add_argument("--clients", type=int, default=1, help="clients per scheduler, and its batch size (default: 1)")
     parser.add_argument("--one-process", action="store_true")
     options = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
@@ -154,17 +154,17 @@ def main() -> None:
 def run(options: argparse.Namespace, pair: Server, alone: Server | None) -> None:
     claimed, neighbour, together = [], [], []
     for _ in range(options.rounds):
-        begun = time.monotonic()
+        started = time.monotonic()
         quiet = measured(pair, options.requests, options.clients)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         idle = served(pair, seconds, options.clients)
         load = Load(pair, options.clients)
-        beside = measured(pair, options.requests, options.clients)
+        loaded = measured(pair, options.requests, options.clients)
         busy = load.rate()
         load.end()
-        claimed.append(beside / quiet)
+        claimed.append(loaded / quiet)
         neighbour.append(busy / idle)
-        print(f"claimed: {quiet:.1f} alone, {beside:.1f} beside the other; other: {idle:.1f}, {busy:.1f}", flush=True)
+        print(f"claimed: {quiet:.1f} alone, {loaded:.1f} with the other busy; other: {idle:.1f}, {busy:.1f}", flush=True)
         if alone:
             rates = []
             for server in (alone, pair):
@@ -172,11 +172,11 @@ def run(options: argparse.Namespace, pair: Server, alone: Server | None) -> None
                 time.sleep(seconds)
                 rates.append(load.end())
             together.append(rates[1] / rates[0])
-            print(f"one process: {rates[0]:.1f}; two bound ones: {rates[1]:.1f} tokens/s", flush=True)
-    show("claimed, beside a busy neighbour / with an idle one", claimed)
+            print(f"one process: {rates[0]:.1f}; two pinned ones: {rates[1]:.1f} tokens/s", flush=True)
+    show("claimed, with a busy neighbour / with an idle one", claimed)
     show("neighbour, while the claimed one is measured / is idle", neighbour)
     if alone:
-        show("two bound processes / one process with all cores", together)
+        show("two pinned processes / one process with all cores", together)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What each layer between client and engine costs, and `POST /benchmark` beside them, on
-# one server: in every round each rung of the ladder is measured once, and then
-# `/benchmark` with its defaults (40 requests, 8 at a time, 50 tokens). At the end come
-# the ratios, taken within the rounds; the results lie in $BENCH_OUT/ladder as JSON.
-# Half an hour for both engines on two quiet cores, most of it mistral.rs.
+# Measures the cost of each layer between client and engine, and of `POST /benchmark`, on one
+# server: every round measures each rung of the ladder once, and then `/benchmark` with its
+# defaults (40 requests, 8 at a time, 50 tokens). Writes results to $BENCH_OUT/ladder as JSON,
+# and prints the ratios within the rounds. Takes half an hour for both engines on two idle
+# cores, most of it for mistral.rs.
 #
 #   scripts/ladder.sh                            llamacpp and mistralrs, five rounds
 #   BENCH_ENGINES=simulated scripts/ladder.sh    2,000 tokens/s at 5 ms a step
@@ -31,7 +31,7 @@ configuration() { # ENGINE
         printf '[scheduler]\nengine = "%s"\nmodel = "smollm2-135m-instruct"\n' "$1"
         printf 'max_batch_size = 8\nmax_context_length = 2048\nisolation = "thread"\n'
     fi
-    # The engine's layer is there only where the engine is: in this process.
+    # The engine rung exists only if the engine runs in the server's process.
 }
 
 for engine in ${engines//,/ }; do

@@ -1,4 +1,4 @@
-"""Tables in Markdown of the rounds that scripts/ladder.sh left in FOLDER, one for each engine."""
+"""Prints Markdown tables, one per engine, of the rounds that scripts/ladder.sh wrote to FOLDER."""
 
 import json
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 from statistics import median
 
 CALL = "POST /benchmark"
-# Each layer relative to what it is built upon, where that is not the one above it in the table.
+# The layer below, where it is not the preceding row of the table.
 BELOW = {"grpc": "scheduler", "router": "scheduler", CALL: "scheduler"}
 
 
 def rounds(folder: Path) -> list[dict[str, float]]:
-    """Tokens per second of each layer, round by round."""
+    """Tokens per second of each layer in each round."""
     found = []
     for path in sorted(folder.glob("ladder-*.json"), key=lambda path: int(path.stem.rpartition("-")[2])):
         series = json.loads(path.read_text())["series"]
@@ -19,7 +19,7 @@ def rounds(folder: Path) -> list[dict[str, float]]:
         failed = sum(one["runs"][0]["failed"] for one in series)
         called = json.loads((folder / path.name.replace("ladder", "benchmark")).read_text())["data"]
         if failed or called["failed_requests"]:
-            sys.exit(f"{path}: requests failed, so that its rates cannot be compared")
+            sys.exit(f"{path}: requests failed, so its rates cannot be compared")
         found.append(rates | {CALL: called["avg_tokens_per_second"]})
     return found
 

@@ -1,4 +1,4 @@
-"""llama.cpp's own server, until it is ended: MODEL PORT THREADS [no-flash-attention]."""
+"""Runs llama.cpp's own server until it is stopped: MODEL PORT THREADS [no-flash-attention]."""
 
 import signal
 import sys
@@ -8,7 +8,7 @@ import xllamacpp
 model, port, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 params = xllamacpp.CommonParams()
 params.model.path = model
-# As Hostler's defaults: 8 sequences of up to 2,048 tokens.
+# Like Hostler's defaults: 8 sequences of up to 2,048 tokens.
 params.n_parallel = 8
 params.n_ctx = 8 * 2048
 params.kv_unified = False

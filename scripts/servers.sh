@@ -1,5 +1,5 @@
-# Sourced by the scripts that measure: starts servers, and ends them with the script.
-# The script sets $hostler, and may set $prefix, which goes before every command.
+# Sourced by the benchmark scripts: starts servers, and stops them when the script ends. The
+# script sets $hostler, and may set $prefix, with which every server command starts.
 
 prefix="${BENCH_PREFIX:-}"
 servers=()
@@ -7,7 +7,7 @@ trap 'for server in "${servers[@]}"; do kill -TERM "$server" 2>/dev/null || true
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 await() { # PID URL
     until python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$2" 2>/dev/null; do
-        kill -0 "$1" || { say "a server ended before it was ready"; exit 1; }
+        kill -0 "$1" || { say "a server exited before it was ready"; exit 1; }
     done
 }
 serve() { # [VARIABLE=VALUE…] OPTIONS of `hostler serve`…; sets url

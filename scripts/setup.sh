@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine with Rust, Python 3 with pip, git, gcc and make
-# lacks. Does nothing, quickly, when all is there.
+# Installs what a fresh Debian machine with Rust, Python 3 with pip, git, gcc and make lacks.
+# Returns quickly if everything is installed.
 #
-#   scripts/setup.sh build   to build and run      (Debian packages)
-#   scripts/setup.sh check   to check as well      (and linters)
-#   scripts/setup.sh test    to test as well       (and the tests' Python packages)
+#   scripts/setup.sh build   Debian packages for building and running
+#   scripts/setup.sh check   also linters
+#   scripts/setup.sh test    also the tests' programs and Python packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
-# --- Debian packages: the C++ side of llama.cpp, bindgen, which reads its headers, and
-# the compiler of the definitions that etcd and the workers speak by.
+# --- Debian packages: the C++ build of llama.cpp, libclang for bindgen, which reads its headers,
+# and the compiler of the protobuf definitions of etcd and the workers.
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 need cmake cmake
@@ -20,11 +20,11 @@ need protoc protobuf-compiler
 [ -e /usr/include/google/protobuf/descriptor.proto ] || missing+=(libprotobuf-dev)
 need python3 python3
 python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip)
-# Not libclang-cpp, which other packages bring; and bindgen needs the headers beside it.
+# bindgen needs libclang and its headers; libclang-cpp, which other packages install, is not enough.
 if [ -z "${LIBCLANG_PATH:-}" ] && ! compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; then
     missing+=(libclang-dev)
 fi
-# The tests look at metrics with a real Prometheus, and form clusters by a real etcd.
+# The tests run Prometheus and etcd.
 if [ "${1:-}" = test ]; then
     need promtool prometheus
     need etcd etcd-server
@@ -34,8 +34,8 @@ if [ ${#missing[@]} -gt 0 ]; then
         say "installing ${missing[*]}"
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
-        # Installed, but not started as services of the machine: what Debian asks before it
-        # starts one says no, unless somebody has settled that already.
+        # Installs services without starting them: Debian asks policy-rc.d before it starts a
+        # service. An existing policy is kept.
         if [ ! -e /usr/sbin/policy-rc.d ]; then
             trap 'rm -f /usr/sbin/policy-rc.d' EXIT
             printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -48,10 +48,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
 fi
 
-# --- Python packages, in a folder of their own: no root, no virtual environment, and
-# nothing of the system's is touched, so that Debian's pip allows it too.
+# --- Python packages, in a folder inside the clone: needs neither root nor a virtual
+# environment, and changes nothing in the system, so Debian's pip allows it.
 install() { # FOLDER REQUIREMENTS
-    # Wheels with compiled parts are for one Python.
+    # Wheels with compiled parts work with one Python version only.
     local wanted
     wanted="$(python3 --version; cat "$2")"
     if [ "$wanted" != "$(cat "$1/.installed" 2>/dev/null)" ]; then

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every test. `scripts/test.sh quick` leaves out the engines and what needs a model.
+# Runs every test. `scripts/test.sh quick` leaves out the engines and tests that need a model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 if [ "${1:-}" = quick ]; then
-    # Other features, hence a folder of its own; it never builds an engine.
+    # Builds with other features, so it has its own target folder. Never builds an engine.
     exec env CARGO_TARGET_DIR="$target/quick" cargo nextest run --locked --workspace --no-default-features \
         --exclude hostler-executor-mistralrs --exclude hostler-executor-llamacpp
 fi
@@ -26,7 +26,7 @@ say "test: the demo model"
 HOSTLER_TEST_MODEL="$("$hostler" model path smollm2-135m-instruct)"
 export HOSTLER_TEST_MODEL
 
-# The rest runs to its end, so that one run shows all that is wrong.
+# Every step runs, even after a failure, so that one run reports every problem.
 failed=()
 step() {
     local name=$1
@@ -36,10 +36,10 @@ step() {
 }
 
 step "Rust" cargo nextest run $build --profile "$profile"
-step "examples in the documentation" cargo test $build --doc --quiet
-step "end to end, over HTTP" env PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
+step "documentation examples" cargo test $build --doc --quiet
+step "end to end" env PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
     python3 -m pytest -p no:cacheprovider tests/e2e
-step "what is seen from outside: metrics, dashboards, alerts, traces" env PYTHONPATH=.cache/observability \
+step "observability: metrics, dashboards, alerts, traces" env PYTHONPATH=.cache/observability \
     PYTHONNOUSERSITE=1 python3 -m pytest -p no:cacheprovider tests/observability
 
 if [ ${#failed[@]} -gt 0 ]; then
