@@ -1,4 +1,4 @@
-//! Writes what is generated of the handbook and of `config/`.
+//! Writes the generated parts of `docs/` and `config/`.
 
 use std::fs;
 
@@ -9,23 +9,22 @@ const METRICS: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- begin: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end -->";
 
-/// Writes them. Tests of `hostler-config` and `hostler-telemetry` fail while they
-/// are stale.
+/// Tests of `hostler-config` and `hostler-telemetry` fail while these files are stale.
 pub(crate) fn write() -> anyhow::Result<()> {
     fs::write("config/hostler.toml", hostler_config::reference_file()).context("config/hostler.toml")?;
-    renew(CONFIGURATION, &hostler_config::reference_table())?;
-    renew(METRICS, &hostler_telemetry::reference_tables())
+    update(CONFIGURATION, &hostler_config::reference_table())?;
+    update(METRICS, &hostler_telemetry::reference_tables())
 }
 
-fn renew(page: &'static str, table: &str) -> anyhow::Result<()> {
+fn update(page: &'static str, table: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(page).context(page)?;
     fs::write(page, replace(&text, table)?).context(page)
 }
 
-/// Puts `table` between the two marks.
+/// Replaces the text between the two markers.
 fn replace(text: &str, table: &str) -> anyhow::Result<String> {
-    let (head, rest) = text.split_once(BEGIN).context("the mark where the table begins is missing")?;
-    let (_, tail) = rest.split_once(END).context("the mark where the table ends is missing")?;
+    let (head, rest) = text.split_once(BEGIN).context("the marker before the generated table is missing")?;
+    let (_, tail) = rest.split_once(END).context("the marker after the generated table is missing")?;
     Ok(format!("{head}{BEGIN}{table}\n{END}{tail}"))
 }
 
@@ -34,11 +33,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
+    fn only_the_text_between_the_markers_changes() {
         let text = format!("head\n{BEGIN}old\n{END}\ntail\n");
-        let once = replace(&text, "new").expect("both marks are there");
+        let once = replace(&text, "new").expect("both markers exist");
         assert_eq!(once, format!("head\n{BEGIN}new\n{END}\ntail\n"));
-        assert_eq!(replace(&once, "new").expect("both marks are there"), once);
-        assert!(replace("no marks", "new").is_err());
+        assert_eq!(replace(&once, "new").expect("both markers exist"), once);
+        assert!(replace("no markers", "new").is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Who must not know whom: the boundaries between crates, proven from the graph of
-//! dependencies rather than promised.
+//! Boundaries between crates: what each must not depend on, checked against the dependency
+//! graph.
 
 use crate::metadata::Graph;
 
@@ -13,17 +13,17 @@ const ABOVE_EXECUTORS: &[&str] = &["hostler-scheduler", "hostler-router", "hostl
 const ROUTING: &[&str] = &["hostler-router"];
 const READS_FILES: &[&str] = &["hostler-config", "hostler-models"];
 
-/// A crate, and what it must not depend on, however indirectly.
+/// A crate and the packages that it must not depend on, directly or indirectly.
 struct Boundary {
     name: &'static str,
-    must_not_know: &'static [&'static [&'static str]],
+    forbidden: &'static [&'static [&'static str]],
 }
 
-const fn boundary(name: &'static str, must_not_know: &'static [&'static [&'static str]]) -> Boundary {
-    Boundary { name, must_not_know }
+const fn boundary(name: &'static str, forbidden: &'static [&'static [&'static str]]) -> Boundary {
+    Boundary { name, forbidden }
 }
 
-/// The third column of the table of crates in `ARCHITECTURE.md`.
+/// The boundaries that the code map in `ARCHITECTURE.md` states.
 const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-protocol", &[ASYNC, ACTORS, HTTP, ENGINES, READS_FILES]),
     boundary("hostler-executor", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
@@ -45,23 +45,23 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),
 ];
 
-/// tonic stands on axum; the API of the gateway is not its business.
+/// For crates that use tonic, which depends on axum.
 const HTTP_API: &[&str] = &["actix-web", "actix-http", "hostler-gateway"];
-/// mistral.rs depends on an HTTP client's types; a server it must not be.
+/// For the mistral.rs engine, which depends on the types of an HTTP client.
 const HTTP_SERVER: &[&str] = &["actix-web", "hostler-gateway"];
 const DOMAIN: &[&str] = &["hostler-protocol", "hostler-executor", "hostler-scheduler", "hostler-router"];
 
-/// Every boundary that is crossed, and every crate that has none.
+/// A message for each crossed boundary, and for each crate without one.
 pub(crate) fn violations(graph: &Graph) -> Vec<String> {
     let mut violations = Vec::new();
     for member in &graph.members {
         let Some(boundary) = BOUNDARIES.iter().find(|boundary| boundary.name == member) else {
-            violations.push(format!("{member} has no boundary: add it to BOUNDARIES in xtask/src/layout.rs"));
+            violations.push(format!("{member} has no boundary: add one to BOUNDARIES in xtask/src/layout.rs"));
             continue;
         };
-        for stranger in boundary.must_not_know.iter().copied().flatten() {
-            if let Some(path) = graph.path(member, stranger) {
-                violations.push(format!("{member} must not know {stranger}: {}", path.join(" → ")));
+        for package in boundary.forbidden.iter().copied().flatten() {
+            if let Some(path) = graph.path(member, package) {
+                violations.push(format!("{member} must not depend on {package}: {}", path.join(" → ")));
             }
         }
     }
@@ -84,29 +84,32 @@ mod tests {
     }
 
     #[test]
-    fn an_indirect_violation_is_found_with_its_way() {
+    fn an_indirect_violation_is_reported_with_its_path() {
         let graph = graph(&[("hostler-protocol", "serde"), ("hostler-protocol", "helper"), ("helper", "tokio")]);
-        assert_eq!(violations(&graph), ["hostler-protocol must not know tokio: hostler-protocol → helper → tokio"]);
+        assert_eq!(
+            violations(&graph),
+            ["hostler-protocol must not depend on tokio: hostler-protocol → helper → tokio"]
+        );
     }
 
     #[test]
-    fn what_is_allowed_is_no_violation() {
+    fn allowed_dependencies_are_no_violations() {
         let graph = graph(&[("hostler-gateway", "actix-web"), ("hostler-scheduler", "actix"), ("actix", "tokio")]);
         assert!(violations(&graph).is_empty(), "{:?}", violations(&graph));
     }
 
     #[test]
-    fn each_boundary_can_be_crossed_and_is_noticed() {
+    fn each_crossed_boundary_is_reported() {
         for boundary in BOUNDARIES {
-            for stranger in boundary.must_not_know.iter().copied().flatten() {
-                let found = violations(&graph(&[(boundary.name, "between"), ("between", stranger)]));
-                assert!(!found.is_empty(), "{} may know {stranger}", boundary.name);
+            for package in boundary.forbidden.iter().copied().flatten() {
+                let found = violations(&graph(&[(boundary.name, "between"), ("between", package)]));
+                assert!(!found.is_empty(), "{} may depend on {package}", boundary.name);
             }
         }
     }
 
     #[test]
-    fn a_crate_without_a_boundary_is_noticed() {
+    fn a_crate_without_a_boundary_is_reported() {
         let mut graph = Graph::default();
         graph.members.insert("hostler-new".to_owned());
         assert_eq!(violations(&graph).len(), 1);

@@ -1,10 +1,10 @@
-//! Links between the project's documents.
+//! Checks links between the project's Markdown files.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Links of a Markdown file to files that are not there.
+/// A message for each link of a Markdown file to a missing file.
 pub(crate) fn broken(path: &Path) -> anyhow::Result<Vec<String>> {
     if path.extension().is_none_or(|extension| extension != "md") {
         return Ok(Vec::new());
@@ -12,11 +12,11 @@ pub(crate) fn broken(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let missing = |target: &String| !resolve(&folder, target).exists();
-    let complain = |target| format!("{}: there is no {target}", path.display());
-    Ok(targets(&text).into_iter().filter(missing).map(complain).collect())
+    let describe = |target| format!("{}: there is no {target}", path.display());
+    Ok(targets(&text).into_iter().filter(missing).map(describe).collect())
 }
 
-/// A leading slash means the root of the repository.
+/// A leading slash stands for the root of the repository.
 fn resolve(folder: &Path, target: &str) -> PathBuf {
     match target.strip_prefix('/') {
         Some(rest) => PathBuf::from(rest),
@@ -24,7 +24,7 @@ fn resolve(folder: &Path, target: &str) -> PathBuf {
     }
 }
 
-/// Files that a text links to. Other sites, anchors, and code are left out.
+/// The files to which a text links. Skips URLs, anchors and code blocks.
 fn targets(text: &str) -> Vec<String> {
     let mut targets = Vec::new();
     let mut in_code = false;
@@ -51,18 +51,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_to_files_are_found_and_others_are_not() {
+    fn only_links_to_files_are_found() {
         let text = "[a](b.md) and [c](../d.md#part), [e](#here), [f](https://example.com)\n```\n[g](h.md)\n```\n";
         assert_eq!(targets(text), ["b.md", "../d.md"]);
     }
 
     #[test]
-    fn a_broken_link_is_noticed_and_a_whole_one_is_not() {
+    fn only_a_broken_link_is_reported() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.md");
-        std::fs::write(&path, "[there](a.md) [gone](b.md)").expect("it is writable");
-        let complaints = broken(&path).expect("it is readable");
-        assert_eq!(complaints.len(), 1);
-        assert!(complaints[0].ends_with("there is no b.md"), "{complaints:?}");
+        std::fs::write(&path, "[existing](a.md) [missing](b.md)").expect("it is writable");
+        let messages = broken(&path).expect("it is readable");
+        assert_eq!(messages.len(), 1);
+        assert!(messages[0].ends_with("there is no b.md"), "{messages:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Automation that is too much for a shell line: `cargo xtask COMMAND`.
+//! Automation that is too complex for shell scripts: `cargo xtask COMMAND`.
 
 mod commands;
 mod cycles;
@@ -28,7 +28,7 @@ cargo xtask COMMAND
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let complaints = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let problems = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check-layout"] => check_layout()?,
         ["check-features"] => features::check()?,
         ["docs"] => {
@@ -40,31 +40,31 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    for complaint in &complaints {
-        eprintln!("{complaint}");
+    for problem in &problems {
+        eprintln!("{problem}");
     }
-    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn check_layout() -> anyhow::Result<Vec<String>> {
     let graph = metadata::load()?;
-    let mut complaints = layout::violations(&graph);
+    let mut problems = layout::violations(&graph);
     let known_cycles = std::fs::read_to_string(KNOWN_CYCLES).context(KNOWN_CYCLES)?;
     for (package, roots) in &graph.targets {
         let cycles = cycles::find(package, roots)?;
         if !known_cycles.lines().any(|known| known == package) {
-            complaints.extend(cycles);
+            problems.extend(cycles);
         } else if cycles.is_empty() {
-            complaints.push(format!("{KNOWN_CYCLES}: {package} has no cycle any more: remove its line"));
+            problems.push(format!("{KNOWN_CYCLES}: {package} has no cycle: remove its line"));
         } else {
             cycles.iter().for_each(|cycle| println!("known: {cycle}"));
         }
     }
     let banned_words = words::BannedWords::load()?;
     for file in sources::tracked()? {
-        complaints.extend(sources::complaints(&file)?);
-        complaints.extend(links::broken(&file)?);
-        complaints.extend(banned_words.complaints(&file)?);
+        problems.extend(sources::problems(&file)?);
+        problems.extend(links::broken(&file)?);
+        problems.extend(banned_words.problems(&file)?);
     }
-    Ok(complaints)
+    Ok(problems)
 }

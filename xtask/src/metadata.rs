@@ -1,23 +1,25 @@
-//! What `cargo metadata` says about who depends on whom.
+//! Reads the workspace's dependency graph and targets from `cargo metadata`. The crate
+//! `cargo_metadata` is not used: it would enable serde_json's `unbounded_depth` for the whole
+//! workspace, and rebuild the engines.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Packages by name, and what each of them needs to be built.
+/// Packages by name.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     /// Names of the workspace's own packages.
     pub(crate) members: BTreeSet<String>,
-    /// Direct dependencies, those of tests left out.
+    /// Direct dependencies, except those of tests.
     pub(crate) dependencies: BTreeMap<String, BTreeSet<String>>,
     /// For each member, the root files of its targets, the library's first.
     pub(crate) targets: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Graph {
-    /// The shortest way from one package to another, ends included.
+    /// The shortest path from one package to another, including both.
     pub(crate) fn path(&self, from: &str, to: &str) -> Option<Vec<String>> {
         let mut reached_from: BTreeMap<&str, &str> = BTreeMap::new();
         let mut queue = VecDeque::from([from]);
@@ -84,7 +86,6 @@ struct DependencyKind {
     kind: Option<String>,
 }
 
-/// Asks cargo.
 pub(crate) fn load() -> anyhow::Result<Graph> {
     let text = crate::commands::output(crate::commands::cargo().args(["metadata", "--format-version=1", "--locked"]))?;
     parse(&text)
@@ -106,7 +107,7 @@ fn parse(text: &str) -> anyhow::Result<Graph> {
     for node in &metadata.resolve.nodes {
         let needed = |dep: &&Dependency| dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
         let dependencies = node.deps.iter().filter(needed).map(|dep| name(&dep.pkg));
-        // Two versions of one package count as one: who must not know it must know neither.
+        // Versions of a package are not distinguished: a boundary excludes all of them.
         graph.dependencies.entry(name(&node.id)).or_default().extend(dependencies);
     }
     Ok(graph)

@@ -1,11 +1,11 @@
-//! Words and phrases that the project's texts avoid, as `xtask/banned-words.txt` lists them.
+//! Finds banned words and phrases, which `xtask/banned-words.txt` lists.
 
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 
 const LIST: &str = "xtask/banned-words.txt";
-/// Files that are not ours to word, and the list itself.
+/// Files with generated or foreign text, and the list itself.
 const EXEMPT: &[&str] = &[LIST, "Cargo.lock", "LICENSE"];
 const EXTENSIONS: &[&str] =
     &["css", "html", "json", "md", "proto", "py", "rs", "service", "sh", "toml", "ts", "txt", "yaml", "yml"];
@@ -47,7 +47,7 @@ impl BannedWords {
     }
 
     /// A message for each banned phrase in the file.
-    pub(crate) fn complaints(&self, path: &Path) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn problems(&self, path: &Path) -> anyhow::Result<Vec<String>> {
         let name = path.display().to_string();
         let has_extension = path.extension().is_none_or(|extension| EXTENSIONS.iter().any(|known| extension == *known));
         if EXEMPT.contains(&name.as_str()) || !has_extension {
@@ -59,22 +59,22 @@ impl BannedWords {
 
     fn inspect(&self, name: &str, text: &str) -> Vec<String> {
         let text = words(text);
-        let mut complaints = Vec::new();
+        let mut problems = Vec::new();
         for at in 0..text.len() {
             for phrase in &self.phrases {
                 let found = text[at..].iter().map(|word| word.text.as_str());
                 if found.take(phrase.words.len()).eq(phrase.words.iter().map(String::as_str)) {
                     let (line, phrase, suggestion) = (text[at].line, phrase.words.join(" "), &phrase.suggestion);
-                    complaints.push(format!("{name}:{line}: avoid \"{phrase}\": {suggestion}"));
+                    problems.push(format!("{name}:{line}: avoid \"{phrase}\": {suggestion}"));
                 }
             }
         }
-        complaints
+        problems
     }
 }
 
-/// The words of a text. Identifiers are taken apart, so that `snake_case` and `CamelCase`
-/// are two words each, and a phrase is found across line breaks and comment marks.
+/// The words of a text. `snake_case` and `CamelCase` are two words each. Punctuation is skipped,
+/// so a phrase is found across line breaks and comment markers.
 fn words(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     for (index, line) in text.lines().enumerate() {
