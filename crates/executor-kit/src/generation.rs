@@ -59,7 +59,7 @@ impl Generation {
         }
         let (id, logprob) = match self.chooser.choose(logits, &self.answer, scratch) {
             Ok(Choice::Token { id, logprob }) => (id, logprob),
-            Ok(Choice::Nothing) => return Err(self.dead_end()),
+            Ok(Choice::Nothing) => return Err(self.dead_end(logits)),
             Err(reason) => {
                 let message = format!("the constraint cannot be followed any further: {reason}");
                 return Err(Ending::Failed(RequestError::invalid("constraint", message)));
@@ -97,11 +97,17 @@ impl Generation {
         self.end(Ending::Failed(error));
     }
 
-    /// No token may come. Under a constraint that is its fulfilment; otherwise the
-    /// logits are no numbers.
-    fn dead_end(&self) -> Ending {
+    /// No token can be chosen. A constraint is then fulfilled. Otherwise either the
+    /// model computed no numbers, or the request's own parameters left none: only the
+    /// first is the engine's failure.
+    fn dead_end(&self, logits: &[f32]) -> Ending {
         if self.chooser.is_constrained() {
             return Ending::CutOff(FinishReason::Stop);
+        }
+        let is_sound = |logit: &f32| logit.is_finite() || *logit == f32::NEG_INFINITY;
+        if logits.iter().all(is_sound) && logits.iter().any(|logit| logit.is_finite()) {
+            let message = "no token is left after the request's sampling parameters; use less extreme values";
+            return Ending::Failed(RequestError::new(ErrorCode::InvalidRequest, message));
         }
         failed("the model's logits are not numbers".to_owned())
     }

@@ -7,11 +7,19 @@ use crate::{RequestError, TokenId};
 /// Most entries of a logit bias, as in OpenAI's API.
 const LOGIT_BIAS_ENTRIES_MAX: usize = 1024;
 
+/// A temperature below it means 0, as in vLLM (its `_SAMPLING_EPS`): logits divided by
+/// a smaller number overflow `f32`, and no token could be drawn from infinities.
+const TEMPERATURE_MIN: f32 = 1e-5;
+
+/// Logits are at most some hundreds: divided by it they stay far from `f32`'s largest
+/// number.
+const REPETITION_PENALTY_MIN: f32 = 0.01;
+
 /// Sampling parameters, with the meaning that they have in OpenAI's API and,
 /// where that has none, in vLLM's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingParams {
-    /// 0 to 2. At 0 the likeliest token is taken (greedy).
+    /// 0 to 2. At 0, and below 0.00001, the likeliest token is taken (greedy).
     pub temperature: f32,
     /// Only the smallest set of likeliest tokens whose probability reaches this. Above 0, at most 1.
     pub top_p: f32,
@@ -19,7 +27,7 @@ pub struct SamplingParams {
     pub top_k: Option<u32>,
     /// Only tokens at least this fraction as likely as the likeliest. 0 to 1.
     pub min_p: f32,
-    /// Divides the logits of tokens of prompt and answer (multiplies negative ones). Above 0, at most 10; 1 does nothing.
+    /// Divides the logits of tokens of prompt and answer (multiplies negative ones). 0.01 to 10; 1 does nothing.
     pub repetition_penalty: f32,
     /// Subtracted once from the logit of every token of the answer so far. −2 to 2.
     pub presence_penalty: f32,
@@ -57,7 +65,7 @@ impl SamplingParams {
     /// Whether the likeliest token is taken at every step.
     #[must_use]
     pub fn is_greedy(&self) -> bool {
-        self.temperature == 0.0 || self.top_k == Some(1)
+        self.temperature < TEMPERATURE_MIN || self.top_k == Some(1)
     }
 
     /// Checks every range.
@@ -68,7 +76,7 @@ impl SamplingParams {
         in_range("temperature", self.temperature, 0.0, 2.0)?;
         positive_up_to("top_p", self.top_p, 1.0)?;
         in_range("min_p", self.min_p, 0.0, 1.0)?;
-        positive_up_to("repetition_penalty", self.repetition_penalty, 10.0)?;
+        in_range("repetition_penalty", self.repetition_penalty, REPETITION_PENALTY_MIN, 10.0)?;
         in_range("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
         in_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
         if self.top_k == Some(0) {
@@ -134,5 +142,19 @@ mod tests {
         assert!(at(-0.1).is_err() && at(2.1).is_err());
         let top_p = |top_p| SamplingParams { top_p, ..SamplingParams::default() }.validate();
         assert!(top_p(1.0).is_ok() && top_p(0.0).is_err());
+    }
+
+    #[test]
+    fn numbers_that_would_overflow_the_logits_are_greedy_or_refused() {
+        let temperature = |temperature| SamplingParams { temperature, ..SamplingParams::default() };
+        for tiny in [0.0, f32::from_bits(1), 1e-39, f32::MIN_POSITIVE, 9e-6] {
+            assert!(temperature(tiny).validate().is_ok() && temperature(tiny).is_greedy(), "{tiny}");
+        }
+        assert!(!temperature(TEMPERATURE_MIN).is_greedy());
+        let penalty = |penalty| SamplingParams { repetition_penalty: penalty, ..SamplingParams::default() }.validate();
+        assert!(penalty(REPETITION_PENALTY_MIN).is_ok() && penalty(10.0).is_ok());
+        for wrong in [0.0, 1e-38, 0.009] {
+            assert_eq!(penalty(wrong).expect_err("it is too small").param.as_deref(), Some("repetition_penalty"));
+        }
     }
 }

@@ -92,7 +92,44 @@ fn logits_that_are_no_numbers_give_no_token() {
     }
 }
 
+/// Any number that `low..=high` admits: the bounds themselves and denormals more often
+/// than chance would have it.
+fn within(low: f32, high: f32) -> impl Strategy<Value = f32> {
+    prop_oneof![Just(low), Just(high), Just(low.max(1e-39)), Just(low.max(f32::MIN_POSITIVE)), low..=high]
+}
+
 proptest! {
+    /// Whatever a request may ask for, its own numbers leave a token to choose.
+    #[test]
+    fn parameters_that_are_valid_choose_a_token(
+        temperature in within(0.0, 2.0),
+        top_p in within(f32::from_bits(1), 1.0),
+        min_p in within(0.0, 1.0),
+        top_k in prop_oneof![Just(None), (1_u32..60).prop_map(Some)],
+        repetition_penalty in within(0.01, 10.0),
+        presence_penalty in within(-2.0, 2.0),
+        bias in within(-100.0, 100.0),
+        scale in prop_oneof![Just(0.0_f32), Just(1.0), Just(1e3)],
+    ) {
+        let params = SamplingParams {
+            temperature,
+            top_p,
+            min_p,
+            top_k,
+            repetition_penalty,
+            presence_penalty,
+            frequency_penalty: presence_penalty,
+            logit_bias: vec![(3, bias), (7, -bias)],
+            seed: Some(1),
+        };
+        prop_assert_eq!(params.validate(), Ok(()));
+        let mut chooser = Chooser::new(params, 0, &[7, 8, 9], &[3, 3], None, None);
+        let logits: Vec<f32> = logits(9).iter().map(|logit| (logit - 2.0) * scale).collect();
+        let choice = chooser.choose(&logits, &answer(&endless(), &[]), &mut Scratch::default());
+        let found = matches!(choice, Ok(Choice::Token { .. }));
+        prop_assert!(found, "{:?}", choice);
+    }
+
     #[test]
     fn an_answer_goes_on_elsewhere_as_it_would_have_here(
         seed in any::<u64>(),
