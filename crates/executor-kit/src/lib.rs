@@ -5,7 +5,8 @@
 //! engine hands a sequence to the [`Reception`], gets a [`Generation`], gives it the
 //! logits of every step, and feeds back the token that it is told.
 //!
-//! This crate knows no engine, no clock and no thread.
+//! This crate knows no engine and no clock. Its one thread is the one on which
+//! constraints are compiled.
 
 pub mod constraint;
 mod generation;

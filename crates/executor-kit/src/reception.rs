@@ -2,10 +2,10 @@
 //! own has other sequences to serve.
 
 use hostler_executor::text::{Answer, IncrementalDecoder};
-use hostler_executor::{Sequence, TokenSink};
-use hostler_protocol::{FinishReason, RequestError, TokenId};
+use hostler_executor::{CompiledConstraint, Sequence, TokenSink};
+use hostler_protocol::{ErrorCode, FinishReason, RequestError, TokenId};
 
-use crate::constraint::ConstraintCompiler;
+use crate::constraint::{ConstraintCompiler, ConstraintState};
 use crate::sampling::Chooser;
 use crate::{Generation, Limits};
 
@@ -52,10 +52,7 @@ impl Reception {
     ) -> Result<(Answer, Chooser), RequestError> {
         self.limits.check(sequence)?;
         let answered = sequence.answer();
-        let constraint = match &sequence.constraint {
-            Some(constraint) => Some(self.constraints.compile(constraint, answered)?),
-            None => None,
-        };
+        let constraint = sequence.constraint.as_ref().map(of_this_engine).transpose()?;
         let answer = Answer::new(decoder, &sequence.stop, &self.end_tokens, answered)?;
         let chooser = Chooser::new(
             sequence.sampling.clone(),
@@ -67,4 +64,9 @@ impl Reception {
         );
         Ok((answer, chooser))
     }
+}
+
+fn of_this_engine(constraint: &CompiledConstraint) -> Result<ConstraintState, RequestError> {
+    let another = || RequestError::new(ErrorCode::Internal, "the constraint was compiled by another engine");
+    constraint.state().ok_or_else(another)
 }

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::ready;
-use hostler_executor::{EmbeddingFuture, ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
+use hostler_executor::{CompileFuture, EmbeddingFuture, ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
 use hostler_executor_kit::Reception;
-use hostler_protocol::{ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
 
 use crate::codec::LlamaCodec;
 use crate::embedding::EmbeddingJob;
@@ -75,8 +75,10 @@ impl ModelExecutor for LlamacppExecutor {
         &self.codec
     }
 
-    /// A constraint is compiled here, on the caller's thread: the engine's has
-    /// other sequences to serve.
+    fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
+        self.reception.constraints.compile(constraint, answered)
+    }
+
     fn start(&self, sequence: Sequence, sink: TokenSink) {
         if let Some(generation) = self.reception.admit(&sequence, sink, self.codec.incremental()) {
             self.thread.submit(Work::Generate(Box::new(Job { sequence, generation })));

@@ -77,7 +77,8 @@ impl LlamacppFactory {
             },
         };
         let end_tokens = codec.end_tokens();
-        let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens);
+        let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens)
+            .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?;
         let reception = Reception { limits, end_tokens, constraints };
         Ok(LlamacppExecutor { description, codec, reception, life, thread })
     }

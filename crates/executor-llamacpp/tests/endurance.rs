@@ -56,7 +56,11 @@ fn requests(executor: &dyn ModelExecutor, count: u32) {
             1 => sequence.top_logprobs = Some(5),
             2 => sequence.stop.sequences = vec!["never".into(), "ever".into()],
             3 => sequence.sampling.repetition_penalty = 1.1,
-            4 if index % 64 == 4 => sequence.constraint = Some(Constraint::Regex("[a-z ]{1,20}".into())),
+            4 if index % 64 == 4 => {
+                let regex = executor.compile(Constraint::Regex("[a-z ]{1,20}".into()), Vec::new());
+                let compiled = futures::executor::block_on(regex);
+                sequence.constraint = Some(compiled.expect("the expression is valid"));
+            }
             // Given up at once: what was begun must be freed as well.
             5 => drop(executor.generate(sequence.clone())),
             6 if index % 32 == 6 => drop(futures::executor::block_on(executor.embed(vec![1, 2, 3]))),

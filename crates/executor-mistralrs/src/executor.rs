@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hostler_executor::{ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
+use hostler_executor::{CompileFuture, ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
 use hostler_executor_kit::Reception;
-use hostler_protocol::{ErrorCode, ModelDescription, RequestError};
+use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
 
 use crate::codec::MistralrsCodec;
 use crate::dispatcher::{Dispatcher, Job};
@@ -43,6 +43,10 @@ impl ModelExecutor for MistralrsExecutor {
 
     fn text(&self) -> &dyn TextCodec {
         &self.codec
+    }
+
+    fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
+        self.reception.constraints.compile(constraint, answered)
     }
 
     fn start(&self, sequence: Sequence, sink: TokenSink) {

@@ -100,7 +100,8 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
     };
     let reception = Reception {
         limits: Limits { context_length, vocabulary_size },
-        constraints: ConstraintCompiler::new(loaded.grammars, &loaded.end_tokens),
+        constraints: ConstraintCompiler::new(loaded.grammars, &loaded.end_tokens)
+            .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?,
         end_tokens: loaded.end_tokens,
     };
     Ok(MistralrsExecutor { description, codec, reception, life, dispatcher, on_cpu })

@@ -2,9 +2,9 @@
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use hostler_protocol::{ChatMessage, ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{ChatMessage, Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
 
-use crate::{Sequence, TextError, TokenSink, TokenStream, token_channel};
+use crate::{CompileFuture, Sequence, TextError, TokenSink, TokenStream, token_channel};
 
 /// A loaded model, ready to generate.
 ///
@@ -26,6 +26,21 @@ pub trait ModelExecutor: Send + Sync + 'static {
     /// most `description().driving.max_sequences` sequences in flight; what is
     /// beyond that waits inside the engine, or fails with `Overloaded`.
     fn start(&self, sequence: Sequence, sink: TokenSink);
+
+    /// Compiles a constraint to its state after `answered`, the part of the answer that
+    /// is there already. The work is done on a thread of the executor's own, since a
+    /// client decides how much it is. It is limited in memory and processor time, but
+    /// not in waiting time: a caller stops waiting by dropping the future.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, naming the field: the constraint cannot be read, does not admit
+    /// `answered`, exceeds a limit, or this engine keeps to no constraints.
+    /// `Overloaded`: too many wait to be compiled.
+    fn compile(&self, constraint: Constraint, _answered: Vec<TokenId>) -> CompileFuture {
+        let message =
+            format!("the engine {} cannot constrain the form of an answer", self.description().engine.as_str());
+        ready(Err(RequestError::invalid(constraint.param(), message))).boxed()
+    }
 
     /// How far the engine has come: what a watchdog needs to tell a slow engine
     /// from a hung or dead one.

@@ -6,6 +6,7 @@
 //! every engine is tested against ([`contract`]). The [`simulated`] engine lives
 //! here because tests and capacity planning need one everywhere.
 
+mod constraint;
 pub mod contract;
 mod error;
 mod executor;
@@ -15,6 +16,7 @@ mod sequence;
 pub mod simulated;
 pub mod text;
 
+pub use constraint::{CompileFuture, CompiledConstraint};
 pub use error::{LoadError, TextError};
 pub use executor::{EmbeddingFuture, ModelExecutor, Progress, TextCodec};
 pub use load::{ExecutorFactory, LoadProgress, LoadStage};

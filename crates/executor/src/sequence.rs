@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::{Constraint, RequestId, SamplingParams, StopConditions, TokenId};
+use hostler_protocol::{RequestId, SamplingParams, StopConditions, TokenId};
+
+use crate::CompiledConstraint;
 
 /// One sequence to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +23,11 @@ pub struct Sequence {
     pub sampling: SamplingParams,
     /// When it ends. `max_tokens` is accounted for in `max_new_tokens` already.
     pub stop: StopConditions,
-    /// The form that the answer must have.
-    pub constraint: Option<Constraint>,
+    /// The form that the answer must have, from [`ModelExecutor::compile`] of the
+    /// engine that runs it, called with [`answer`](Self::answer).
+    ///
+    /// [`ModelExecutor::compile`]: crate::ModelExecutor::compile
+    pub constraint: Option<CompiledConstraint>,
     /// Report log probabilities, with so many alternatives a position.
     pub top_logprobs: Option<u32>,
 }

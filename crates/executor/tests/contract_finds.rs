@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::ready;
 use hostler_executor::contract::{ContractOptions, run_all};
 use hostler_executor::simulated::{
     CostModel, Fault, FaultKind, Faults, SequenceFault, SimulatedConfig, SimulatedFactory,
 };
 use hostler_executor::{
-    EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence, TextCodec, TokenSink,
+    CompileFuture, CompiledConstraint, EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, ModelExecutor,
+    Progress, Sequence, TextCodec, TokenSink,
 };
-use hostler_protocol::{ModelDescription, TokenId};
+use hostler_protocol::{Constraint, ModelDescription, TokenId};
 
 /// How an engine misbehaves: what it makes of a sequence that is the so-many-th.
 type Misdeed = fn(Sequence, u32) -> Sequence;
@@ -36,6 +38,11 @@ impl ModelExecutor for Misbehaving {
     fn start(&self, sequence: Sequence, sink: TokenSink) {
         let ordinal = self.started.fetch_add(1, Ordering::Relaxed);
         self.engine.start((self.misdeed)(sequence, ordinal), sink);
+    }
+
+    /// It takes every constraint, and keeps to none.
+    fn compile(&self, _: Constraint, _: Vec<TokenId>) -> CompileFuture {
+        ready(Ok(CompiledConstraint::new(()))).boxed()
     }
 
     fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
@@ -135,10 +142,7 @@ fn seeds_that_are_ignored() {
 
 #[test]
 fn constraints_that_are_ignored() {
-    let careless: Misdeed = |mut sequence, _| {
-        sequence.constraint = None;
-        sequence
-    };
+    let careless: Misdeed = |sequence, _| sequence;
     finds(careless, "an answer has the form that a constraint demands");
 }
 

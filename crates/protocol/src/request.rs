@@ -93,7 +93,7 @@ impl Priority {
 }
 
 /// A format that the answer must have, enforced at each token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
     /// A JSON value that is valid under a JSON schema (given as text).
@@ -102,4 +102,16 @@ pub enum Constraint {
     Regex(String),
     /// A sentence of a Lark grammar in llguidance's dialect.
     Lark(String),
+}
+
+impl Constraint {
+    /// The field of a request that it comes from.
+    #[must_use]
+    pub const fn param(&self) -> &'static str {
+        match self {
+            Self::JsonSchema(_) => "response_format",
+            Self::Regex(_) => "regex",
+            Self::Lark(_) => "lark",
+        }
+    }
 }

@@ -3,15 +3,21 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
-use hostler_executor::{ModelExecutor, Sequence};
-use hostler_protocol::{ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TokenId};
+use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
+use hostler_protocol::{Constraint, ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TokenId};
+use tokio::time::timeout;
 
 use crate::state::{Demand, Ticket};
 
 /// From this length on a text is tokenized on a thread that may block. Below, it
 /// takes less than about a millisecond.
 const LONG_TEXT_BYTES: usize = 8 * 1024;
+
+/// A constraint must be compiled within this time, queue included. Typical schemas take
+/// some milliseconds of processor time, and the executor's limits allow half a second.
+const COMPILE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Checks everything that can be checked without the model's tokens.
 ///
@@ -21,8 +27,8 @@ pub(crate) fn check(request: &GenerationRequest, model: &ModelDescription) -> Re
     request.sampling.validate()?;
     request.stop.validate()?;
     let can = &model.capabilities;
-    if request.constraint.is_some() && !can.constraints {
-        return Err(RequestError::invalid("response_format", "this engine cannot constrain the form of an answer"));
+    if let Some(constraint) = request.constraint.as_ref().filter(|_| !can.constraints) {
+        return Err(RequestError::invalid(constraint.param(), "this engine cannot constrain the form of an answer"));
     }
     if let Some(wanted) = request.top_logprobs {
         match can.top_logprobs_max {
@@ -87,14 +93,33 @@ fn encode(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, 
     }
 }
 
+/// Compiles a request's constraint before the scheduler hears of the request: it then
+/// occupies no slot, and its answer comes within a bounded time.
+///
+/// # Errors
+/// As [`ModelExecutor::compile`], and `InvalidRequest` after [`COMPILE_WAIT_MAX`].
+pub(crate) async fn compile(
+    executor: &dyn ModelExecutor,
+    constraint: Constraint,
+    answered: &[TokenId],
+) -> Result<CompiledConstraint, RequestError> {
+    let param = constraint.param();
+    let compiled = timeout(COMPILE_WAIT_MAX, executor.compile(constraint, answered.to_vec())).await;
+    compiled.unwrap_or_else(|_| {
+        let seconds = COMPILE_WAIT_MAX.as_secs();
+        Err(RequestError::invalid(param, format!("{param} was not compiled within {seconds} s; use a simpler one")))
+    })
+}
+
 /// The sequence to run, and what scheduling needs to know of it. `prompt` are the
-/// prompt's tokens.
+/// prompt's tokens, `constraint` is the request's.
 ///
 /// # Errors
 /// `InvalidRequest`, if the continuation leaves nothing to generate.
 pub(crate) fn prepare(
     request: GenerationRequest,
     prompt: Vec<TokenId>,
+    constraint: Option<CompiledConstraint>,
     model: &ModelDescription,
     ticket: Ticket,
 ) -> Result<(Demand, Sequence), RequestError> {
@@ -129,7 +154,7 @@ pub(crate) fn prepare(
         max_new_tokens,
         sampling: request.sampling,
         stop: request.stop,
-        constraint: request.constraint,
+        constraint,
         top_logprobs: request.top_logprobs,
     };
     Ok((demand, sequence))

@@ -123,9 +123,16 @@ impl LocalScheduler {
             let mut request = request;
             let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
             let tokens = intake::tokenize(&incarnation.executor, prompt).await?;
+            let constraint = match request.constraint.take() {
+                Some(constraint) => {
+                    let executor = incarnation.executor.as_ref();
+                    Some(intake::compile(executor, constraint, &request.continuation).await?)
+                }
+                None => None,
+            };
             let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
             let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-            let (demand, sequence) = intake::prepare(request, tokens, model, ticket)?;
+            let (demand, sequence) = intake::prepare(request, tokens, constraint, model, ticket)?;
             Ok((permit, prompt_tokens, demand, sequence))
         };
         let (permit, prompt_tokens, demand, sequence) = prepared.await.inspect_err(refused)?;

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use hostler_protocol::{Deadline, ErrorCode, FinishReason, Prompt, TokenEvent};
+use hostler_protocol::{Constraint, Deadline, ErrorCode, FinishReason, Prompt, TokenEvent};
 use hostler_scheduler::{Scheduler, SchedulerState};
 use support::{FakeFactory, config, eventually, idle, read, request, serving, until};
 
@@ -31,6 +32,38 @@ async fn forty_requests_are_answered_in_full_eight_at_a_time() {
     assert_eq!(scheduler.snapshot().borrow().state, SchedulerState::Stopped);
     let after = scheduler.submit(request(1, 1)).await.err().expect("stopped");
     assert_eq!(after.code, ErrorCode::Unavailable);
+}
+
+/// A constraint is compiled before the scheduler hears of its request: it occupies no
+/// slot, delays nobody, and is given up after a second.
+#[actix::test]
+async fn a_constraint_that_compiles_forever_is_refused_and_delays_nobody() {
+    let (mut factory, levers) = FakeFactory::new();
+    let description = &mut Arc::get_mut(&mut factory).expect("nobody else has it").description;
+    description.capabilities.constraints = true;
+    description.driving.max_sequences = 1;
+    let scheduler = serving(config(), factory).await;
+    let constrained = |regex: &str| {
+        let mut request = request(10, 20);
+        request.constraint = Some(Constraint::Regex(regex.to_owned()));
+        request
+    };
+    let slow = scheduler.submit(constrained("slow"));
+    let others = async {
+        for _ in 0..3 {
+            let generation = scheduler.submit(constrained("quick")).await.expect("the slot is free");
+            assert_eq!(read(generation).await, (20, Ok(FinishReason::Length)));
+        }
+        Instant::now()
+    };
+    let refused = async { (slow.await.err().expect("it never compiles"), Instant::now()) };
+    let ((error, refused), answered) = futures::join!(refused, others);
+    assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("regex")));
+    assert!(error.message.contains("1 s"), "{error}");
+    assert!(answered < refused, "the others waited for it");
+    assert_eq!(levers.given.load(Ordering::SeqCst), 3, "the engine never saw it");
+    until(&scheduler, "idle", idle).await;
+    scheduler.stop().await;
 }
 
 #[actix::test]

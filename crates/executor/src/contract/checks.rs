@@ -36,6 +36,7 @@ pub(super) const ALL: &[Check] = &[
     Check { name: "log probabilities beyond the declared limit are refused", run: logprobs::refused },
     Check { name: "an answer has the form that a constraint demands", run: constraints::kept },
     Check { name: "a constraint that makes no sense is refused", run: constraints::refused },
+    Check { name: "a hostile constraint harms neither the engine nor the process", run: constraints::survived },
     Check { name: "impossible sequences are refused", run: refusals::impossible },
     Check { name: "a refused sequence does not disturb its neighbours", run: refusals::neighbours },
     Check { name: "a dropped stream frees the engine within a step", run: cancel::dropped_stream },

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use hostler_protocol::{
-    ErrorCode, Finish, FinishReason, ModelDescription, RequestError, Started, Token, TokenEvent, TokenId,
+    Constraint, ErrorCode, Finish, FinishReason, ModelDescription, RequestError, Started, Token, TokenEvent, TokenId,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::report::ensure;
 use super::{ContractOptions, Violation};
-use crate::{EndReport, ExecutorFactory, ModelExecutor, Sequence, SequenceObserver, TokenStream, token_channel};
+use crate::{
+    CompiledConstraint, EndReport, ExecutorFactory, ModelExecutor, Sequence, SequenceObserver, TokenStream,
+    token_channel,
+};
 
 /// Prompts of unlike content and unlike length.
 const PROMPTS: [&str; 8] = [
@@ -214,6 +217,14 @@ impl Subject {
     /// The vector of a text, or why there is none.
     pub(super) fn embed(&self, tokens: Vec<TokenId>) -> Result<Result<Vec<f32>, RequestError>, Violation> {
         self.wait("an embedding", self.executor.embed(tokens))
+    }
+
+    /// A constraint at the beginning of an answer, or why there is none.
+    pub(super) fn compile(
+        &self,
+        constraint: Constraint,
+    ) -> Result<Result<CompiledConstraint, RequestError>, Violation> {
+        self.wait("a constraint", self.executor.compile(constraint, Vec::new()))
     }
 
     /// That the engine refuses a sequence as one that can never succeed.

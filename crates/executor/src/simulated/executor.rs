@@ -104,9 +104,6 @@ impl SimulatedExecutor {
                 return Err(crate::TextError::UnknownToken { id, vocabulary_size: VOCABULARY_SIZE }.into());
             }
         }
-        if sequence.constraint.is_some() {
-            return Err(RequestError::invalid("response_format", "the simulated engine keeps to no constraint"));
-        }
         if sequence.top_logprobs.is_some_and(|top| top > TOP_LOGPROBS_MAX) {
             let message = format!("at most {TOP_LOGPROBS_MAX} alternatives are reported");
             return Err(RequestError::invalid("top_logprobs", message));

@@ -8,13 +8,15 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::future::{pending, ready};
+use futures::{FutureExt, StreamExt};
 use hostler_executor::{
-    ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence, TextCodec, TextError, TokenSink,
+    CompileFuture, CompiledConstraint, ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence,
+    TextCodec, TextError, TokenSink,
 };
 use hostler_protocol::{
-    Batching, Capabilities, ChatMessage, Driving, Engine, FinishReason, GenerationRequest, ModelDescription, Prefill,
-    Prompt, RequestError, Token, TokenEvent, TokenId,
+    Batching, Capabilities, ChatMessage, Constraint, Driving, Engine, FinishReason, GenerationRequest,
+    ModelDescription, Prefill, Prompt, RequestError, Token, TokenEvent, TokenId,
 };
 use hostler_scheduler::{Generation, LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
@@ -181,6 +183,14 @@ impl ModelExecutor for FakeEngine {
         if let Some(sender) = &self.sender {
             // A dead engine drops the sink, which tells the client.
             let _ = sender.send((sequence, sink));
+        }
+    }
+
+    /// The expression "slow" never ends; every other constraint is compiled at once.
+    fn compile(&self, constraint: Constraint, _: Vec<TokenId>) -> CompileFuture {
+        match constraint {
+            Constraint::Regex(regex) if regex == "slow" => pending().boxed(),
+            _ => ready(Ok(CompiledConstraint::new(()))).boxed(),
         }
     }
 

@@ -1,9 +1,13 @@
 //! Answers in a given form.
 
-use hostler_protocol::{Constraint, FinishReason};
+use hostler_protocol::{Constraint, ErrorCode, FinishReason};
 
 use crate::contract::report::ensure;
 use crate::contract::{Subject, Violation};
+
+/// So many rules, each of which refers to the next, overflow a thread's usual 2 MiB of
+/// stack several times over.
+const DEPTH: usize = 4_000;
 
 /// Whether an answer has the form.
 type IsKept = fn(&str) -> bool;
@@ -34,14 +38,18 @@ fn is_vote(text: &str) -> bool {
 
 pub(super) fn kept(subject: &Subject) -> Result<(), Violation> {
     for (constraint, is_kept) in forms() {
+        if !subject.description().capabilities.constraints {
+            must_refuse(subject, constraint)?;
+            continue;
+        }
+        let compiled = match subject.compile(constraint.clone())? {
+            Ok(compiled) => compiled,
+            Err(error) => return Err(Violation(format!("{constraint:?} is refused: {error}"))),
+        };
         let mut sequence = subject.greedy(0)?;
         sequence.stop.ignore_eos = false;
         sequence.max_new_tokens = 128;
-        sequence.constraint = Some(constraint.clone());
-        if !subject.description().capabilities.constraints {
-            subject.must_refuse("a constraint, where none is declared", sequence)?;
-            continue;
-        }
+        sequence.constraint = Some(compiled);
         let neighbours = subject.greedy_all()?;
         let together = std::iter::once(sequence).chain(neighbours).collect();
         let completed = &subject.run_together(together)?[0];
@@ -58,9 +66,48 @@ pub(super) fn refused(subject: &Subject) -> Result<(), Violation> {
         Constraint::Regex("(unclosed".into()),
         Constraint::Lark("start: missing_rule".into()),
     ] {
-        let mut sequence = subject.greedy(0)?;
-        sequence.constraint = Some(constraint.clone());
-        subject.must_refuse(&format!("{constraint:?}"), sequence)?;
+        must_refuse(subject, constraint)?;
     }
     Ok(())
+}
+
+/// Grammars of some kilobytes that recurse deeply, and schemas of some bytes that
+/// explode. Whether one is compiled or refused is the engine's choice; that it ends
+/// neither the process nor the engine is not.
+pub(super) fn survived(subject: &Subject) -> Result<(), Violation> {
+    let rule = |index: usize| format!("r{index}: r{}\n", index + 1);
+    let rules: String = (0..DEPTH).map(rule).collect();
+    let reference = |index: usize| format!(r##""d{index}":{{"$ref":"#/$defs/d{}"}},"##, index + 1);
+    let references: String = (0..DEPTH / 3).map(reference).collect();
+    for constraint in [
+        Constraint::Lark(format!("start: r0\n{rules}r{DEPTH}: \"x\"\n")),
+        Constraint::JsonSchema(format!(
+            r##"{{"$ref":"#/$defs/d0","$defs":{{{references}"d{}":{{"type":"null"}}}}}}"##,
+            DEPTH / 3
+        )),
+        Constraint::JsonSchema(r#"{"type":"number","multipleOf":4999999}"#.into()),
+        Constraint::JsonSchema(
+            r#"{"allOf":[{"type":"integer","multipleOf":997},{"type":"integer","multipleOf":991}]}"#.into(),
+        ),
+        Constraint::Regex("(.|\n)*(word)?".repeat(3_000)),
+    ] {
+        let size = format!("{:.60}… is refused", format!("{constraint:?}"));
+        if let Err(error) = subject.compile(constraint)? {
+            ensure!(error.code == ErrorCode::InvalidRequest, "{size} as {error:?}");
+            ensure!(error.message.len() < 1_000, "{size} in {} bytes", error.message.len());
+        }
+    }
+    subject.run(subject.greedy(0)?).map(drop)
+}
+
+fn must_refuse(subject: &Subject, constraint: Constraint) -> Result<(), Violation> {
+    let (what, param) = (format!("{constraint:?}"), constraint.param());
+    match subject.compile(constraint)? {
+        Err(error) if error.code == ErrorCode::InvalidRequest => {
+            ensure!(error.param.as_deref() == Some(param), "{what}: the refusal names {:?}", error.param);
+            ensure!(!error.message.is_empty(), "{what}: the refusal does not say why");
+            Ok(())
+        }
+        other => Err(Violation(format!("{what}: it must be refused as an invalid request, but gave {other:?}"))),
+    }
 }

@@ -1,0 +1,85 @@
+//! What compiles, what is refused, and that nothing ends the process.
+
+use futures::executor::block_on;
+use llguidance::toktrie::ApproximateTokEnv;
+
+use super::*;
+
+fn compiler() -> ConstraintCompiler {
+    let factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).expect("it is a vocabulary");
+    ConstraintCompiler::new(Arc::new(factory), &[0]).expect("a thread starts")
+}
+
+fn compile(compiler: &ConstraintCompiler, constraint: Constraint) -> Result<ConstraintState, RequestError> {
+    let compiled = block_on(compiler.compile(constraint, Vec::new()))?;
+    Ok(compiled.state().expect("it is this compiler's"))
+}
+
+/// Which bytes may come next.
+fn allowed(state: &mut ConstraintState) -> Vec<u8> {
+    let mut logits = vec![0.0; 256];
+    state.mask(&mut logits).expect("the parser goes on");
+    (0..=255).filter(|&byte: &u8| logits[usize::from(byte)] == 0.0).collect()
+}
+
+#[test]
+fn a_cached_state_starts_at_the_beginning_again() {
+    let compiler = compiler();
+    let regex = || Constraint::Regex("[ab]c".to_owned());
+    for _ in 0..3 {
+        let mut state = compile(&compiler, regex()).expect("it is a regular expression");
+        assert_eq!(allowed(&mut state), b"ab");
+        state.accept(u32::from(b'a')).expect("it is allowed");
+        assert_eq!(allowed(&mut state), b"c");
+    }
+    let continued = block_on(compiler.compile(regex(), vec![u32::from(b'b')])).expect("the answer fits");
+    let mut state: ConstraintState = continued.state().expect("it is this compiler's");
+    assert_eq!(allowed(&mut state), b"c");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_refused() {
+    let compiled = block_on(compiler().compile(Constraint::Regex("a".to_owned()), vec![u32::from(b'z')]));
+    let error = compiled.expect_err("z is not a");
+    assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("regex")));
+}
+
+#[test]
+fn chains_of_rules_and_references_do_not_overflow_the_stack() {
+    // As long as a request's 64 KiB allow.
+    let chain: String = (0..5_000).map(|index| format!("r{index}: r{}\n", index + 1)).collect();
+    let lark = format!("start: r0\n{chain}r5000: \"x\"\n");
+    assert!((55_000..65_536).contains(&lark.len()), "{} bytes", lark.len());
+    let references: String =
+        (0..2_000).map(|index| format!(r##""{index}":{{"$ref":"#/$defs/{}"}},"##, index + 1)).collect();
+    let schema = format!(r##"{{"$ref":"#/$defs/0","$defs":{{{references}"2000":{{"type":"null"}}}}}}"##);
+    assert!((50_000..65_536).contains(&schema.len()), "{} bytes", schema.len());
+    let compiler = compiler();
+    for constraint in [Constraint::Lark(lark), Constraint::JsonSchema(schema)] {
+        let param = constraint.param();
+        if let Err(error) = compile(&compiler, constraint) {
+            assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some(param)));
+        }
+    }
+    compile(&compiler, Constraint::Regex("a".to_owned())).expect("the compiler goes on");
+}
+
+/// A few bytes each, whose expansion takes seconds and gigabytes where nothing limits it.
+#[test]
+fn what_explodes_is_refused() {
+    let compiler = compiler();
+    for schema in [
+        r#"{"type":"number","multipleOf":999983}"#,
+        r#"{"type":"integer","multipleOf":4999999}"#,
+        r#"{"allOf":[{"type":"integer","multipleOf":997},{"type":"integer","multipleOf":991}]}"#,
+    ] {
+        let error = compile(&compiler, Constraint::JsonSchema(schema.to_owned())).err();
+        let error = error.unwrap_or_else(|| panic!("{schema} is compiled"));
+        assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("response_format")));
+        assert!(error.message.len() < 500, "{}", error.message);
+    }
+    let everyday = r#"{"type":"object","properties":{"price":{"type":"number","multipleOf":0.01},
+        "id":{"type":"string","format":"uuid"},"tags":{"type":"array","items":{"type":"string"},"maxItems":20}},
+        "required":["price","id"],"additionalProperties":false}"#;
+    compile(&compiler, Constraint::JsonSchema(everyday.to_owned())).expect("an everyday schema is compiled");
+}
