@@ -1,79 +1,100 @@
-//! The router actor: it owns the table of schedulers, and decides.
+//! The router actor: it owns the table of schedulers and makes the decisions. A caller
+//! asks it for a scheduler by one message, and submits the request itself.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::{Actor, Context, Handler};
-use hostler_protocol::RequestError;
+use actix::{Actor, Context, Handler, MailboxError, Message};
+use hostler_protocol::{ModelDescription, RequestError, SchedulerId};
 use hostler_scheduler::Scheduler;
-use tokio::sync::watch;
 
 use crate::RouterConfig;
-use crate::entry::Entry;
-use crate::explain::Explanation;
-use crate::in_flight::{InFlightGuard, Whereabouts};
-use crate::messages::{AddScheduler, Assignment, ChooseScheduler, ExplainRoute, Question, RemoveScheduler};
+use crate::decision::explain::{Explanation, explain};
+use crate::decision::{RouteRequest, choose_scheduler};
+use crate::directory::in_flight::{InFlight, InFlightGuard};
+use crate::directory::{Health, Table};
 use crate::metrics;
-use crate::policy::{Circumstances, Policy, PrefixIndex, Reason, mix};
-use crate::state::{View, newcomers_wait, route};
+use crate::policy::{PolicyInput, PrefixIndex, mix};
 
-/// The schedulers that requests may be sent to, for those who only look.
-pub(crate) type Directory = Arc<[Arc<dyn Scheduler>]>;
-
-/// Most messages in the mailbox. Each stands for a caller that waits and holds
-/// one of the router's permits, which are the real bound.
+/// Most messages in the mailbox. Each has a caller that waits and holds one of the
+/// router's permits, which are the actual bound.
 const MAILBOX_CAPACITY: usize = 64;
 
-/// See the module's first line.
+/// Asks for a scheduler. The request counts there until the guard is dropped.
+#[derive(Message)]
+#[rtype(result = "Result<Assignment, RequestError>")]
+pub(crate) struct ChooseScheduler(pub(crate) RouteRequest);
+
+/// Asks which scheduler would be chosen, and why. Nothing is counted.
+#[derive(Message)]
+#[rtype(result = "Result<Explanation, RequestError>")]
+pub(crate) struct ExplainRoute(pub(crate) RouteRequest);
+
+/// Adds a scheduler: requests may be sent to it from now on. One of the same name is
+/// replaced.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct AddScheduler(pub(crate) Arc<dyn Scheduler>);
+
+/// Removes a scheduler: it gets no more requests, and keeps those that it has.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct RemoveScheduler(pub(crate) SchedulerId);
+
+/// The chosen scheduler, at which the request counts while this lives.
+pub(crate) struct Assignment {
+    pub(crate) scheduler: Arc<dyn Scheduler>,
+    pub(crate) health: Health,
+    pub(crate) _in_flight: InFlightGuard,
+}
+
+impl Assignment {
+    /// The scheduler refused or failed the request.
+    pub(crate) fn failed(&self, error: &RequestError) {
+        self.health.failed(error, self.scheduler.snapshot().borrow().state);
+    }
+
+    /// The model that the scheduler has loaded.
+    ///
+    /// # Errors
+    /// `Unavailable` if the scheduler has just unloaded it.
+    pub(crate) fn description(&self) -> Result<Arc<ModelDescription>, RequestError> {
+        self.scheduler
+            .snapshot()
+            .borrow()
+            .description
+            .clone()
+            .ok_or_else(|| RequestError::unavailable("the scheduler unloaded its model while it admitted the request"))
+    }
+}
+
+/// The actor is gone: the process is exiting.
+pub(crate) fn stopped(_: MailboxError) -> RequestError {
+    RequestError::unavailable("the router has stopped")
+}
+
 pub(crate) struct RouterActor {
-    config: RouterConfig,
-    table: Vec<Entry>,
+    config: Arc<RouterConfig>,
+    table: Table,
     prefixes: PrefixIndex,
+    /// The slot that was chosen last.
     last: Option<usize>,
     random: u64,
-    whereabouts: Arc<Whereabouts>,
-    directory: watch::Sender<Directory>,
+    in_flight: Arc<InFlight>,
 }
 
 impl RouterActor {
-    pub(crate) fn new(
-        config: RouterConfig,
-        whereabouts: Arc<Whereabouts>,
-        directory: watch::Sender<Directory>,
-    ) -> Self {
+    pub(crate) fn new(config: Arc<RouterConfig>, table: Table, in_flight: Arc<InFlight>) -> Self {
         // The standard library's hashers have random keys.
         let random = RandomState::new().hash_one(0);
-        let prefixes = PrefixIndex::default();
-        Self { config, table: Vec::new(), prefixes, last: None, random, whereabouts, directory }
+        Self { config, table, prefixes: PrefixIndex::default(), last: None, random, in_flight }
     }
 
-    fn publish(&self) {
-        self.directory.send_replace(self.table.iter().map(|entry| Arc::clone(&entry.scheduler)).collect());
-    }
-
-    /// The model's schedulers as they are now, and the circumstances of a decision.
-    fn decide<'a, T>(
-        &'a mut self,
-        question: &Question,
-        decision: impl FnOnce(Policy, &[View<'a>], Circumstances) -> Result<T, RequestError>,
-    ) -> Result<T, RequestError> {
+    fn policy_input(&mut self, request: &RouteRequest) -> PolicyInput {
         self.random = mix(self.random);
-        let given = Circumstances { last: self.last, random: self.random, session: question.session };
-        let matches = self.prefixes.matches(&question.blocks);
-        let (now, slow_start) = (Instant::now(), self.config.slow_start);
-        let entries = self.table.iter_mut().enumerate().filter(|(_, entry)| entry.model == question.model);
-        let views: Vec<View<'a>> = entries.map(|(slot, entry)| entry.view(slot, &matches, slow_start, now)).collect();
-        decision(self.config.policy, &views, given)
-    }
-
-    fn unknown(&self, question: &Question) -> Option<RequestError> {
-        let known = self.table.iter().any(|entry| entry.model == question.model);
-        (!known).then(|| {
-            let served = self.table.iter().map(|entry| entry.model.as_str());
-            RequestError::unknown_model(question.model.as_str(), served)
-        })
+        PolicyInput { last: self.last, random: self.random, session: request.session }
     }
 }
 
@@ -88,59 +109,39 @@ impl Actor for RouterActor {
 impl Handler<ChooseScheduler> for RouterActor {
     type Result = Result<Assignment, RequestError>;
 
-    fn handle(&mut self, ChooseScheduler(question): ChooseScheduler, _: &mut Self::Context) -> Self::Result {
-        if let Some(unknown) = self.unknown(&question) {
-            return Err(unknown);
-        }
-        let (slot, reason) = self.decide(&question, |policy, views, given| {
-            route(policy, views, question.wanted(), given).map(|(index, reason)| (views[index].candidate.slot, reason))
-        })?;
+    fn handle(&mut self, ChooseScheduler(request): ChooseScheduler, _: &mut Self::Context) -> Self::Result {
+        let input = self.policy_input(&request);
+        let matches = self.prefixes.matches(&request.blocks);
+        let views = self.table.views(&request.model, &matches, self.config.slow_start, Instant::now())?;
+        let (index, reason) = choose_scheduler(self.config.policy, &views, &request, input)?;
+        let slot = views[index].candidate.slot;
         self.last = Some(slot);
-        let entry = &self.table[slot];
-        self.prefixes.insert(&question.blocks, entry.key);
+        let entry = self.table.entry(slot);
+        self.prefixes.insert(&request.blocks, entry.key);
         entry.metrics.routed.increment(1);
-        metrics::decided(&question.model, reason);
+        metrics::decided(&request.model, reason);
         entry.health.dispatched();
         let scheduler = Arc::clone(&entry.scheduler);
         let in_flight = InFlightGuard::new(
             Arc::clone(&entry.work),
-            question.work_tokens,
+            request.work_tokens,
             entry.metrics.in_flight.clone(),
-            Arc::clone(&self.whereabouts),
-            question.id,
+            Arc::clone(&self.in_flight),
+            request.id,
             Arc::clone(&scheduler),
         );
-        Ok(Assignment { scheduler, health: entry.health.clone(), in_flight })
+        Ok(Assignment { scheduler, health: entry.health.clone(), _in_flight: in_flight })
     }
 }
 
 impl Handler<ExplainRoute> for RouterActor {
     type Result = Result<Explanation, RequestError>;
 
-    fn handle(&mut self, ExplainRoute(question): ExplainRoute, _: &mut Self::Context) -> Self::Result {
-        if let Some(unknown) = self.unknown(&question) {
-            return Err(unknown);
-        }
-        let (random, wanted) = (mix(self.random), question.wanted());
-        let (policy, decision, mut schedulers) = self.decide(&question, |policy, views, given| {
-            let decision = route(policy, views, wanted, given)
-                .map(|(index, reason): (usize, Reason)| (views[index].id.clone(), reason));
-            let newcomers = newcomers_wait(views, wanted);
-            let considered = views.iter().map(|view| Entry::considered(view, view.obstacle(wanted, newcomers, random)));
-            Ok((policy, decision, considered.collect::<Vec<_>>()))
-        })?;
-        let now = Instant::now();
-        for considered in &mut schedulers {
-            if let Some(entry) = self.table.iter().find(|entry| *entry.scheduler.id() == considered.id) {
-                considered.breaker = entry.health.state(now);
-            }
-        }
-        let (chosen, reason, refusal) = match decision {
-            Ok((id, reason)) => (Some(id), Some(reason), None),
-            Err(error) => (None, None, Some(error.message)),
-        };
-        let prompt_blocks = question.blocks.len();
-        Ok(Explanation { model: question.model, policy, chosen, reason, refusal, prompt_blocks, schedulers })
+    fn handle(&mut self, ExplainRoute(request): ExplainRoute, _: &mut Self::Context) -> Self::Result {
+        let input = self.policy_input(&request);
+        let matches = self.prefixes.matches(&request.blocks);
+        let views = self.table.views(&request.model, &matches, self.config.slow_start, Instant::now())?;
+        Ok(explain(self.config.policy, &views, &request, input))
     }
 }
 
@@ -148,10 +149,7 @@ impl Handler<AddScheduler> for RouterActor {
     type Result = ();
 
     fn handle(&mut self, AddScheduler(scheduler): AddScheduler, _: &mut Self::Context) {
-        let entry = Entry::new(scheduler, &self.config);
-        self.table.retain(|other| other.scheduler.id() != entry.scheduler.id());
-        self.table.push(entry);
-        self.publish();
+        self.table.add(scheduler, &self.config);
     }
 }
 
@@ -159,9 +157,6 @@ impl Handler<RemoveScheduler> for RouterActor {
     type Result = bool;
 
     fn handle(&mut self, RemoveScheduler(id): RemoveScheduler, _: &mut Self::Context) -> bool {
-        let before = self.table.len();
-        self.table.retain(|entry| *entry.scheduler.id() != id);
-        self.publish();
-        self.table.len() < before
+        self.table.remove(&id)
     }
 }

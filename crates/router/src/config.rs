@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::Policy;
-use crate::breaker::BreakerConfig;
-use crate::budget::BudgetConfig;
+use crate::decision::breaker::BreakerConfig;
+use crate::dispatcher::BudgetConfig;
 
 /// The router's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,34 +1,34 @@
-//! The router: which scheduler serves a request.
+//! The router: sends each request to one of the schedulers of its model.
 //!
-//! The gateway holds a [`Router`] handle. Behind it the `RouterActor` owns the
-//! table of schedulers and the policy: one message asks it for a scheduler, and
-//! the request then goes from the caller's own task straight to that scheduler,
-//! so a caller that leaves stops its request and nothing is left behind in an
-//! actor. This crate knows nothing of HTTP or of engines.
+//! Everyone else uses a [`Router`] handle. A request passes these parts:
+//!
+//! - `dispatcher` bounds the requests, offers each to schedulers, retries within a budget,
+//!   waits for claims to end, and resumes an answer elsewhere when its scheduler fails.
+//! - `actor` owns the table of schedulers. One message asks it for a scheduler; the request
+//!   itself goes from the caller's own task straight to that scheduler, so that dropping
+//!   the caller's future leaves nothing behind in an actor.
+//! - `decision` (pure) chooses the scheduler, by the `policy`.
+//! - `directory` shows which schedulers there are, with their health and their load.
+//! - `claims` gives a scheduler to one holder. A request meets it only while a claim keeps
+//!   its model from being served.
+//!
+//! This crate knows nothing of HTTP or of engines.
 
 mod actor;
-mod breaker;
-mod budget;
 mod claims;
 mod config;
-mod dispatch;
-mod entry;
-mod explain;
-mod handle;
-mod health;
-mod in_flight;
-mod messages;
+mod decision;
+mod directory;
+mod dispatcher;
 mod metrics;
-mod migration;
 mod policy;
-mod retry;
-mod slow_start;
-mod state;
+mod router;
 
-pub use breaker::{BreakerConfig, BreakerState};
-pub use budget::BudgetConfig;
 pub use claims::{ClaimLedger, ClaimSelector, ClaimSpec, InProcessLedger, Lease, RecordedClaim};
 pub use config::{MigrationConfig, RouterConfig};
-pub use explain::{ConsideredScheduler, Explanation};
-pub use handle::{RoutedEmbeddings, RoutedGeneration, Router, ServedModel};
+pub use decision::breaker::{BreakerConfig, BreakerState};
+pub use decision::explain::{ConsideredScheduler, Explanation};
+pub use directory::ServedModel;
+pub use dispatcher::{BudgetConfig, RoutedEmbeddings, RoutedGeneration};
 pub use policy::{Policy, Reason};
+pub use router::Router;

@@ -7,7 +7,7 @@ use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
 use crate::policy::{Policy, Reason};
 
-/// What a request fails with that its client is not to blame for.
+/// The codes of failures that are not the client's fault.
 const FAILURES: [ErrorCode; 5] = [
     ErrorCode::Overloaded,
     ErrorCode::Internal,
@@ -16,7 +16,7 @@ const FAILURES: [ErrorCode; 5] = [
     ErrorCode::DeadlineExceeded,
 ];
 
-/// Handles on what is counted for one scheduler.
+/// The metrics of one scheduler.
 pub(crate) struct SchedulerMetrics {
     pub(crate) routed: Counter,
     pub(crate) in_flight: Gauge,
@@ -35,8 +35,8 @@ impl SchedulerMetrics {
     }
 }
 
-/// Shows at 0 what rarely happens to a model. A counter that comes with its first event
-/// never rises, to Prometheus: dashboards and alerts would miss that event.
+/// Exports the rare counters of a model as 0. Prometheus sees no increase in a counter that
+/// appears with its first event, so dashboards and alerts would miss that event.
 fn show_rare(model: &str) {
     for outcome in Migration::ALL {
         let _ = catalogue::ROUTER_MIGRATIONS.counter(&[model, outcome.as_str()]);
@@ -50,37 +50,37 @@ fn show_rare(model: &str) {
     let _ = catalogue::ROUTER_RETRIES_DENIED.counter(&[model]);
 }
 
-/// Shows at 0 why claims are refused, for the same reason.
+/// Exports the counters of refused claims as 0, for the same reason.
 pub(crate) fn show_refused_claims() {
     for code in ErrorCode::ALL {
         let _ = catalogue::CLAIMS_REFUSED.counter(&[code.as_str()]);
     }
 }
 
-/// How the move of an answer ended.
+/// The outcome of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Migration {
-    /// Another scheduler continues it.
+    /// Another scheduler resumes the answer.
     Moved,
-    /// It was whole already, and was ended in the place of its scheduler.
+    /// The answer was complete already, and the router ended it.
     Completed,
-    /// Nobody could take it.
-    NobodyLeft,
-    /// Its deadline passed meanwhile.
+    /// No other scheduler could resume it.
+    NoneLeft,
+    /// Its deadline passed during the search.
     DeadlinePassed,
-    /// It was cancelled meanwhile.
+    /// It was cancelled during the search.
     Cancelled,
 }
 
 impl Migration {
-    const ALL: [Self; 5] = [Self::Moved, Self::Completed, Self::NobodyLeft, Self::DeadlinePassed, Self::Cancelled];
+    const ALL: [Self; 5] = [Self::Moved, Self::Completed, Self::NoneLeft, Self::DeadlinePassed, Self::Cancelled];
 
     /// The outcome of a search that ended with this code.
     pub(crate) const fn of_failure(code: ErrorCode) -> Self {
         match code {
             ErrorCode::DeadlineExceeded => Self::DeadlinePassed,
             ErrorCode::Cancelled => Self::Cancelled,
-            _ => Self::NobodyLeft,
+            _ => Self::NoneLeft,
         }
     }
 
@@ -88,35 +88,35 @@ impl Migration {
         match self {
             Self::Moved => "moved",
             Self::Completed => "completed",
-            Self::NobodyLeft => "nobody_left",
+            Self::NoneLeft => "nobody_left",
             Self::DeadlinePassed => "deadline_passed",
             Self::Cancelled => "cancelled",
         }
     }
 }
 
-/// An answer whose scheduler failed came to this.
+/// A migration ended.
 pub(crate) fn migrated(model: &ModelId, outcome: Migration) {
     catalogue::ROUTER_MIGRATIONS.counter(&[model.as_str(), outcome.as_str()]).increment(1);
 }
 
-/// A scheduler was chosen, for this reason.
+/// A scheduler was chosen for this reason.
 pub(crate) fn decided(model: &ModelId, reason: Reason) {
     catalogue::ROUTER_DECISIONS.counter(&[model.as_str(), reason.as_str()]).increment(1);
 }
 
-/// A request goes to another scheduler, because one answered with `code`. The
-/// model is known by then: a label's values never come from a client.
+/// A request is offered to another scheduler because one answered with `code`. The model
+/// is known by then: label values never come from a client.
 pub(crate) fn retried(model: &ModelId, code: ErrorCode) {
     catalogue::ROUTER_RETRIES.counter(&[model.as_str(), code.as_str()]).increment(1);
 }
 
-/// A request would have gone to another scheduler, but for the budget.
+/// A retry was denied because the budget is spent.
 pub(crate) fn retry_denied(model: &ModelId) {
     catalogue::ROUTER_RETRIES_DENIED.counter(&[model.as_str()]).increment(1);
 }
 
-/// Nobody took a request. A model that is not served here is not named.
+/// No scheduler took a request. An unknown model is not used as a label.
 pub(crate) fn refused(model: &ModelId, code: ErrorCode) {
     let model = if code == ErrorCode::NotFound { "unknown" } else { model.as_str() };
     catalogue::ROUTER_REFUSED.counter(&[model, code.as_str()]).increment(1);
@@ -125,7 +125,7 @@ pub(crate) fn refused(model: &ModelId, code: ErrorCode) {
 /// How a claim ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimOutcome {
-    /// Its holder gave it back.
+    /// Its holder released it.
     Released,
     /// It expired, or its engine failed.
     Lost,
@@ -142,7 +142,7 @@ impl ClaimOutcome {
     }
 }
 
-/// A claim in the books, from its grant to its end.
+/// The metrics of one claim, from its grant to its end.
 pub(crate) struct ClaimMetrics {
     scheduler: SchedulerId,
     held: Gauge,
@@ -161,19 +161,20 @@ impl ClaimMetrics {
         Self { scheduler: scheduler.clone(), held, drain_seconds: catalogue::CLAIM_DRAIN_SECONDS.histogram(labels) }
     }
 
-    /// The scheduler is its holder's.
+    /// The holder has the scheduler.
     pub(crate) fn drained(&self, drain: Duration) {
         self.drain_seconds.record(drain.as_secs_f64());
     }
 
-    /// It has ended.
+    /// The claim ended.
     pub(crate) fn ended(self, outcome: ClaimOutcome) {
         self.held.decrement(1.0);
         catalogue::CLAIMS.counter(&[self.scheduler.as_str(), outcome.as_str()]).increment(1);
     }
 }
 
-/// Nobody was claimed. Which scheduler was meant, a client may have made up.
+/// A claim was refused. The selected scheduler is not a label, because it comes from a
+/// client.
 pub(crate) fn claim_refused(code: ErrorCode) {
     catalogue::CLAIMS_REFUSED.counter(&[code.as_str()]).increment(1);
 }

@@ -1,4 +1,5 @@
-//! How one scheduler is chosen among those that can serve a request. Pure.
+//! The routing policies: which scheduler is chosen among those that can serve a request.
+//! Pure.
 
 mod bounded;
 mod prefix;
@@ -11,24 +12,24 @@ use serde::Serialize;
 pub(crate) use prefix::{PrefixIndex, prompt_blocks};
 pub(crate) use session::hash_text;
 
-/// The policies.
+/// A routing policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// The one with the least token work to do, in relation to its batch size.
+    /// The scheduler with the least outstanding token work in relation to its batch size.
     #[default]
     LeastLoaded,
-    /// Each in turn.
+    /// Each scheduler in turn.
     RoundRobin,
-    /// Any.
+    /// A random scheduler.
     Random,
-    /// Of two drawn at random, the one that is less loaded.
+    /// The less loaded of two random schedulers.
     PowerOfTwo,
-    /// The one that has lately read the longest beginning of this prompt, unless it
-    /// is overloaded; else the least loaded.
+    /// The scheduler that has recently read the longest prefix of this prompt, unless it is
+    /// overloaded; else the least loaded.
     PrefixAware,
-    /// The one that the request's session belongs to, by consistent hashing, unless
-    /// it is overloaded: then the session's next. Without a session, the least loaded.
+    /// The scheduler of the request's session, by consistent hashing, unless it is
+    /// overloaded; then the session's next one. Without a session, the least loaded.
     Session,
 }
 
@@ -37,7 +38,7 @@ impl Policy {
     pub const ALL: [Self; 6] =
         [Self::LeastLoaded, Self::RoundRobin, Self::Random, Self::PowerOfTwo, Self::PrefixAware, Self::Session];
 
-    /// As the configuration and metric labels spell it.
+    /// The name in the configuration and in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,28 +52,28 @@ impl Policy {
     }
 }
 
-/// Why one was chosen.
+/// Why a scheduler was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// There was no other.
+    /// There was no other candidate.
     OnlyOne,
     /// It was its turn.
     InTurn,
-    /// It was drawn.
+    /// It was drawn at random.
     Drawn,
     /// It was the least loaded.
     LeastLoaded,
-    /// It has read the beginning of the prompt before.
+    /// It has read the prompt's prefix before.
     PrefixMatch,
-    /// The session belongs to it.
+    /// The session is mapped to it.
     Session,
-    /// The one that the prompt or session belongs to was overloaded.
+    /// The scheduler that the prefix or session prefers was overloaded.
     Overloaded,
 }
 
 impl Reason {
-    /// As metric labels spell it.
+    /// The name in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,17 +91,17 @@ impl Reason {
 /// A scheduler that can serve the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// Its place in the router's table.
+    /// The index in the router's table.
     pub(crate) slot: usize,
-    /// Tells it from all others, also from those that had its place before.
+    /// Unique for each scheduler, also over time: a slot is used again.
     pub(crate) key: u64,
-    /// Tokens that it has still to read and generate.
+    /// Tokens that it has to read and generate.
     pub(crate) work_tokens: u64,
-    /// Requests that it has, waiting and running.
+    /// Its requests, waiting and running.
     pub(crate) requests: u32,
     /// Most sequences that it runs at once; at least 1.
     pub(crate) batch_size_max: u32,
-    /// Blocks at the beginning of the prompt that it has read before.
+    /// Blocks of the prompt's prefix that it has read before.
     pub(crate) matched_blocks: u32,
 }
 
@@ -113,43 +114,43 @@ impl Candidate {
     }
 }
 
-/// What a choice depends on beside the candidates.
+/// What a policy depends on in addition to the candidates.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Circumstances {
-    /// The slot that was chosen before: the next in turn comes after it.
+pub(crate) struct PolicyInput {
+    /// The slot that was chosen last: the next in turn comes after it.
     pub(crate) last: Option<usize>,
-    /// Drawn for this choice.
+    /// A random number for this choice.
     pub(crate) random: u64,
-    /// A hash of the request's session.
+    /// A hash of the session's name.
     pub(crate) session: Option<u64>,
 }
 
-/// The index in `candidates` (in the order of their slots) of the one to take, and
-/// why; `None` where there is none.
-pub(crate) fn choose(policy: Policy, candidates: &[Candidate], given: Circumstances) -> Option<(usize, Reason)> {
+/// Chooses one of `candidates`, which are in the order of their slots. Returns its index
+/// and the reason, or `None` if there are no candidates.
+pub(crate) fn choose(policy: Policy, candidates: &[Candidate], input: PolicyInput) -> Option<(usize, Reason)> {
     match candidates {
         [] => return None,
         [_] => return Some((0, Reason::OnlyOne)),
         _ => {}
     }
     match policy {
-        Policy::RoundRobin => by_turn(candidates, given.last).map(|index| (index, Reason::InTurn)),
-        Policy::LeastLoaded => least_loaded(candidates, given.last),
-        Policy::Random => Some((draw(given.random, candidates.len()), Reason::Drawn)),
-        Policy::PowerOfTwo => Some((less_loaded_of_two(candidates, given.random), Reason::LeastLoaded)),
+        Policy::RoundRobin => by_turn(candidates, input.last).map(|index| (index, Reason::InTurn)),
+        Policy::LeastLoaded => least_loaded(candidates, input.last),
+        Policy::Random => Some((draw(input.random, candidates.len()), Reason::Drawn)),
+        Policy::PowerOfTwo => Some((less_loaded_of_two(candidates, input.random), Reason::LeastLoaded)),
         Policy::PrefixAware => match prefix::preferred(candidates) {
             Some(index) if bounded::has_room(candidates, index) => Some((index, Reason::PrefixMatch)),
-            Some(_) => least_loaded(candidates, given.last).map(|(index, _)| (index, Reason::Overloaded)),
-            None => least_loaded(candidates, given.last),
+            Some(_) => least_loaded(candidates, input.last).map(|(index, _)| (index, Reason::Overloaded)),
+            None => least_loaded(candidates, input.last),
         },
-        Policy::Session => match given.session {
+        Policy::Session => match input.session {
             Some(session) => session::choose(candidates, session),
-            None => least_loaded(candidates, given.last),
+            None => least_loaded(candidates, input.last),
         },
     }
 }
 
-/// Sorts those after the last choice before those up to it, each by slot.
+/// A sort key: candidates after the last choice come before those up to it, each by slot.
 fn turn(candidate: &Candidate, last: Option<usize>) -> (bool, usize) {
     (last.is_some_and(|last| candidate.slot <= last), candidate.slot)
 }
@@ -165,8 +166,8 @@ fn least_loaded(candidates: &[Candidate], last: Option<usize>) -> Option<(usize,
     best.map(|(index, _)| (index, Reason::LeastLoaded))
 }
 
-/// Mitzenmacher's "power of two choices": nearly as even as looking at all of them,
-/// and without the herd that runs to the one that all believe to be idle.
+/// Mitzenmacher's "power of two choices": nearly as even as comparing all candidates, and
+/// without the thundering herd towards the scheduler that all routers believe to be idle.
 fn less_loaded_of_two(candidates: &[Candidate], random: u64) -> usize {
     let first = draw(random, candidates.len());
     let second = (first + 1 + draw(mix(random), candidates.len() - 1)) % candidates.len();
@@ -176,14 +177,14 @@ fn less_loaded_of_two(candidates: &[Candidate], random: u64) -> usize {
     }
 }
 
-/// A number below `count`, all about equally likely.
+/// A number below `count`, all of about the same probability.
 fn draw(random: u64, count: usize) -> usize {
     let count = count as u128;
     usize::try_from((u128::from(random) * count) >> 64).unwrap_or(0)
 }
 
-/// Spreads the bits of a number (the last step of SplitMix64): a fresh random number
-/// from another, or a hash of two from their exclusive or.
+/// Mixes the bits of a number (the last step of SplitMix64): gives the next random number,
+/// or the hash of two numbers from their exclusive or.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

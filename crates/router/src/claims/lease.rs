@@ -1,88 +1,87 @@
-//! A claim that somebody holds: kept alive while it is held, given back by drop.
+//! A held claim: renewed while the lease lives, released by its drop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::ArbiterHandle;
-use hostler_protocol::{ErrorCode, FencingToken, ModelId, RequestError};
+use hostler_protocol::{FencingToken, ModelId, RequestError};
 use hostler_scheduler::Scheduler;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::follow::{Followed, Phase};
+use super::open::{ClaimPhase, OpenClaim};
 
-/// Heartbeats in one `ttl`: two may be lost before the claim is.
+/// Heartbeats per `ttl`: two may be lost before the claim expires.
 const HEARTBEATS_PER_TTL: u32 = 3;
 
-/// A claimed scheduler, or one that drains for its holder. Dropping it gives the
-/// scheduler back.
+/// A claimed scheduler, or one that is draining for its holder. Dropping it releases the
+/// claim.
 pub struct Lease {
     grant: Grant,
-    /// On the holder's own runtime: one that hangs does not keep a scheduler.
+    /// On the holder's own runtime, so that a holder that hangs loses the scheduler.
     heartbeats: JoinHandle<()>,
 }
 
 impl Lease {
     pub(super) fn keep(grant: Grant) -> Self {
-        let heartbeats = tokio::spawn(keep_alive(Arc::clone(&grant.scheduler), Arc::clone(&grant.followed)));
+        let heartbeats = tokio::spawn(keep_alive(Arc::clone(&grant.scheduler), Arc::clone(&grant.claim)));
         Self { grant, heartbeats }
     }
 
-    /// What requests must carry.
+    /// The token that requests must carry.
     #[must_use]
     pub fn token(&self) -> FencingToken {
-        self.grant.followed.token
+        self.grant.claim.token
     }
 
-    /// The scheduler.
+    /// The claimed scheduler.
     #[must_use]
     pub fn scheduler(&self) -> &Arc<dyn Scheduler> {
         &self.grant.scheduler
     }
 
-    /// The model that it serves.
+    /// The scheduler's model.
     #[must_use]
     pub fn model(&self) -> &ModelId {
-        &self.grant.followed.record.model
+        &self.grant.claim.record.model
     }
 
-    /// Waits until the scheduler has nothing of others any more. How long that
+    /// Waits until the scheduler has no requests of others any more. Returns how long that
     /// took, from the grant.
     ///
     /// # Errors
-    /// `Unavailable`, if the claim ended first.
+    /// `Unavailable` if the claim ended first.
     pub async fn wait_until_claimed(&self) -> Result<Duration, RequestError> {
         let mut phase = self.grant.phase.clone();
-        let settled = phase.wait_for(|phase| *phase != Phase::Draining).await.map(|phase| *phase);
-        match settled {
-            Ok(Phase::Claimed { drain }) => Ok(drain),
+        let drained = phase.wait_for(|phase| *phase != ClaimPhase::Draining).await.map(|phase| *phase);
+        match drained {
+            Ok(ClaimPhase::Claimed { drain }) => Ok(drain),
             _ => Err(self.loss()),
         }
     }
 
-    /// Waits until the claim has ended otherwise than by its holder: it expired
-    /// because heartbeats did not get through, somebody released it by its number,
-    /// or the engine failed. Gives the error to report.
+    /// Waits until the claim is lost: it expired because heartbeats did not arrive, was
+    /// released by its token, or the engine failed. Returns the error to report.
     pub async fn lost(&self) -> RequestError {
         let mut phase = self.grant.phase.clone();
-        // An error means that nobody follows the claim any more: the router is gone.
-        let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
+        // An error means that the router is gone.
+        let _ = phase.wait_for(|phase| *phase == ClaimPhase::Ended).await;
         self.loss()
     }
 
-    /// Gives the scheduler back, and waits until it is. Whether it still was ours.
+    /// Releases the claim, and waits for it. Whether the claim was still open.
     ///
     /// # Errors
-    /// `Unavailable`, if it cannot be reached: the claim then ends by its `ttl`.
+    /// `Unavailable` if the scheduler cannot be reached: the claim then expires.
     pub async fn release(mut self) -> Result<bool, RequestError> {
         self.heartbeats.abort();
         self.grant.armed = false;
-        give_back(&*self.grant.scheduler, &self.grant.followed).await
+        self.grant.claim.release(&*self.grant.scheduler).await
     }
 
-    /// Leaves the claim to whoever knows its number, with
-    /// [`crate::Router::heartbeat_claim`] and [`crate::Router::release_claim`]. It
-    /// lasts for another `ttl` from the last heartbeat.
+    /// Ends the lease but not the claim, which is then held by its token alone, with
+    /// [`crate::Router::heartbeat_claim`] and [`crate::Router::release_claim`]. It lasts for
+    /// another `ttl` from the last heartbeat.
     pub fn hand_over(mut self) -> FencingToken {
         self.grant.armed = false;
         self.token()
@@ -90,7 +89,7 @@ impl Lease {
 
     fn loss(&self) -> RequestError {
         let id = self.grant.scheduler.id();
-        RequestError::new(ErrorCode::Unavailable, format!("the claim on scheduler {id} was lost"))
+        RequestError::unavailable(format!("the claim on scheduler {id} was lost"))
     }
 }
 
@@ -100,11 +99,11 @@ impl Drop for Lease {
     }
 }
 
-/// A claim that was granted. Dropping it gives the scheduler back.
+/// A granted claim. Dropping it releases the claim.
 pub(super) struct Grant {
     scheduler: Arc<dyn Scheduler>,
-    followed: Arc<Followed>,
-    phase: watch::Receiver<Phase>,
+    claim: Arc<OpenClaim>,
+    phase: watch::Receiver<ClaimPhase>,
     arbiter: ArbiterHandle,
     armed: bool,
 }
@@ -112,11 +111,11 @@ pub(super) struct Grant {
 impl Grant {
     pub(super) fn new(
         scheduler: Arc<dyn Scheduler>,
-        followed: Arc<Followed>,
-        phase: watch::Receiver<Phase>,
+        claim: Arc<OpenClaim>,
+        phase: watch::Receiver<ClaimPhase>,
         arbiter: ArbiterHandle,
     ) -> Self {
-        Self { scheduler, followed, phase, arbiter, armed: true }
+        Self { scheduler, claim, phase, arbiter, armed: true }
     }
 }
 
@@ -125,41 +124,32 @@ impl Drop for Grant {
         if !self.armed {
             return;
         }
-        let (scheduler, followed) = (Arc::clone(&self.scheduler), Arc::clone(&self.followed));
-        // By the router's arbiter: the holder's runtime may be what has just ended.
+        let (scheduler, claim) = (Arc::clone(&self.scheduler), Arc::clone(&self.claim));
+        // On the router's arbiter, because the holder's runtime may have just ended.
         self.arbiter.spawn(async move {
-            if let Err(error) = give_back(&*scheduler, &followed).await {
+            if let Err(error) = claim.release(&*scheduler).await {
                 tracing::warn!(%error, scheduler = %scheduler.id(), "cannot release a claim; it will expire");
             }
         });
     }
 }
 
-/// Whether the scheduler still was the holder's.
-pub(super) async fn give_back(scheduler: &dyn Scheduler, followed: &Followed) -> Result<bool, RequestError> {
-    followed.note_release();
-    let was_ours = scheduler.release(followed.token).await?;
-    followed.settle();
-    followed.end();
-    Ok(was_ours)
-}
-
-/// Renews the claim until it is lost. Where nobody knows whether it is, it counts
-/// as lost once it must have expired.
-async fn keep_alive(scheduler: Arc<dyn Scheduler>, followed: Arc<Followed>) {
-    let mut ticks = tokio::time::interval(followed.ttl / HEARTBEATS_PER_TTL);
+/// Renews the claim until it is lost. While the scheduler cannot be reached, the claim
+/// counts as lost once it must have expired.
+async fn keep_alive(scheduler: Arc<dyn Scheduler>, claim: Arc<OpenClaim>) {
+    let mut ticks = tokio::time::interval(claim.ttl / HEARTBEATS_PER_TTL);
     let mut renewed = Instant::now();
     loop {
         ticks.tick().await;
         let asked = Instant::now();
-        match scheduler.heartbeat(followed.token).await {
+        match scheduler.heartbeat(claim.token).await {
             Ok(true) => renewed = asked,
             Ok(false) => break,
-            Err(_) if renewed.elapsed() > followed.ttl => break,
+            Err(_) if renewed.elapsed() > claim.ttl => break,
             Err(error) => {
-                tracing::warn!(%error, scheduler = %scheduler.id(), "a claim's heartbeat did not get through");
+                tracing::warn!(%error, scheduler = %scheduler.id(), "cannot renew a claim");
             }
         }
     }
-    followed.end();
+    claim.end();
 }

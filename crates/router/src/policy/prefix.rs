@@ -1,8 +1,8 @@
-//! Which schedulers have read the beginning of a prompt before. Pure.
+//! Which schedulers have read a prompt's prefix before. Pure.
 //!
-//! A prompt is cut into blocks, and each block's hash includes those before it, so
-//! that equal hashes mean equal beginnings: a map from hashes is a tree of prefixes.
-//! It is bounded, and forgets what was not asked for the longest.
+//! A prompt is cut into blocks. Each block's hash includes the blocks before it, so equal
+//! hashes mean equal prefixes, and a map from hashes is a prefix tree. It is bounded, and
+//! evicts the least recently used blocks.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -11,22 +11,22 @@ use hostler_protocol::Prompt;
 
 use super::Candidate;
 
-/// Bytes of a block: about 32 tokens, two to four of the blocks that engines' prefix
-/// caches keep. A beginning that differs within the first block is nobody's.
+/// Bytes of a block: about 32 tokens, or two to four blocks of engines' prefix caches.
+/// Prompts that differ within the first block have no common prefix.
 const BLOCK_BYTES: usize = 128;
 
-/// Most blocks of a prompt that are looked at: 32 KiB of text. What prompts have in
-/// common is at their beginning, and this bounds the work for one request.
+/// Most blocks of a prompt that are compared: 32 KiB of text. It bounds the work for one
+/// request.
 const BLOCKS_MAX: usize = 256;
 
-/// Most blocks that are remembered: some 8 MiB of memory, and 8 MiB of prompts.
+/// Most blocks that are remembered: about 8 MiB of memory, for 8 MiB of prompts.
 const REMEMBERED_MAX: usize = 65_536;
 
-/// Most schedulers that are remembered for a block. Common beginnings spread over
-/// the cluster when load demands it; to know eight of them is as good as to know all.
+/// Most schedulers that are remembered for a block. Common prefixes spread over the cluster
+/// under load, and eight of their schedulers are as good a choice as all.
 const HOLDERS_MAX: usize = 8;
 
-/// The hashes of a prompt's whole blocks.
+/// The hashes of a prompt's complete blocks.
 pub(crate) fn prompt_blocks(prompt: &Prompt) -> Vec<u64> {
     let mut blocks = Blocks::default();
     match prompt {
@@ -48,7 +48,7 @@ pub(crate) fn prompt_blocks(prompt: &Prompt) -> Vec<u64> {
     blocks.hashes
 }
 
-/// Bytes on their way into blocks.
+/// Cuts bytes into blocks and hashes them.
 #[derive(Default)]
 struct Blocks {
     hashes: Vec<u64>,
@@ -64,7 +64,7 @@ impl Blocks {
             self.filled += now.len();
             bytes = later;
             if self.filled == BLOCK_BYTES {
-                // The hasher goes on, so the next hash includes this block.
+                // The hasher is not reset, so the next hash includes this block.
                 self.hashes.push(self.hasher.finish());
                 self.filled = 0;
             }
@@ -72,7 +72,7 @@ impl Blocks {
     }
 }
 
-/// The candidate with the longest beginning, if any has one; of equals the least loaded.
+/// The candidate with the longest known prefix, if there is one; of equals the least loaded.
 pub(super) fn preferred(candidates: &[Candidate]) -> Option<usize> {
     let matching = (0..candidates.len()).filter(|&index| candidates[index].matched_blocks > 0);
     matching.max_by(|&left, &right| {
@@ -81,11 +81,11 @@ pub(super) fn preferred(candidates: &[Candidate]) -> Option<usize> {
     })
 }
 
-/// Who has read what.
+/// Which schedulers have read which blocks.
 #[derive(Debug)]
 pub(crate) struct PrefixIndex {
     nodes: HashMap<u64, Node>,
-    /// Blocks with the time of a touch, oldest first; all but a block's last are stale.
+    /// Uses of blocks, oldest first; all but a block's latest are stale.
     touched: VecDeque<(u64, u64)>,
     clock: u64,
     capacity: usize,
@@ -93,7 +93,7 @@ pub(crate) struct PrefixIndex {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// Keys of schedulers, the latest last.
+    /// The schedulers' keys, the latest last.
     holders: Vec<u64>,
     touched: u64,
 }
@@ -109,8 +109,7 @@ impl PrefixIndex {
         Self { nodes: HashMap::new(), touched: VecDeque::new(), clock: 0, capacity }
     }
 
-    /// How many blocks at the beginning each scheduler has read; those that have none
-    /// are left out.
+    /// How many of the first blocks each scheduler has read, for those that have read any.
     pub(crate) fn matches(&self, blocks: &[u64]) -> Vec<(u64, u32)> {
         let mut matches: Vec<(u64, u32)> = Vec::new();
         for (depth, block) in (0..).zip(blocks) {
@@ -133,10 +132,10 @@ impl PrefixIndex {
         matches
     }
 
-    /// The scheduler with this key will read these blocks now.
+    /// Records that the scheduler with this key reads these blocks now.
     pub(crate) fn insert(&mut self, blocks: &[u64], key: u64) {
         self.clock += 1;
-        // From the end, so that a beginning is forgotten after what follows it.
+        // Last block first, so that a prefix is evicted after what follows it.
         for &block in blocks.iter().rev() {
             let node = self.nodes.entry(block).or_default();
             node.holders.retain(|&holder| holder != key);
@@ -147,17 +146,17 @@ impl PrefixIndex {
             node.touched = self.clock;
             self.touched.push_back((block, self.clock));
         }
-        self.forget();
+        self.evict();
     }
 
-    fn forget(&mut self) {
+    fn evict(&mut self) {
         while self.nodes.len() > self.capacity {
             let Some((block, touched)) = self.touched.pop_front() else { return };
             if self.nodes.get(&block).is_some_and(|node| node.touched == touched) {
                 self.nodes.remove(&block);
             }
         }
-        // Stale touches behind a live one are removed together, now and then.
+        // Stale uses behind a live one are removed together, from time to time.
         if self.touched.len() > 2 * self.capacity + BLOCKS_MAX {
             let nodes = &self.nodes;
             self.touched.retain(|(block, touched)| nodes.get(block).is_some_and(|node| node.touched == *touched));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_beginnings_have_equal_blocks_up_to_where_they_differ() {
+    fn prompts_have_equal_blocks_up_to_where_they_differ() {
         let common = "You are a helpful assistant. ".repeat(20);
         let (left, right) = (text(&format!("{common}What is a crab?")), text(&format!("{common}What is a horse?")));
         let whole = common.len() / BLOCK_BYTES;
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_each_match_is_known_and_ends_where_the_scheduler_was_not() {
+    fn a_match_ends_at_the_first_block_that_its_scheduler_has_not_read() {
         let mut index = PrefixIndex::default();
         index.insert(&[1, 2, 3], 10);
         index.insert(&[1, 2, 4, 5], 11);
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_the_longest_is_forgotten_its_end_first() {
+    fn the_least_recently_used_block_is_evicted_first() {
         let mut index = PrefixIndex::with_capacity(4);
         index.insert(&[1, 2], 10);
         index.insert(&[3, 4], 10);

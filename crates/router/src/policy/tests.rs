@@ -1,4 +1,4 @@
-//! What each policy promises, for any load.
+//! What each policy guarantees, for any load.
 
 use std::collections::HashMap;
 
@@ -19,16 +19,16 @@ fn candidates(loads: &[(u64, u32)]) -> Vec<Candidate> {
     loads.iter().enumerate().map(candidate).collect()
 }
 
-fn chosen(policy: Policy, candidates: &[Candidate], given: Circumstances) -> Option<usize> {
-    choose(policy, candidates, given).map(|(index, _)| index)
+fn chosen(policy: Policy, candidates: &[Candidate], input: PolicyInput) -> Option<usize> {
+    choose(policy, candidates, input).map(|(index, _)| index)
 }
 
-fn after(last: Option<usize>) -> Circumstances {
-    Circumstances { last, ..Circumstances::default() }
+fn after(last: Option<usize>) -> PolicyInput {
+    PolicyInput { last, ..PolicyInput::default() }
 }
 
 #[test]
-fn nobody_can_be_chosen_from_nothing_and_one_alone_always_is() {
+fn no_candidate_gives_none_and_a_single_one_is_always_chosen() {
     for policy in Policy::ALL {
         assert_eq!(choose(policy, &[], after(Some(3))), None);
         assert_eq!(choose(policy, &candidates(&[(9_000, 1)]), after(Some(3))), Some((0, Reason::OnlyOne)));
@@ -37,7 +37,7 @@ fn nobody_can_be_chosen_from_nothing_and_one_alone_always_is() {
 
 #[test]
 fn work_counts_in_relation_to_the_batch_size() {
-    // 100 tokens on a batch of 8 are done sooner than 50 on a batch of 1.
+    // 100 tokens with a batch size of 8 finish sooner than 50 with a batch size of 1.
     assert_eq!(chosen(Policy::LeastLoaded, &candidates(&[(50, 1), (100, 8)]), after(None)), Some(1));
 }
 
@@ -56,7 +56,7 @@ fn idle_schedulers_take_turns() {
 }
 
 #[test]
-fn the_longest_beginning_wins_until_its_holder_is_overloaded() {
+fn the_longest_prefix_wins_until_its_scheduler_is_overloaded() {
     let mut all = candidates(&[(0, 2), (90, 2), (90, 2)]);
     (all[1].matched_blocks, all[2].matched_blocks) = (3, 5);
     assert_eq!(choose(Policy::PrefixAware, &all, after(None)), Some((2, Reason::PrefixMatch)));
@@ -65,11 +65,11 @@ fn the_longest_beginning_wins_until_its_holder_is_overloaded() {
 }
 
 #[test]
-fn a_session_stays_and_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
+fn a_session_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
     let all = candidates(&[(0, 8); 10]);
     let home = |candidates: &[Candidate], session: u64| {
-        let given = Circumstances { session: Some(hash_text(&format!("session {session}"))), ..after(Some(4)) };
-        candidates[chosen(Policy::Session, candidates, given).expect("there is one")].slot
+        let input = PolicyInput { session: Some(hash_text(&format!("session {session}"))), ..after(Some(4)) };
+        candidates[chosen(Policy::Session, candidates, input).expect("there is a candidate")].slot
     };
     let before: HashMap<u64, usize> = (0..1_000).map(|session| (session, home(&all, session))).collect();
     let mut shares = [0; 10];
@@ -102,16 +102,16 @@ proptest! {
     }
 
     #[test]
-    fn of_two_the_most_loaded_is_never_taken(
+    fn power_of_two_never_takes_the_most_loaded(
         loads in prop::collection::btree_set(0u64..1000, 2..8), random in any::<u64>(),
     ) {
         let loads: Vec<(u64, u32)> = loads.into_iter().map(|load| (load, 4)).collect();
-        let index = chosen(Policy::PowerOfTwo, &candidates(&loads), Circumstances { random, ..after(None) });
+        let index = chosen(Policy::PowerOfTwo, &candidates(&loads), PolicyInput { random, ..after(None) });
         prop_assert_ne!(index, Some(loads.len() - 1), "loads are in order");
     }
 
     #[test]
-    fn round_robin_serves_everyone_equally(count in 1usize..8, rounds in 1usize..5) {
+    fn round_robin_is_even(count in 1usize..8, rounds in 1usize..5) {
         let all = candidates(&vec![(7, 2); count]);
         let mut served = vec![0; count];
         let mut last = None;
@@ -124,24 +124,24 @@ proptest! {
     }
 
     #[test]
-    fn affinity_never_takes_one_far_above_the_average_that_has_a_queue(
+    fn affinity_never_takes_a_scheduler_with_a_queue_far_above_the_average(
         loads in prop::collection::vec((0u64..5000, 1u32..16), 2..8),
         favourite in any::<prop::sample::Index>(), session in any::<u64>(),
     ) {
         let mut all = candidates(&loads);
         all[favourite.index(loads.len())].matched_blocks = 9;
         for policy in [Policy::PrefixAware, Policy::Session] {
-            let given = Circumstances { session: Some(session), ..after(None) };
-            let index = chosen(policy, &all, given).expect("there is a candidate");
+            let input = PolicyInput { session: Some(session), ..after(None) };
+            let index = chosen(policy, &all, input).expect("there is a candidate");
             prop_assert!(bounded::has_room(&all, index), "{:?}", policy);
         }
     }
 
     #[test]
-    fn every_draw_is_in_range(random in any::<u64>(), count in 1usize..50) {
+    fn every_choice_is_in_range(random in any::<u64>(), count in 1usize..50) {
         let all = candidates(&vec![(1, 1); count]);
         for policy in Policy::ALL {
-            let index = chosen(policy, &all, Circumstances { random, session: Some(random), last: None });
+            let index = chosen(policy, &all, PolicyInput { random, session: Some(random), last: None });
             prop_assert!(index.is_some_and(|index| index < count));
         }
     }

@@ -1,27 +1,28 @@
-//! A newcomer gets its share gradually. Pure.
+//! Slow start: a scheduler that begins to serve gets its share gradually. Pure.
 //!
-//! A scheduler that has just loaded its model has cold caches and has measured
-//! nothing of itself yet; a whole cluster's next requests at once, because it is
-//! the idle one, would be a poor welcome.
+//! A scheduler that has just loaded its model has cold caches and no measured rates.
+//! Without slow start, it would get all of the cluster's next requests at once, because
+//! it is the idle one.
 
 use std::time::{Duration, Instant};
 
-/// Thousandths: the share of decisions in which a scheduler takes part.
+use crate::policy::mix;
+
+/// The share of a scheduler that takes part in every decision, in thousandths.
 pub(crate) const FULL_SHARE: u32 = 1000;
 
-/// What a newcomer begins with: it must get something to begin at all.
+/// The share at the beginning: a newcomer must get some requests to warm up.
 const FIRST_SHARE: u32 = 100;
 
-/// How long one scheduler has been serving.
+/// Since when one scheduler has been serving.
 #[derive(Debug, Default)]
 pub(crate) struct SlowStart {
     since: Option<Instant>,
 }
 
 impl SlowStart {
-    /// Takes note of whether it serves now, and says in what share of the decisions
-    /// it takes part: it grows in a line, over `period` from when it was first seen
-    /// serving.
+    /// Records whether the scheduler serves now, and returns its share of decisions, which
+    /// grows linearly over `period` from when it was first seen serving.
     pub(crate) fn share(&mut self, serves: bool, period: Duration, now: Instant) -> u32 {
         if !serves {
             self.since = None;
@@ -36,11 +37,10 @@ impl SlowStart {
     }
 }
 
-/// Whether a scheduler with this share takes part in a decision for which `random`
-/// was drawn. `salt` tells schedulers apart, so that not all newcomers are left out
-/// of the same decisions.
+/// Whether a scheduler with this share takes part in a decision with this random number.
+/// `salt` differs between schedulers, so that not all newcomers miss the same decisions.
 pub(crate) fn takes_part(share: u32, random: u64, salt: u64) -> bool {
-    share >= FULL_SHARE || super::policy::mix(random ^ salt) % u64::from(FULL_SHARE) < u64::from(share)
+    share >= FULL_SHARE || mix(random ^ salt) % u64::from(FULL_SHARE) < u64::from(share)
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(10);
 
     #[test]
-    fn the_share_grows_in_a_line_and_begins_anew_for_one_that_came_back() {
+    fn the_share_grows_linearly_and_restarts_when_the_scheduler_comes_back() {
         let start = Instant::now();
         let mut newcomer = SlowStart::default();
         let at = |newcomer: &mut SlowStart, seconds| newcomer.share(true, PERIOD, start + Duration::from_secs(seconds));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_part_about_as_often_as_its_share_says() {
+    fn it_takes_part_about_as_often_as_its_share() {
         for share in [100, 550, 900] {
             let times = (0..10_000).filter(|&random| takes_part(share, random, 7)).count();
             let expected = share as usize * 10;

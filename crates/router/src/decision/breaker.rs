@@ -1,7 +1,7 @@
-//! Whether a scheduler that keeps failing is left alone for a while. Pure.
+//! The circuit breaker: stops requests to a scheduler that keeps failing. Pure.
 //!
-//! Only failures of its own count: never what a client did wrong, never a client
-//! that left, never a full queue, which is an answer.
+//! Only the scheduler's own failures count: not a client's error, not a client that
+//! disconnects, not a full queue.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use hostler_protocol::{ErrorCode, RequestError};
 use hostler_scheduler::SchedulerState;
 use serde::Serialize;
 
-/// When it opens, and for how long.
+/// When the circuit breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// Failures in a row that open it.
+    /// Consecutive failures that open it.
     pub failures: u32,
-    /// How long it stays open before one request tries again.
+    /// How long it stays open before one trial request is let through.
     pub open: Duration,
 }
 
@@ -24,20 +24,20 @@ impl Default for BreakerConfig {
     }
 }
 
-/// What it does, as others see it.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
-    /// Requests go through.
+    /// Requests pass.
     Closed,
-    /// One request goes through, to see.
+    /// One trial request passes.
     HalfOpen,
-    /// None does.
+    /// No request passes.
     Open,
 }
 
 impl BreakerState {
-    /// What the gauge shows.
+    /// The value of the gauge.
     pub(crate) const fn as_gauge(self) -> f64 {
         match self {
             Self::Closed => 0.0,
@@ -47,87 +47,87 @@ impl BreakerState {
     }
 }
 
-/// The breaker of one scheduler.
+/// The circuit breaker of one scheduler.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     config: BreakerConfig,
-    state: State,
+    circuit: Circuit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum Circuit {
     Closed {
         failures: u32,
     },
     Open {
         until: Instant,
     },
-    /// Somebody tries; another may, when nothing is heard of them until then.
-    Trying {
+    /// A trial request is under way. If nothing is heard of it by `until`, another may try.
+    Trial {
         until: Instant,
     },
 }
 
 impl Breaker {
     pub(crate) fn new(config: BreakerConfig) -> Self {
-        Self { config, state: State::Closed { failures: 0 } }
+        Self { config, circuit: Circuit::Closed { failures: 0 } }
     }
 
-    /// Whether a request may be sent there now.
+    /// Whether a request may be sent to the scheduler now.
     pub(crate) fn admits(&self, now: Instant) -> bool {
-        match self.state {
-            State::Closed { .. } => true,
-            State::Open { until } | State::Trying { until } => now >= until,
+        match self.circuit {
+            Circuit::Closed { .. } => true,
+            Circuit::Open { until } | Circuit::Trial { until } => now >= until,
         }
     }
 
     pub(crate) fn state(&self, now: Instant) -> BreakerState {
-        match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { until } if now < until => BreakerState::Open,
-            State::Open { .. } | State::Trying { .. } => BreakerState::HalfOpen,
+        match self.circuit {
+            Circuit::Closed { .. } => BreakerState::Closed,
+            Circuit::Open { until } if now < until => BreakerState::Open,
+            Circuit::Open { .. } | Circuit::Trial { .. } => BreakerState::HalfOpen,
         }
     }
 
-    /// A request that it admits is on its way.
+    /// A request was sent: while the breaker is open, as a trial.
     pub(crate) fn dispatched(&mut self, now: Instant) {
-        if matches!(self.state, State::Open { .. } | State::Trying { .. }) {
-            self.state = State::Trying { until: now + self.config.open };
+        if matches!(self.circuit, Circuit::Open { .. } | Circuit::Trial { .. }) {
+            self.circuit = Circuit::Trial { until: now + self.config.open };
         }
     }
 
-    /// A token came: after a trial, that is proof enough.
+    /// A first token came: after a trial, enough to close the breaker.
     pub(crate) fn produced(&mut self) {
-        if matches!(self.state, State::Trying { .. }) {
-            self.state = State::Closed { failures: 0 };
+        if matches!(self.circuit, Circuit::Trial { .. }) {
+            self.circuit = Circuit::Closed { failures: 0 };
         }
     }
 
-    /// An answer was finished.
+    /// An answer finished.
     pub(crate) fn succeeded(&mut self) {
-        // What was begun before it opened proves nothing of how things are now.
-        if !matches!(self.state, State::Open { .. }) {
-            self.state = State::Closed { failures: 0 };
+        // The answer began before the breaker opened, so it says nothing about the scheduler now.
+        if !matches!(self.circuit, Circuit::Open { .. }) {
+            self.circuit = Circuit::Closed { failures: 0 };
         }
     }
 
     /// The scheduler failed.
     pub(crate) fn failed(&mut self, now: Instant) {
-        let open = State::Open { until: now + self.config.open };
-        self.state = match self.state {
-            State::Closed { failures } if failures + 1 < self.config.failures => {
-                State::Closed { failures: failures + 1 }
+        let open = Circuit::Open { until: now + self.config.open };
+        self.circuit = match self.circuit {
+            Circuit::Closed { failures } if failures + 1 < self.config.failures => {
+                Circuit::Closed { failures: failures + 1 }
             }
-            State::Closed { .. } | State::Trying { .. } => open,
-            State::Open { until } => State::Open { until },
+            Circuit::Closed { .. } | Circuit::Trial { .. } => open,
+            Circuit::Open { until } => Circuit::Open { until },
         };
     }
 }
 
-/// Whether an error is the scheduler's own fault, given the last that was seen of its
-/// state. One that starts, drains or is claimed refuses as it should, and what it evicts
-/// ends with `Unavailable` too. It says so itself, because what is seen of one in another
-/// process is older than its answer.
+/// Whether an error is a failure of the scheduler, which was last seen in `state`. A
+/// scheduler that is starting, draining or claimed answers `Unavailable` in order, also
+/// to the requests that it evicts. It marks such an error as orderly, because the state
+/// that is seen of a scheduler in another process is older than its answer.
 pub(crate) fn is_own_failure(error: &RequestError, state: SchedulerState) -> bool {
     match error.code {
         ErrorCode::EngineFailed => true,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_and_a_success_between_starts_the_count_anew() {
+    fn it_opens_after_consecutive_failures_and_a_success_resets_the_count() {
         let (mut breaker, now) = breaker();
         breaker.failed(now);
         breaker.failed(now);
@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn one_request_tries_again_and_closes_it_or_opens_it_anew() {
+    fn a_trial_request_closes_it_or_opens_it_again() {
         let (mut breaker, start) = breaker();
         (0..3).for_each(|_| breaker.failed(start));
         let later = start + OPEN;
         assert!(breaker.admits(later));
         breaker.dispatched(later);
-        assert!(!breaker.admits(later), "one is enough");
+        assert!(!breaker.admits(later), "only one trial at a time");
         assert_eq!(breaker.state(later), BreakerState::HalfOpen);
         breaker.failed(later);
         assert!(!breaker.admits(later));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_of_which_nothing_is_heard_does_not_bar_it_for_ever() {
+    fn a_trial_without_a_result_does_not_keep_it_open_for_ever() {
         let (mut breaker, start) = breaker();
         (0..3).for_each(|_| breaker.failed(start));
         breaker.dispatched(start + OPEN);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_of_its_own_count() {
+    fn only_the_schedulers_own_failures_count() {
         for state in SchedulerState::ALL {
             for code in ErrorCode::ALL {
                 let expected = match code {
@@ -216,7 +216,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_stays_shut_for_longer_than_it_says(steps in prop::collection::vec((0u8..4, 0u64..8_000), 0..60)) {
+        fn it_never_stays_open_longer_than_configured(steps in prop::collection::vec((0u8..4, 0u64..8_000), 0..60)) {
             let (mut breaker, mut now) = breaker();
             for (what, wait_ms) in steps {
                 now += Duration::from_millis(wait_ms);

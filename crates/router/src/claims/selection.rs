@@ -1,89 +1,120 @@
-//! Which scheduler a claim may have: a pure function of what is known of them.
+//! Which scheduler a claim gets. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
-use hostler_protocol::{ErrorCode, ModelId, RequestError, SchedulerId};
+use hostler_protocol::{ClaimDrain, ErrorCode, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::{Scheduler, SchedulerState};
 
-use super::ClaimSelector;
-use crate::policy::{Candidate, Circumstances, Policy, choose as choose_by_load};
+use crate::policy::{Candidate, Policy, PolicyInput, choose as choose_by_load};
 
-/// What is known of one scheduler when a claim is decided on.
+/// Which scheduler to claim: this one, or the least loaded of a model. With neither, the
+/// least loaded of the only model that is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimSelector {
+    /// By name.
+    pub scheduler: Option<SchedulerId>,
+    /// By model.
+    pub model: Option<ModelId>,
+}
+
+/// What to claim and on which terms: the argument of [`crate::Router::claim`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimSpec {
+    /// Which scheduler.
+    pub selector: ClaimSelector,
+    /// The holder's name, for people to read.
+    pub owner: String,
+    /// How long the claim lasts without a heartbeat.
+    pub ttl: Duration,
+    /// What happens to the scheduler's requests.
+    pub drain: ClaimDrain,
+    /// How many schedulers of the model must go on serving.
+    pub min_serving: u32,
+    /// Whether to claim even if fewer than `min_serving` remain.
+    pub force: bool,
+}
+
+impl ClaimSpec {
+    /// A claim that lets the scheduler finish its requests and leaves at least one that
+    /// serves. Its lease is renewed every ten seconds, so that the claim of a dead holder
+    /// ends after half a minute.
+    #[must_use]
+    pub fn new(selector: ClaimSelector, owner: impl Into<String>) -> Self {
+        let (ttl, drain) = (Duration::from_secs(30), ClaimDrain::Wait);
+        Self { selector, owner: owner.into(), ttl, drain, min_serving: 1, force: false }
+    }
+}
+
+/// What is known of one scheduler when a claim is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claimable {
-    /// Its name.
     pub(super) id: SchedulerId,
-    /// The model that it serves.
     pub(super) model: ModelId,
-    /// What it does.
-    pub(super) state: SchedulerState,
-    /// Whether it serves, and nobody else is about to claim it.
-    pub(super) free: bool,
-    /// Tokens that it has still to read and generate.
-    pub(super) work_tokens: u64,
+    state: SchedulerState,
+    /// Whether it serves and no other gateway is claiming it.
+    pub(super) is_free: bool,
+    /// Tokens that it has to read and generate.
+    work_tokens: u64,
     /// Most sequences that it runs at once.
-    pub(super) batch_size_max: u32,
+    batch_size_max: u32,
 }
 
 impl Claimable {
-    /// What a scheduler says of itself, in the light of the claims that are recorded.
-    pub(super) fn of(scheduler: &dyn Scheduler, recorded: &HashSet<SchedulerId>) -> Self {
+    /// The scheduler as its snapshot shows it. `recorded` are those that other gateways
+    /// are claiming.
+    pub(super) fn new(scheduler: &dyn Scheduler, recorded: &HashSet<SchedulerId>) -> Self {
         let snapshot = scheduler.snapshot();
         let snapshot = snapshot.borrow();
         Self {
             id: snapshot.id.clone(),
             model: snapshot.model.clone(),
             state: snapshot.state,
-            free: snapshot.state == SchedulerState::Serving && !recorded.contains(&snapshot.id),
+            is_free: snapshot.state == SchedulerState::Serving && !recorded.contains(&snapshot.id),
             work_tokens: snapshot.outstanding_tokens,
             batch_size_max: snapshot.batch_size_max.max(1),
         }
     }
 }
 
-/// On which terms one is wanted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms<'a> {
-    /// Which.
-    pub(super) selector: &'a ClaimSelector,
-    /// So many of the model must go on serving …
-    pub(super) min_serving: u32,
-    /// … unless this is set.
-    pub(super) force: bool,
-}
-
 /// The scheduler to claim: its index in `views`.
 ///
 /// # Errors
 /// As [`crate::Router::claim`].
-pub(super) fn choose(views: &[Claimable], terms: Terms<'_>) -> Result<usize, RequestError> {
-    let slot = match &terms.selector.scheduler {
-        Some(id) => named(views, id, terms.selector.model.as_ref())?,
-        None => least_loaded(views, terms.selector.model.as_ref())?,
+pub(super) fn choose(views: &[Claimable], spec: &ClaimSpec) -> Result<usize, RequestError> {
+    let model = spec.selector.model.as_ref();
+    let slot = match &spec.selector.scheduler {
+        Some(id) => named(views, id, model)?,
+        None => least_loaded(views, model)?,
     };
     let chosen = &views[slot];
-    let serving = views.iter().filter(|view| view.model == chosen.model && view.free).count();
+    let serving = views.iter().filter(|view| view.model == chosen.model && view.is_free).count();
     let left = serving.saturating_sub(1);
-    if left < terms.min_serving as usize && !terms.force {
-        return Err(too_few(chosen, serving, left, terms.min_serving));
+    if left < spec.min_serving as usize && !spec.force {
+        return Err(too_few(chosen, serving, left, spec.min_serving));
     }
     Ok(slot)
 }
 
 fn named(views: &[Claimable], id: &SchedulerId, model: Option<&ModelId>) -> Result<usize, RequestError> {
     let Some(slot) = views.iter().position(|view| view.id == *id) else {
-        return Err(unknown("scheduler", id.as_str(), views.iter().map(|view| view.id.as_str())));
+        let known = listed(views.iter().map(|view| view.id.as_str()));
+        let message = format!("there is no scheduler {:?} here; schedulers: {known}", id.as_str());
+        return Err(RequestError {
+            param: Some("scheduler".into()),
+            ..RequestError::new(ErrorCode::NotFound, message)
+        });
     };
     let view = &views[slot];
     if let Some(model) = model.filter(|model| **model != view.model) {
         let message = format!("scheduler {id} serves model {:?}, not {:?}", view.model.as_str(), model.as_str());
         return Err(RequestError::invalid("model", message));
     }
-    if view.free {
+    if view.is_free {
         return Ok(slot);
     }
-    let what = if view.state == SchedulerState::Serving { "about to be claimed" } else { view.state.as_str() };
-    Err(RequestError::new(ErrorCode::Unavailable, format!("scheduler {id} is {what} and cannot be claimed")))
+    let state = if view.state == SchedulerState::Serving { "being claimed" } else { view.state.as_str() };
+    Err(RequestError::unavailable(format!("scheduler {id} is {state} and cannot be claimed")))
 }
 
 fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, RequestError> {
@@ -93,10 +124,10 @@ fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, R
     };
     let of_model = || views.iter().enumerate().filter(|(_, view)| view.model == *model);
     if of_model().next().is_none() {
-        return Err(unknown("model", model.as_str(), views.iter().map(|view| view.model.as_str())));
+        return Err(RequestError::unknown_model(model.as_str(), views.iter().map(|view| view.model.as_str())));
     }
     let candidates: Vec<Candidate> = of_model()
-        .filter(|(_, view)| view.free)
+        .filter(|(_, view)| view.is_free)
         .map(|(slot, view)| Candidate {
             slot,
             key: slot as u64,
@@ -106,18 +137,18 @@ fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, R
             matched_blocks: 0,
         })
         .collect();
-    let Some((index, _)) = choose_by_load(Policy::LeastLoaded, &candidates, Circumstances::default()) else {
+    let Some((index, _)) = choose_by_load(Policy::LeastLoaded, &candidates, PolicyInput::default()) else {
         let states: Vec<String> =
             of_model().map(|(_, view)| format!("{} is {}", view.id, view.state.as_str())).collect();
         let message = format!("no scheduler of model {:?} can be claimed now: {}", model.as_str(), states.join(", "));
-        return Err(RequestError::new(ErrorCode::Unavailable, message));
+        return Err(RequestError::unavailable(message));
     };
     Ok(candidates[index].slot)
 }
 
 fn only_model(views: &[Claimable]) -> Result<&ModelId, RequestError> {
     let Some(first) = views.first() else {
-        return Err(RequestError::new(ErrorCode::Unavailable, "there is no scheduler to claim"));
+        return Err(RequestError::unavailable("there is no scheduler to claim"));
     };
     if views.iter().all(|view| view.model == first.model) {
         return Ok(&first.model);
@@ -127,31 +158,18 @@ fn only_model(views: &[Claimable]) -> Result<&ModelId, RequestError> {
     Err(RequestError::invalid("model", message))
 }
 
-fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> RequestError {
-    RequestError {
-        param: Some(kind.into()),
-        ..RequestError::new(
-            ErrorCode::NotFound,
-            format!("there is no {kind} {name:?} here; there are: {}", listed(known)),
-        )
-    }
-}
-
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names.join(", ")
+    BTreeSet::from_iter(names).into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn too_few(chosen: &Claimable, serving: usize, left: usize, min_serving: u32) -> RequestError {
     let message = format!(
-        "{serving} of model {:?} serve, so a claim on {} would leave {left}, and min_serving is {min_serving}: ask for \
-         a smaller min_serving, or set force",
+        "{serving} of model {:?} are serving, so a claim on {} would leave {left}, and min_serving is {min_serving}: \
+         use a smaller min_serving, or set force",
         chosen.model.as_str(),
         chosen.id
     );
-    RequestError { param: Some("min_serving".into()), ..RequestError::new(ErrorCode::Unavailable, message) }
+    RequestError { param: Some("min_serving".into()), ..RequestError::unavailable(message) }
 }
 
 #[cfg(test)]
@@ -161,8 +179,8 @@ mod tests {
     use super::*;
 
     fn view(id: &str, model: &str, state: SchedulerState, work_tokens: u64) -> Claimable {
-        let free = state == SchedulerState::Serving;
-        Claimable { id: id.into(), model: model.into(), state, free, work_tokens, batch_size_max: 8 }
+        let is_free = state == SchedulerState::Serving;
+        Claimable { id: id.into(), model: model.into(), state, is_free, work_tokens, batch_size_max: 8 }
     }
 
     fn select(scheduler: Option<&str>, model: Option<&str>) -> ClaimSelector {
@@ -175,11 +193,11 @@ mod tests {
         min_serving: u32,
         force: bool,
     ) -> Result<usize, RequestError> {
-        choose(views, Terms { selector, min_serving, force })
+        choose(views, &ClaimSpec { min_serving, force, ..ClaimSpec::new(selector.clone(), "a test") })
     }
 
     #[test]
-    fn a_model_gives_its_least_loaded_and_a_name_gives_that_one() {
+    fn a_model_selects_its_least_loaded_scheduler_and_a_name_selects_that_one() {
         let views = [
             view("a", "m", SchedulerState::Serving, 90),
             view("b", "m", SchedulerState::Serving, 10),
@@ -190,7 +208,7 @@ mod tests {
         assert_eq!(try_to(&views, &select(Some("a"), None), 1, false), Ok(0));
         assert_eq!(try_to(&views, &select(Some("a"), Some("m")), 1, false), Ok(0));
         let refused = |scheduler, model| {
-            let error = try_to(&views, &select(scheduler, model), 0, false).expect_err("it cannot be");
+            let error = try_to(&views, &select(scheduler, model), 0, false).expect_err("it cannot be claimed");
             (error.code, error.param.unwrap_or_default())
         };
         assert_eq!(refused(Some("a"), Some("n")), (ErrorCode::InvalidRequest, "model".into()));
@@ -201,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_numbers_and_the_ways_out() {
+    fn a_refusal_says_the_numbers_and_what_to_do() {
         let views = [view("a", "m", SchedulerState::Serving, 0)];
-        let error = try_to(&views, &select(None, None), 1, false).expect_err("nobody would serve");
+        let error = try_to(&views, &select(None, None), 1, false).expect_err("none would serve");
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::Unavailable, Some("min_serving")));
         for part in ["1 of model \"m\"", "leave 0", "min_serving is 1", "force"] {
             assert!(error.message.contains(part), "{part}: {}", error.message);
@@ -213,7 +231,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is claimed one after the other, so many always go on serving.
+        /// Whichever schedulers are claimed one after the other, `min_serving` always remain.
         #[test]
         fn claims_never_leave_fewer_than_must_serve(
             count in 1usize..7, min_serving in 0u32..4, picks in prop::collection::vec(prop::option::of(0usize..7), 0..12),
@@ -223,9 +241,9 @@ mod tests {
             for pick in picks {
                 let id = pick.map(|n| format!("s{n}"));
                 if let Ok(slot) = try_to(&views, &select(id.as_deref(), Some("m")), min_serving, false) {
-                    prop_assert!(views[slot].free);
-                    views[slot].free = false;
-                    prop_assert!(views.iter().filter(|view| view.free).count() >= min_serving as usize);
+                    prop_assert!(views[slot].is_free);
+                    views[slot].is_free = false;
+                    prop_assert!(views.iter().filter(|view| view.is_free).count() >= min_serving as usize);
                 }
             }
         }

@@ -1,26 +1,26 @@
-//! How many requests may be offered to a second scheduler. Pure.
+//! The retry budget: how many requests may be offered to a second scheduler. Pure.
 //!
-//! A retry helps one request and costs the others: where every scheduler is full,
-//! retries multiply the load that filled them. So they are paid for from a bucket
-//! into which every request puts a share of one, as in Finagle's `RetryBudget` and
-//! gRPC's retry throttling (proposal A6): in the long run, retries are at most that
-//! share of the requests, and a small number a second beside, for quiet hours.
+//! A retry helps one request and costs the others: when every scheduler is full, retries
+//! multiply the load that filled them. So each retry takes a token from a bucket into
+//! which each request puts a fraction of one, as in Finagle's `RetryBudget` and gRPC's
+//! retry throttling (proposal A6). In the long run, retries are at most that share of the
+//! requests, plus a small number per second, for periods with few requests.
 
 use std::time::{Duration, Instant};
 
-/// Thousandths of a retry: shares are whole numbers of them.
+/// One retry. Shares are whole thousandths of it.
 const RETRY: u64 = 1000;
 
-/// What a full bucket holds, in retries. It pays for what fails at once when one of
-/// a few schedulers vanishes, and is what a rested router begins with.
+/// Retries in a full bucket, with which a router starts: enough for the requests that fail
+/// at once when one of a few schedulers disappears.
 const RETRIES_SAVED_MAX: u64 = 100;
 
-/// What retries may cost.
+/// How many retries are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetConfig {
-    /// Retries that are allowed for each hundred requests.
+    /// Retries per hundred requests.
     pub share_percent: u32,
-    /// Retries a second that are allowed beside, however few the requests.
+    /// Additional retries per second, regardless of traffic.
     pub floor_per_second: u32,
 }
 
@@ -30,7 +30,7 @@ impl Default for BudgetConfig {
     }
 }
 
-/// The bucket.
+/// The bucket of retries.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     config: BudgetConfig,
@@ -39,17 +39,17 @@ pub(crate) struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// A full one.
+    /// A full bucket.
     pub(crate) fn new(config: BudgetConfig, now: Instant) -> Self {
         Self { config, saved: RETRIES_SAVED_MAX * RETRY, filled: now }
     }
 
-    /// A request came: its share is put in.
+    /// Adds the share of a new request.
     pub(crate) fn deposit(&mut self) {
         self.add(u64::from(self.config.share_percent) * RETRY / 100);
     }
 
-    /// Takes out one retry. Whether there was one.
+    /// Takes one retry. Whether there was one.
     pub(crate) fn withdraw(&mut self, now: Instant) -> bool {
         self.trickle(now);
         let paid = self.saved.checked_sub(RETRY);
@@ -57,7 +57,8 @@ impl RetryBudget {
         paid.is_some()
     }
 
-    /// Adds what has come in by time. Parts of a thousandth wait for the next call.
+    /// Adds the retries of the time since the last call; fractions of a thousandth wait for
+    /// the next one.
     fn trickle(&mut self, now: Instant) {
         let rate = u64::from(self.config.floor_per_second) * RETRY;
         let waited = now.saturating_duration_since(self.filled);
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rested_router_may_retry_at_once_and_then_waits_for_time_or_requests() {
+    fn a_full_bucket_allows_retries_at_once_and_refills_by_time_and_requests() {
         let start = Instant::now();
         let mut budget = RetryBudget::new(BudgetConfig { share_percent: 20, floor_per_second: 10 }, start);
         for _ in 0..RETRIES_SAVED_MAX {
@@ -95,11 +96,11 @@ mod tests {
         assert!(budget.withdraw(start), "five requests pay for one retry");
         assert!(!budget.withdraw(start));
         assert!(!budget.withdraw(start + Duration::from_millis(99)));
-        assert!(budget.withdraw(start + Duration::from_millis(100)), "so does a tenth of a second");
+        assert!(budget.withdraw(start + Duration::from_millis(100)), "a tenth of a second pays for one, too");
     }
 
     #[test]
-    fn a_floor_of_nothing_never_pays() {
+    fn a_floor_of_zero_never_refills() {
         let start = Instant::now();
         let mut budget = RetryBudget::new(BudgetConfig { share_percent: 0, floor_per_second: 0 }, start);
         for _ in 0..RETRIES_SAVED_MAX {
@@ -111,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn retries_never_exceed_share_floor_and_savings(
+        fn retries_never_exceed_share_plus_floor_plus_savings(
             share_percent in 0u32..100, floor_per_second in 0u32..50,
             steps in prop::collection::vec((any::<bool>(), 0u64..500), 0..500),
         ) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hostler_protocol::{ErrorCode, RequestError, Retry, SchedulerId};
 
-/// The refusals that one request has met.
+/// The refusals of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     schedulers: Vec<SchedulerId>,
@@ -21,17 +21,17 @@ pub(crate) enum Next {
 }
 
 impl Refusals {
-    /// As after a failure of this scheduler, which is not asked again.
+    /// Excludes a scheduler that has just failed the request.
     pub(crate) fn after(scheduler: SchedulerId) -> Self {
         Self { schedulers: vec![scheduler], best: None }
     }
 
-    /// The schedulers that refused, which must not be asked again.
+    /// The schedulers that must not be asked again.
     pub(crate) fn schedulers(&self) -> &[SchedulerId] {
         &self.schedulers
     }
 
-    /// A scheduler refused.
+    /// Records a refusal.
     pub(crate) fn record(&mut self, scheduler: SchedulerId, error: RequestError, attempts_max: u32) -> Next {
         if error.code.retry() == Retry::Never {
             return Next::GiveUp(error);
@@ -48,15 +48,14 @@ impl Refusals {
         Next::GiveUp(best)
     }
 
-    /// Nobody is left to ask: the answer is the best refusal so far, or, where
-    /// nobody was asked, `error`.
+    /// No scheduler is left to ask: returns the best refusal, or `error` if there was none.
     pub(crate) fn exhausted(&mut self, error: RequestError) -> RequestError {
         self.best.take().unwrap_or(error)
     }
 }
 
-/// A full queue says when to come back, and the shortest such time is the most
-/// useful answer; any of them tells more than "unavailable". Lower is better.
+/// Lower is more useful to the client: first a full queue, which says when to retry, the
+/// shortest time first; then everything else.
 fn rank(error: &RequestError) -> (bool, Option<Duration>) {
     (error.code != ErrorCode::Overloaded, error.retry_after)
 }
@@ -70,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_own_mistake_is_not_carried_from_door_to_door() {
+    fn an_invalid_request_is_not_offered_to_another_scheduler() {
         let mut refusals = Refusals::default();
         let error = RequestError::invalid("top_p", "no");
         assert_eq!(refusals.record("s".into(), error.clone(), 3), Next::GiveUp(error));
     }
 
     #[test]
-    fn attempts_are_bounded_and_the_shortest_wait_is_reported() {
+    fn attempts_are_bounded_and_the_shortest_retry_time_is_reported() {
         let mut refusals = Refusals::default();
         assert_eq!(refusals.record("a".into(), overloaded(9), 3), Next::TryAnother);
         let unavailable = RequestError::new(ErrorCode::Unavailable, "draining");
@@ -87,8 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn when_nobody_is_left_the_refusal_counts_more_than_their_absence() {
-        let absent = RequestError::new(ErrorCode::Unavailable, "nobody");
+    fn when_no_scheduler_is_left_a_refusal_counts_more_than_their_absence() {
+        let absent = RequestError::new(ErrorCode::Unavailable, "no scheduler");
         assert_eq!(Refusals::default().exhausted(absent.clone()), absent);
         let mut refusals = Refusals::default();
         refusals.record("a".into(), overloaded(2), 3);

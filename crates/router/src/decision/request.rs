@@ -1,0 +1,79 @@
+//! What a decision needs to know of a request.
+
+use hostler_protocol::{EmbeddingInput, FencingToken, GenerationRequest, ModelId, Prompt, RequestId, SchedulerId};
+
+use crate::policy::{Policy, hash_text, prompt_blocks};
+
+/// Bytes of text that make about one token: what English text gives with common
+/// vocabularies. Estimates of work are only compared, so they need not be exact.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// Tokens assumed for an answer whose request has no `max_tokens`.
+const UNBOUNDED_ANSWER_TOKENS: u64 = 256;
+
+/// A request for a scheduler.
+#[derive(Debug)]
+pub(crate) struct RouteRequest {
+    pub(crate) id: RequestId,
+    pub(crate) model: ModelId,
+    /// The claim under which the request comes: only the scheduler that is held under it
+    /// can take the request.
+    pub(crate) claim: Option<FencingToken>,
+    /// About how many tokens the scheduler has to read and generate.
+    pub(crate) work_tokens: u64,
+    /// Schedulers that refused the request already.
+    pub(crate) refused: Vec<SchedulerId>,
+    /// A hash of the session's name.
+    pub(crate) session: Option<u64>,
+    /// Hashes of the prompt's first blocks, if the policy is `prefix_aware`.
+    pub(crate) blocks: Vec<u64>,
+}
+
+impl RouteRequest {
+    /// Routes a generation. The caller hashes the prompt here, on its own task, so that
+    /// the router actor does not do it for all of them.
+    pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: Policy) -> Self {
+        let blocks = if policy == Policy::PrefixAware { prompt_blocks(&request.prompt) } else { Vec::new() };
+        Self {
+            id: request.id,
+            model: request.model.clone(),
+            claim: request.claim,
+            work_tokens: generation_tokens(request),
+            refused: refused.to_vec(),
+            session: request.session.as_ref().map(|session| hash_text(session.as_str())),
+            blocks,
+        }
+    }
+
+    /// Routes embeddings, which have no session, no claim and no cached prefix.
+    pub(crate) fn for_embeddings(
+        id: RequestId,
+        model: &ModelId,
+        inputs: &[EmbeddingInput],
+        refused: &[SchedulerId],
+    ) -> Self {
+        let tokens = |input: &EmbeddingInput| match input {
+            EmbeddingInput::Text(text) => text.len() / BYTES_PER_TOKEN,
+            EmbeddingInput::Tokens(tokens) => tokens.len(),
+        };
+        Self {
+            id,
+            model: model.clone(),
+            claim: None,
+            work_tokens: inputs.iter().map(tokens).sum::<usize>() as u64,
+            refused: refused.to_vec(),
+            session: None,
+            blocks: Vec::new(),
+        }
+    }
+}
+
+fn generation_tokens(request: &GenerationRequest) -> u64 {
+    let prompt = match &request.prompt {
+        Prompt::Text(text) => text.len() / BYTES_PER_TOKEN,
+        Prompt::Chat(messages) => messages.iter().map(|message| message.content.len() / BYTES_PER_TOKEN).sum(),
+        Prompt::Tokens(tokens) => tokens.len(),
+    };
+    let answer = request.stop.max_tokens.map_or(UNBOUNDED_ANSWER_TOKENS, u64::from);
+    prompt as u64 + answer
+}

@@ -1,0 +1,63 @@
+//! A scheduler's circuit breaker, shared by the decision that asks it and the requests
+//! that report to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hostler_protocol::RequestError;
+use hostler_scheduler::SchedulerState;
+use hostler_telemetry::Gauge;
+use parking_lot::Mutex;
+
+use crate::decision::breaker::{Breaker, BreakerConfig, BreakerState, is_own_failure};
+
+/// The health of one scheduler. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Health(Arc<Shared>);
+
+struct Shared {
+    breaker: Mutex<Breaker>,
+    gauge: Gauge,
+}
+
+impl Health {
+    pub(crate) fn new(config: BreakerConfig, gauge: Gauge) -> Self {
+        gauge.set(BreakerState::Closed.as_gauge());
+        Self(Arc::new(Shared { breaker: Mutex::new(Breaker::new(config)), gauge }))
+    }
+
+    /// The state of the breaker, and whether it lets a request through now.
+    pub(crate) fn view(&self, now: Instant) -> (BreakerState, bool) {
+        let breaker = self.0.breaker.lock();
+        (breaker.state(now), breaker.admits(now))
+    }
+
+    /// A request was sent.
+    pub(crate) fn dispatched(&self) {
+        self.report(|breaker, now| breaker.dispatched(now));
+    }
+
+    /// A first token came.
+    pub(crate) fn produced(&self) {
+        self.report(|breaker, _| breaker.produced());
+    }
+
+    /// An answer finished.
+    pub(crate) fn succeeded(&self) {
+        self.report(|breaker, _| breaker.succeeded());
+    }
+
+    /// A request failed with this error; the scheduler was last seen in this state.
+    pub(crate) fn failed(&self, error: &RequestError, state: SchedulerState) {
+        if is_own_failure(error, state) {
+            self.report(|breaker, now| breaker.failed(now));
+        }
+    }
+
+    fn report(&self, event: impl FnOnce(&mut Breaker, Instant)) {
+        let now = Instant::now();
+        let mut breaker = self.0.breaker.lock();
+        event(&mut breaker, now);
+        self.0.gauge.set(breaker.state(now).as_gauge());
+    }
+}

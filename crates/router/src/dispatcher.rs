@@ -1,0 +1,194 @@
+//! How a request gets to a scheduler: bounded by permits, offered until one scheduler
+//! takes it, held back while a claim keeps its model from being served, and resumed on
+//! another scheduler when its own fails.
+
+mod budget;
+mod migration;
+mod offers;
+mod refusals;
+mod stream;
+mod transcript;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Addr;
+use futures::Stream;
+use hostler_protocol::{
+    EmbeddingInput, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, SchedulerId, TokenEvent,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+pub use budget::BudgetConfig;
+pub use offers::RoutedEmbeddings;
+
+use self::migration::Migrator;
+use self::offers::Offers;
+use self::refusals::Refusals;
+use self::stream::ResumableStream;
+use self::transcript::Transcript;
+use crate::RouterConfig;
+use crate::actor::RouterActor;
+use crate::claims::Claims;
+use crate::directory::Directory;
+use crate::directory::in_flight::InFlight;
+
+/// A generation that a scheduler has admitted.
+pub struct RoutedGeneration {
+    /// The scheduler that has it: `x-hostler-scheduler`.
+    pub scheduler: SchedulerId,
+    /// The scheduler's model.
+    pub description: Arc<ModelDescription>,
+    /// The prompt's length, in tokens.
+    pub prompt_tokens: u32,
+    /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels the
+    /// request.
+    pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
+}
+
+/// Dispatches the requests of one router.
+pub(crate) struct Dispatcher {
+    config: Arc<RouterConfig>,
+    /// One for each request in the router.
+    permits: Arc<Semaphore>,
+    /// Whether new requests are refused, because the router is shutting down.
+    closing: watch::Sender<bool>,
+    offers: Arc<Offers>,
+    migrator: Migrator,
+    directory: Directory,
+    claims: Claims,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        config: Arc<RouterConfig>,
+        actor: Addr<RouterActor>,
+        directory: Directory,
+        in_flight: Arc<InFlight>,
+        claims: Claims,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(config.requests_max));
+        let offers = Arc::new(Offers::new(Arc::clone(&config), actor));
+        let migrator =
+            Migrator { offers: Arc::clone(&offers), directory: directory.clone(), in_flight, config: config.migration };
+        let closing = watch::Sender::new(false);
+        Self { config, permits, closing, offers, migrator, directory, claims }
+    }
+
+    /// Dispatches a generation. While only claims keep its model from being served, waits
+    /// for their end and tries again.
+    ///
+    /// # Errors
+    /// As [`crate::Router::generate`].
+    pub(crate) async fn generate(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+        let until = Instant::now() + self.config.wait_max;
+        let mut retried_without_claim = false;
+        loop {
+            let claims_seen = self.claims.changes();
+            let error = match self.dispatch(request).await {
+                Ok(generation) => return Ok(generation),
+                Err(error) => error,
+            };
+            if error.code != ErrorCode::Unavailable || request.claim.is_some() {
+                return Err(error);
+            }
+            if self.claims.may_hold(&request.model, claims_seen) {
+                self.wait_for_claims(request, until, error).await?;
+            } else if !retried_without_claim && self.directory.serves(&request.model) {
+                // A claim of another gateway may have ended between the refusal and now.
+                retried_without_claim = true;
+            } else {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Computes embeddings on the scheduler that the decision chooses.
+    ///
+    /// # Errors
+    /// As [`crate::Router::embed`].
+    pub(crate) async fn embed(
+        &self,
+        model: &ModelId,
+        inputs: Vec<EmbeddingInput>,
+    ) -> Result<RoutedEmbeddings, RequestError> {
+        let _permit = self.permit()?;
+        self.offers.count_request();
+        self.offers.embed(model, inputs).await
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Whether there is no request in the router.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.permits.available_permits() == self.config.requests_max
+    }
+
+    /// Refuses new requests, and returns when the last one has ended.
+    pub(crate) async fn drain(&self) {
+        self.closing.send_replace(true);
+        let all = u32::try_from(self.config.requests_max).unwrap_or(u32::MAX);
+        // An error would mean that the semaphore is closed, which never happens.
+        let _ = self.permits.acquire_many(all).await;
+    }
+
+    async fn dispatch(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
+        let permit = self.permit()?;
+        self.offers.count_request();
+        let submitted = Instant::now();
+        let segment = self.offers.generate(request, Refusals::default()).await?;
+        let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
+        let description = segment.assignment.description()?;
+        let migrations_max = self.config.migration.moves_max;
+        let transcript =
+            Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
+        let events =
+            Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment, permit));
+        Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
+    }
+
+    /// Waits until the model may be served again. A waiting request holds a permit, so that
+    /// the bound on requests includes those that wait.
+    async fn wait_for_claims(
+        &self,
+        request: &GenerationRequest,
+        until: Instant,
+        refusal: RequestError,
+    ) -> Result<(), RequestError> {
+        let _permit = self.permit()?;
+        let mut closing = self.closing.subscribe();
+        let deadline = request.deadline.map(|deadline| deadline.instant());
+        let patience = deadline.map_or(until, |deadline| deadline.min(until));
+        tokio::select! {
+            () = self.claims.freed(&request.model) => Ok(()),
+            // An error would mean that the router is gone.
+            _ = closing.wait_for(|&closing| closing) => Err(RequestError::shutting_down()),
+            () = tokio::time::sleep_until(patience.into()) => Err(match deadline {
+                Some(deadline) if deadline <= until => {
+                    RequestError::deadline_passed("while a claim held every scheduler of its model")
+                }
+                _ => refusal,
+            }),
+        }
+    }
+
+    fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        if self.is_closing() {
+            return Err(RequestError::shutting_down());
+        }
+        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| too_many_requests(self.config.requests_max))
+    }
+}
+
+/// Most tokens that one sequence can have.
+fn sequence_tokens_max(model: &ModelDescription) -> u32 {
+    u32::try_from(model.kv_capacity_tokens).map_or(model.context_length, |kv| kv.min(model.context_length))
+}
+
+fn too_many_requests(max: usize) -> RequestError {
+    RequestError::new(ErrorCode::Overloaded, format!("the router holds {max} requests, which is router.requests_max"))
+        .with_retry_after(Duration::from_secs(1))
+}

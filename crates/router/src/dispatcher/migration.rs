@@ -1,0 +1,97 @@
+//! Finds a scheduler that resumes an answer after its scheduler failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, RequestError, SchedulerId, TokenId};
+
+use super::offers::{Offers, Segment};
+use super::refusals::Refusals;
+use crate::config::MigrationConfig;
+use crate::directory::Directory;
+use crate::directory::in_flight::{InFlight, Migrating};
+
+/// The first pause between two searches. Each is twice as long as the one before, up to
+/// [`PAUSE_MAX`]: a failed process is back in about a second, a full queue moves sooner.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Resumes answers on other schedulers. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Migrator {
+    pub(crate) offers: Arc<Offers>,
+    pub(crate) directory: Directory,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) config: MigrationConfig,
+}
+
+impl Migrator {
+    /// Finds a scheduler that resumes the answer that `from` failed to finish. While all
+    /// are full or away, searches again, for the configured time and within the deadline.
+    ///
+    /// # Errors
+    /// The failure, with the reason why no other scheduler took over;
+    /// `DeadlineExceeded`, or `Cancelled`.
+    pub(crate) async fn resume(
+        self,
+        request: GenerationRequest,
+        from: SchedulerId,
+        failure: RequestError,
+    ) -> Result<Segment, RequestError> {
+        let migrating = Migrating::new(Arc::clone(&self.in_flight), request.id);
+        tokio::select! {
+            biased;
+            () = migrating.cancelled() => Err(RequestError::cancelled()),
+            found = self.search(request, from, failure) => found,
+        }
+    }
+
+    /// The text of an answer that is complete although its scheduler failed.
+    pub(crate) async fn detokenize(self, model: ModelId, tokens: Vec<TokenId>) -> Result<String, RequestError> {
+        self.directory.holder(&model)?.detokenize(tokens).await
+    }
+
+    async fn search(
+        &self,
+        request: GenerationRequest,
+        from: SchedulerId,
+        failure: RequestError,
+    ) -> Result<Segment, RequestError> {
+        if !self.directory.has_another(&request.model, &from) {
+            return Err(failure);
+        }
+        let begun = Instant::now();
+        let mut pause = PAUSE_FIRST;
+        // The first search excludes the scheduler that failed; later ones include it,
+        // because it may have restarted.
+        let mut refusals = Refusals::after(from);
+        loop {
+            let error = match self.offers.generate(&request, refusals).await {
+                Ok(segment) => return Ok(segment),
+                Err(error) => error,
+            };
+            if matches!(error.code, ErrorCode::Cancelled | ErrorCode::DeadlineExceeded) {
+                return Err(error);
+            }
+            let now = Instant::now();
+            if request.deadline.is_some_and(|deadline| deadline.has_passed(now)) {
+                return Err(RequestError::deadline_passed(format_args!(
+                    "before another scheduler resumed it: {}",
+                    error.message
+                )));
+            }
+            if now.saturating_duration_since(begun) + pause > self.config.wait {
+                return Err(no_other_scheduler(&failure, &error));
+            }
+            let left = request.deadline.map_or(pause, |deadline| deadline.remaining(now));
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+            refusals = Refusals::default();
+        }
+    }
+}
+
+fn no_other_scheduler(failure: &RequestError, error: &RequestError) -> RequestError {
+    let message = format!("{}; no other scheduler could continue the answer: {}", failure.message, error.message);
+    RequestError::new(failure.code, message)
+}

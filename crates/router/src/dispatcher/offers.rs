@@ -1,0 +1,130 @@
+//! Offers a request to schedulers until one takes it, within the bounds for retries.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Addr;
+use hostler_protocol::{
+    EmbeddingInput, Embeddings, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId,
+};
+use hostler_scheduler::Generation;
+use parking_lot::Mutex;
+
+use super::budget::RetryBudget;
+use super::refusals::{Next, Refusals};
+use crate::RouterConfig;
+use crate::actor::{Assignment, ChooseScheduler, RouterActor, stopped};
+use crate::decision::RouteRequest;
+use crate::metrics;
+
+/// Embeddings, and the scheduler that computed them.
+pub struct RoutedEmbeddings {
+    /// The scheduler: `x-hostler-scheduler`.
+    pub scheduler: SchedulerId,
+    /// The scheduler's model.
+    pub description: Arc<ModelDescription>,
+    /// One vector for each text.
+    pub embeddings: Embeddings,
+}
+
+/// The part of an answer that one scheduler generates, and what is held for it.
+pub(crate) struct Segment {
+    pub(crate) generation: Generation,
+    pub(crate) assignment: Assignment,
+}
+
+/// Asks the router actor for schedulers and offers them requests.
+pub(crate) struct Offers {
+    config: Arc<RouterConfig>,
+    actor: Addr<RouterActor>,
+    budget: Mutex<RetryBudget>,
+}
+
+impl Offers {
+    pub(crate) fn new(config: Arc<RouterConfig>, actor: Addr<RouterActor>) -> Self {
+        let budget = Mutex::new(RetryBudget::new(config.retry_budget, Instant::now()));
+        Self { config, actor, budget }
+    }
+
+    /// Counts a new request, which pays its share into the retry budget.
+    pub(crate) fn count_request(&self) {
+        self.budget.lock().deposit();
+    }
+
+    /// Finds a scheduler that admits the generation. `refusals` names those that must not
+    /// be asked.
+    ///
+    /// # Errors
+    /// The most useful refusal, when every scheduler or every allowed attempt was used.
+    pub(crate) async fn generate(
+        &self,
+        request: &GenerationRequest,
+        mut refusals: Refusals,
+    ) -> Result<Segment, RequestError> {
+        loop {
+            let route = RouteRequest::for_generation(request, refusals.schedulers(), self.config.policy);
+            let assignment = self.choose(route, &mut refusals).await?;
+            match assignment.scheduler.submit(request.clone()).await {
+                Ok(generation) => return Ok(Segment { generation, assignment }),
+                Err(error) => self.after_refusal(&request.model, &assignment, error, &mut refusals)?,
+            }
+        }
+    }
+
+    /// Finds a scheduler that computes the embeddings.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub(crate) async fn embed(
+        &self,
+        model: &ModelId,
+        inputs: Vec<EmbeddingInput>,
+    ) -> Result<RoutedEmbeddings, RequestError> {
+        let id = RequestId::new();
+        let mut refusals = Refusals::default();
+        loop {
+            let route = RouteRequest::for_embeddings(id, model, &inputs, refusals.schedulers());
+            let assignment = self.choose(route, &mut refusals).await?;
+            let description = assignment.description()?;
+            match assignment.scheduler.embed(inputs.clone()).await {
+                Ok(embeddings) => {
+                    assignment.health.succeeded();
+                    return Ok(RoutedEmbeddings {
+                        scheduler: assignment.scheduler.id().clone(),
+                        description,
+                        embeddings,
+                    });
+                }
+                Err(error) => self.after_refusal(model, &assignment, error, &mut refusals)?,
+            }
+        }
+    }
+
+    async fn choose(&self, route: RouteRequest, refusals: &mut Refusals) -> Result<Assignment, RequestError> {
+        let answer = self.actor.send(ChooseScheduler(route)).await.map_err(stopped)?;
+        answer.map_err(|error| refusals.exhausted(error))
+    }
+
+    /// Returns if the request may be offered to another scheduler.
+    fn after_refusal(
+        &self,
+        model: &ModelId,
+        assignment: &Assignment,
+        error: RequestError,
+        refusals: &mut Refusals,
+    ) -> Result<(), RequestError> {
+        let code = error.code;
+        assignment.failed(&error);
+        match refusals.record(assignment.scheduler.id().clone(), error, self.config.attempts_max) {
+            Next::TryAnother if self.budget.lock().withdraw(Instant::now()) => {
+                metrics::retried(model, code);
+                Ok(())
+            }
+            Next::TryAnother => {
+                metrics::retry_denied(model);
+                Err(refusals.exhausted(RequestError::new(code, "the retry budget is spent")))
+            }
+            Next::GiveUp(error) => Err(error),
+        }
+    }
+}
