@@ -1,4 +1,4 @@
-//! What a routing decision costs, by the number of schedulers: `cargo run -p
+//! Measures the cost of a routing decision by the number of schedulers: `cargo run -p
 //! hostler-router --example decision_cost`. The schedulers admit everything and answer
 //! with one event, so the rest of a request costs the same for any number of them.
 
@@ -18,12 +18,12 @@ use hostler_router::{Policy, Router, RouterConfig};
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use tokio::sync::watch;
 
-/// Requests of one measurement; the least of several times is taken.
+/// Requests of one measurement, of which the fastest repetition counts.
 const REQUESTS: u32 = 500;
 const REPEATS: u32 = 7;
 
 fn main() {
-    println!("policy, schedulers, microseconds a request");
+    println!("policy, schedulers, microseconds per request");
     System::new().block_on(async {
         for policy in Policy::ALL {
             for count in [1, 10, 100, 1000] {
@@ -38,15 +38,15 @@ async fn measure(policy: Policy, count: usize) -> Duration {
     let config = RouterConfig { policy, slow_start: Duration::ZERO, ..RouterConfig::default() };
     let router = Router::start(config, &Arbiter::current());
     for number in 0..count {
-        let scheduler: Arc<dyn Scheduler> = Arc::new(Instantly::new(number));
+        let scheduler: Arc<dyn Scheduler> = Arc::new(InstantScheduler::new(number));
         if router.add(scheduler).await.is_err() {
             return Duration::MAX;
         }
     }
     let prompt = "You are a helpful assistant. Answer briefly and to the point. ".repeat(20);
-    let mut best = Duration::MAX;
+    let mut fastest = Duration::MAX;
     for _ in 0..REPEATS {
-        let begun = Instant::now();
+        let started = Instant::now();
         for number in 0..REQUESTS {
             let mut request = GenerationRequest::new("m".into(), Prompt::Text(prompt.clone()));
             request.session = Some(SessionId::new(format!("session-{number}")));
@@ -54,18 +54,18 @@ async fn measure(policy: Policy, count: usize) -> Duration {
                 while generation.events.next().await.is_some() {}
             }
         }
-        best = best.min(begun.elapsed() / REQUESTS);
+        fastest = fastest.min(started.elapsed() / REQUESTS);
     }
-    best
+    fastest
 }
 
-/// A scheduler that has done everything already.
-struct Instantly {
+/// A scheduler that answers at once.
+struct InstantScheduler {
     id: SchedulerId,
     snapshot: watch::Sender<SchedulerSnapshot>,
 }
 
-impl Instantly {
+impl InstantScheduler {
     fn new(number: usize) -> Self {
         let id = SchedulerId::new(format!("worker-{number}.scheduler"));
         let description = ModelDescription {
@@ -90,13 +90,13 @@ impl Instantly {
     }
 }
 
-/// What no measurement asks for.
-fn never<T>() -> Result<T, RequestError> {
+/// For the methods that no measurement calls.
+fn unsupported<T>() -> Result<T, RequestError> {
     Err(RequestError::new(ErrorCode::Unavailable, "this scheduler only answers"))
 }
 
 #[async_trait]
-impl Scheduler for Instantly {
+impl Scheduler for InstantScheduler {
     fn id(&self) -> &SchedulerId {
         &self.id
     }
@@ -113,15 +113,15 @@ impl Scheduler for Instantly {
     }
 
     async fn tokenize(&self, _: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
-        never()
+        unsupported()
     }
 
     async fn detokenize(&self, _: Vec<TokenId>) -> Result<String, RequestError> {
-        never()
+        unsupported()
     }
 
     async fn pieces(&self, _: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
-        never()
+        unsupported()
     }
 
     async fn cancel(&self, _: RequestId) -> bool {
@@ -133,15 +133,15 @@ impl Scheduler for Instantly {
     async fn resume(&self) {}
 
     async fn claim(&self, _: ClaimRequest) -> Result<FencingToken, RequestError> {
-        never()
+        unsupported()
     }
 
     async fn heartbeat(&self, _: FencingToken) -> Result<bool, RequestError> {
-        never()
+        unsupported()
     }
 
     async fn release(&self, _: FencingToken) -> Result<bool, RequestError> {
-        never()
+        unsupported()
     }
 
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {

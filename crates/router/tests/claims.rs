@@ -1,4 +1,4 @@
-//! Claims at the router, over real schedulers and the simulated engine.
+//! Claims through the router, over real schedulers with the simulated engine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,25 +14,24 @@ use hostler_protocol::{
 use hostler_router::{ClaimSelector, ClaimSpec, RoutedGeneration, Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
-/// Nothing here takes longer, except when it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Nothing in these tests takes longer unless it hangs.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// So short that a test can wait for its end, and long enough that a busy machine
-/// does not miss the heartbeats by chance.
+/// Short enough to wait for, and long enough that a busy machine does not miss heartbeats.
 const SHORT_TTL: Duration = Duration::from_secs(2);
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+    tokio::time::timeout(TIMEOUT, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-struct House {
+struct Fixture {
     router: Router,
     schedulers: Vec<Arc<LocalScheduler>>,
 }
 
-impl House {
-    /// A router with so many schedulers of model `m`, whose steps take a millisecond.
-    async fn open(count: usize, config: RouterConfig) -> Self {
+impl Fixture {
+    /// A router with `count` schedulers of model `m`, whose steps take a millisecond.
+    async fn start(count: usize, config: RouterConfig) -> Self {
         let router = Router::start(config, &Arbiter::current());
         let mut schedulers = Vec::new();
         for n in 0..count {
@@ -44,20 +43,20 @@ impl House {
             router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
             schedulers.push(scheduler);
         }
-        let house = Self { router, schedulers };
+        let fixture = Self { router, schedulers };
         for n in 0..count {
-            house.reaches(n, SchedulerState::Serving).await;
+            fixture.wait_for_state(n, SchedulerState::Serving).await;
         }
-        house
+        fixture
     }
 
-    async fn shows(&self, n: usize, condition: impl FnMut(&SchedulerSnapshot) -> bool) {
+    async fn wait_for(&self, n: usize, condition: impl FnMut(&SchedulerSnapshot) -> bool) {
         let mut snapshot = self.schedulers[n].snapshot();
-        within("a state", snapshot.wait_for(condition)).await.expect("the scheduler lives");
+        within("a snapshot", snapshot.wait_for(condition)).await.expect("the scheduler runs");
     }
 
-    async fn reaches(&self, n: usize, state: SchedulerState) {
-        self.shows(n, |snapshot| snapshot.state == state).await;
+    async fn wait_for_state(&self, n: usize, state: SchedulerState) {
+        self.wait_for(n, |snapshot| snapshot.state == state).await;
     }
 }
 
@@ -73,7 +72,7 @@ fn request(tokens: u32) -> GenerationRequest {
     }
 }
 
-/// The tokens of an answer, or why it is not complete.
+/// The number of tokens of an answer, or its error.
 async fn read(generation: Result<RoutedGeneration, RequestError>) -> Result<usize, RequestError> {
     let mut generation = generation?;
     let mut tokens = 0;
@@ -85,34 +84,34 @@ async fn read(generation: Result<RoutedGeneration, RequestError>) -> Result<usiz
             TokenEvent::Started(_) => {}
         }
     }
-    panic!("a stream ended without a word")
+    panic!("a stream ended without a final event")
 }
 
 #[actix::test]
-async fn while_one_is_claimed_the_others_serve_and_then_it_serves_again() {
-    let house = House::open(2, RouterConfig::default()).await;
-    let before = house.router.generate(request(50)).await;
-    let lease = house.router.claim(spec(Some("s0"))).await.expect("it is free");
-    within("the drain", lease.wait_until_claimed()).await.expect("it drains");
-    assert_eq!(read(before).await, Ok(50), "what ran was finished");
+async fn while_one_scheduler_is_claimed_the_others_serve_and_after_the_release_it_serves_again() {
+    let fixture = Fixture::start(2, RouterConfig::default()).await;
+    let before = fixture.router.generate(request(50)).await;
+    let lease = fixture.router.claim(spec(Some("s0"))).await.expect("it is free");
+    within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
+    assert_eq!(read(before).await, Ok(50), "running requests are finished");
     for _ in 0..5 {
-        let generation = house.router.generate(request(3)).await.expect("the other serves");
+        let generation = fixture.router.generate(request(3)).await.expect("the other scheduler serves");
         assert_eq!(generation.scheduler, "s1".into());
         assert_eq!(read(Ok(generation)).await, Ok(3));
     }
     let mine = GenerationRequest { claim: Some(lease.token()), ..request(3) };
-    let mine = house.router.generate(mine).await.expect("the holder's");
+    let mine = fixture.router.generate(mine).await.expect("the holder's request is served");
     assert_eq!(mine.scheduler, "s0".into());
     assert_eq!(read(Ok(mine)).await, Ok(3));
     assert_eq!(lease.release().await, Ok(true));
-    house.reaches(0, SchedulerState::Serving).await;
+    fixture.wait_for_state(0, SchedulerState::Serving).await;
 }
 
 #[actix::test]
-async fn claims_at_once_leave_as_many_as_must_serve() {
-    let house = House::open(4, RouterConfig::default()).await;
+async fn simultaneous_claims_leave_min_serving() {
+    let fixture = Fixture::start(4, RouterConfig::default()).await;
     for min_serving in [1, 2, 4] {
-        let claim = || house.router.claim(ClaimSpec { min_serving, ..spec(None) });
+        let claim = || fixture.router.claim(ClaimSpec { min_serving, ..spec(None) });
         let claims = within("the claims", join_all((0..6).map(|_| claim()))).await;
         let granted = claims.iter().filter(|claim| claim.is_ok()).count();
         assert_eq!(granted, 4 - min_serving as usize);
@@ -121,71 +120,71 @@ async fn claims_at_once_leave_as_many_as_must_serve() {
         }
         drop(claims);
         for n in 0..4 {
-            house.reaches(n, SchedulerState::Serving).await;
+            fixture.wait_for_state(n, SchedulerState::Serving).await;
         }
     }
 }
 
 #[actix::test]
-async fn a_scheduler_that_was_given_back_can_be_claimed_at_once() {
-    let house = House::open(1, RouterConfig::default()).await;
+async fn a_released_scheduler_can_be_claimed_again_at_once() {
+    let fixture = Fixture::start(1, RouterConfig::default()).await;
     for round in 0..50 {
-        let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await;
+        let lease = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await;
         let lease = lease.unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert_eq!(lease.release().await, Ok(true));
     }
 }
 
 #[actix::test]
-async fn heartbeats_keep_a_lease_and_dropping_it_gives_it_back() {
-    let house = House::open(2, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) }).await.expect("it is free");
+async fn heartbeats_keep_a_lease_and_dropping_it_releases_the_claim() {
+    let fixture = Fixture::start(2, RouterConfig::default()).await;
+    let lease = fixture.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) }).await.expect("it is free");
     let lost = tokio::time::timeout(SHORT_TTL * 2, lease.lost()).await;
     assert!(lost.is_err(), "it is kept alive: {lost:?}");
     drop(lease);
-    house.reaches(0, SchedulerState::Serving).await;
+    fixture.wait_for_state(0, SchedulerState::Serving).await;
 }
 
 #[actix::test]
-async fn a_claim_that_is_handed_over_lives_by_its_number() {
-    let house = House::open(2, RouterConfig::default()).await;
-    let claim = || house.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) });
+async fn a_claim_without_a_lease_is_held_by_its_token() {
+    let fixture = Fixture::start(2, RouterConfig::default()).await;
+    let claim = || fixture.router.claim(ClaimSpec { ttl: SHORT_TTL, ..spec(Some("s0")) });
     let token = claim().await.expect("it is free").hand_over();
-    assert_eq!(house.router.heartbeat_claim(token).await, Ok(true));
-    assert_eq!(house.router.release_claim(token).await, Ok(true));
-    assert_eq!(house.router.release_claim(token).await, Ok(false), "it has ended");
+    assert_eq!(fixture.router.heartbeat_claim(token).await, Ok(true));
+    assert_eq!(fixture.router.release_claim(token).await, Ok(true));
+    assert_eq!(fixture.router.release_claim(token).await, Ok(false), "it has ended");
     let forgotten = claim().await.expect("it is free again").hand_over();
-    house.shows(0, |snapshot| snapshot.claim.as_ref().is_some_and(|claim| claim.token == forgotten)).await;
-    house.reaches(0, SchedulerState::Serving).await;
-    assert_eq!(house.router.heartbeat_claim(forgotten).await, Ok(false), "it has expired");
+    fixture.wait_for(0, |snapshot| snapshot.claim.as_ref().is_some_and(|claim| claim.token == forgotten)).await;
+    fixture.wait_for_state(0, SchedulerState::Serving).await;
+    assert_eq!(fixture.router.heartbeat_claim(forgotten).await, Ok(false), "it has expired");
 }
 
 #[actix::test]
-async fn a_holder_hears_that_the_claim_was_taken_from_it() {
-    let house = House::open(2, RouterConfig::default()).await;
-    let lease = house.router.claim(spec(Some("s0"))).await.expect("it is free");
-    assert_eq!(house.router.release_claim(lease.token()).await, Ok(true));
+async fn a_holder_is_told_when_its_claim_is_released_by_token() {
+    let fixture = Fixture::start(2, RouterConfig::default()).await;
+    let lease = fixture.router.claim(spec(Some("s0"))).await.expect("it is free");
+    assert_eq!(fixture.router.release_claim(lease.token()).await, Ok(true));
     let error = within("the loss", lease.lost()).await;
     assert!(error.message.contains("s0"), "{}", error.message);
     assert!(within("the loss", lease.wait_until_claimed()).await.is_err());
 }
 
 #[actix::test]
-async fn what_a_claim_keeps_from_being_served_waits_for_its_end() {
-    let house = House::open(1, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
-    let waiting = join_all((0..20).map(|_| async { read(house.router.generate(request(3)).await).await }));
+async fn requests_wait_while_a_claim_keeps_their_model_from_being_served() {
+    let fixture = Fixture::start(1, RouterConfig::default()).await;
+    let lease = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
+    let waiting = join_all((0..20).map(|_| async { read(fixture.router.generate(request(3)).await).await }));
     let mut waiting = Box::pin(waiting);
     let claimed = async { lease.wait_until_claimed().await };
     tokio::select! {
-        answers = &mut waiting => panic!("nobody serves: {answers:?}"),
+        answers = &mut waiting => panic!("no scheduler is serving: {answers:?}"),
         claimed = within("the drain", claimed) => assert!(claimed.is_ok()),
     }
-    // The holder's own requests go on meanwhile.
+    // The holder's own requests are served.
     let mine = GenerationRequest { claim: Some(lease.token()), ..request(5) };
     tokio::select! {
-        answers = &mut waiting => panic!("nobody serves: {answers:?}"),
-        mine = async { read(house.router.generate(mine).await).await } => assert_eq!(mine, Ok(5)),
+        answers = &mut waiting => panic!("no scheduler is serving: {answers:?}"),
+        mine = async { read(fixture.router.generate(mine).await).await } => assert_eq!(mine, Ok(5)),
     }
     drop(lease);
     for answer in within("the answers", waiting).await {
@@ -194,11 +193,11 @@ async fn what_a_claim_keeps_from_being_served_waits_for_its_end() {
 }
 
 #[actix::test]
-async fn waiting_has_a_bound_a_deadline_and_a_place() {
+async fn waiting_is_bounded_by_time_deadline_and_permits() {
     let config = RouterConfig { wait_max: Duration::from_millis(200), requests_max: 1, ..RouterConfig::default() };
-    let house = House::open(1, config).await;
-    let _lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
-    let ask = |request| async { read(house.router.generate(request).await).await.expect_err("nobody serves") };
+    let fixture = Fixture::start(1, config).await;
+    let _lease = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
+    let ask = |request| async { read(fixture.router.generate(request).await).await.expect_err("no scheduler is serving") };
     let late = ask(request(3)).await;
     assert_eq!(late.code, ErrorCode::Unavailable);
     assert!(late.retry_after.is_some());
@@ -208,34 +207,34 @@ async fn waiting_has_a_bound_a_deadline_and_a_place() {
     assert_eq!(overdue.code, ErrorCode::DeadlineExceeded);
 
     let (one, other) = tokio::join!(ask(request(3)), ask(request(3)));
-    assert_eq!((one.code, other.code), (ErrorCode::Unavailable, ErrorCode::Overloaded), "one place is all there is");
+    assert_eq!((one.code, other.code), (ErrorCode::Unavailable, ErrorCode::Overloaded), "there is one permit");
 }
 
 #[actix::test]
-async fn a_router_that_shuts_down_lets_nobody_wait() {
-    let house = House::open(1, RouterConfig::default()).await;
-    let lease = house.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
-    within("the drain", lease.wait_until_claimed()).await.expect("it drains");
-    let ask = async { read(house.router.generate(request(3)).await).await };
+async fn a_shutdown_ends_the_waiting() {
+    let fixture = Fixture::start(1, RouterConfig::default()).await;
+    let lease = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
+    within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
+    let ask = async { read(fixture.router.generate(request(3)).await).await };
     let stop = async {
-        within("the end", house.router.drain()).await;
+        within("the end", fixture.router.drain()).await;
     };
     let (answer, ()) = tokio::join!(ask, stop);
-    assert_eq!(answer.expect_err("nobody serves").code, ErrorCode::Unavailable);
+    assert_eq!(answer.expect_err("no scheduler is serving").code, ErrorCode::Unavailable);
 }
 
 #[actix::test]
-async fn the_mode_of_the_drain_reaches_the_scheduler() {
-    let house = House::open(1, RouterConfig::default()).await;
-    let running = house.router.generate(request(1000)).await;
+async fn the_drain_mode_reaches_the_scheduler() {
+    let fixture = Fixture::start(1, RouterConfig::default()).await;
+    let running = fixture.router.generate(request(1000)).await;
     let spec = ClaimSpec { min_serving: 0, drain: ClaimDrain::Fail, ..spec(None) };
-    let lease = house.router.claim(spec).await.expect("it is free");
-    assert_eq!(read(running).await.expect_err("it was told").code, ErrorCode::Cancelled);
-    within("the drain", lease.wait_until_claimed()).await.expect("it drains");
+    let lease = fixture.router.claim(spec).await.expect("it is free");
+    assert_eq!(read(running).await.expect_err("it was cancelled").code, ErrorCode::Cancelled);
+    within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
 }
 
-/// The text and the tokens of a whole answer that came in one stream.
-async fn whole(mut generation: RoutedGeneration) -> (String, Vec<u32>) {
+/// The text and the tokens of an answer that one stream gives completely.
+async fn read_complete(mut generation: RoutedGeneration) -> (String, Vec<u32>) {
     let (mut text, mut tokens, mut starts) = (String::new(), Vec::new(), 0);
     while let Some(event) = generation.events.next().await {
         match event {
@@ -245,17 +244,17 @@ async fn whole(mut generation: RoutedGeneration) -> (String, Vec<u32>) {
                 tokens.push(token.id);
             }
             TokenEvent::Finished(finish) => {
-                assert_eq!(starts, 1, "the reader sees one answer");
+                assert_eq!(starts, 1, "the client sees one answer");
                 assert_eq!(finish.usage.completion_tokens as usize, tokens.len());
                 return (text + &finish.text, tokens);
             }
-            TokenEvent::Failed(error) => panic!("the answer was not continued: {error}"),
+            TokenEvent::Failed(error) => panic!("the answer was not migrated: {error}"),
         }
     }
-    panic!("a stream ended without a word")
+    panic!("a stream ended without a final event")
 }
 
-/// Greedy, and another answer for each number.
+/// A greedy request with a different answer for each number.
 fn numbered(number: usize) -> GenerationRequest {
     let mut request = request(200);
     request.prompt = Prompt::Text(format!("question {number}"));
@@ -264,27 +263,27 @@ fn numbered(number: usize) -> GenerationRequest {
 }
 
 #[actix::test]
-async fn what_a_claim_evicts_goes_on_elsewhere_as_if_nothing_had_been() {
-    // More than both run at once, so that some are evicted from the queue.
+async fn answers_that_a_claim_evicts_are_resumed_elsewhere_unchanged() {
+    // More than both schedulers run at once, so that some are evicted from the queue.
     const REQUESTS: usize = 24;
-    let house = &House::open(2, RouterConfig::default()).await;
+    let fixture = &Fixture::start(2, RouterConfig::default()).await;
     let answer =
-        |number| async move { whole(house.router.generate(numbered(number)).await.expect("both serve")).await };
+        |number| async move { read_complete(fixture.router.generate(numbered(number)).await.expect("both serve")).await };
     let undisturbed = within("the answers", join_all((0..REQUESTS).map(answer))).await;
-    let mut begun = Vec::new();
+    let mut started = Vec::new();
     for number in 0..REQUESTS {
-        begun.push(house.router.generate(numbered(number)).await.expect("both serve"));
+        started.push(fixture.router.generate(numbered(number)).await.expect("both serve"));
     }
-    let steps = house.schedulers[0].snapshot().borrow().steps;
-    house.shows(0, |now| now.steps >= steps + 10 && now.waiting_total() > 0).await;
+    let steps = fixture.schedulers[0].snapshot().borrow().steps;
+    fixture.wait_for(0, |now| now.steps >= steps + 10 && now.waiting_total() > 0).await;
 
-    let lease = house.router.claim(ClaimSpec { drain: ClaimDrain::Evict, ..spec(Some("s0")) }).await;
-    let lease = lease.expect("the other one serves");
-    // Nobody reads yet: it is free however slow its clients are.
-    within("the drain", lease.wait_until_claimed()).await.expect("it drains");
-    let answers = within("the answers", join_all(begun.into_iter().map(whole))).await;
+    let lease = fixture.router.claim(ClaimSpec { drain: ClaimDrain::Evict, ..spec(Some("s0")) }).await;
+    let lease = lease.expect("the other scheduler serves");
+    // No client reads yet: slow clients do not delay the drain.
+    within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
+    let answers = within("the answers", join_all(started.into_iter().map(read_complete))).await;
     assert_eq!(answers, undisturbed);
     assert_eq!(lease.release().await, Ok(true));
-    house.reaches(0, SchedulerState::Serving).await;
-    house.shows(1, |now| now.running == 0 && now.waiting_total() == 0).await;
+    fixture.wait_for_state(0, SchedulerState::Serving).await;
+    fixture.wait_for(1, |now| now.running == 0 && now.waiting_total() == 0).await;
 }

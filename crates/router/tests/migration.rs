@@ -1,4 +1,4 @@
-//! Answers whose scheduler fails in the middle: their reader must not be able to tell.
+//! Answers whose scheduler fails in the middle: the client must not see a difference.
 
 mod support;
 
@@ -15,7 +15,7 @@ use hostler_router::{MigrationConfig, Policy, Router, RouterConfig};
 use hostler_scheduler::Scheduler;
 use support::{Answer, Faulty, answer, read};
 
-/// Greedy, over a prompt whose answer contains characters of two bytes, each a token.
+/// A greedy request whose answer contains characters of two tokens (one for each byte).
 fn request(max_tokens: u32) -> GenerationRequest {
     let mut request = GenerationRequest::new("m".into(), Prompt::Text("a horse".to_owned()));
     request.stop.max_tokens = Some(max_tokens);
@@ -24,7 +24,7 @@ fn request(max_tokens: u32) -> GenerationRequest {
 }
 
 fn config() -> RouterConfig {
-    // In turn, so that it is known who gets a request first.
+    // In turn, so that it is known which scheduler gets a request first.
     RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() }
 }
 
@@ -36,7 +36,7 @@ async fn router(config: RouterConfig, schedulers: &[Arc<Faulty>]) -> Router {
     router
 }
 
-/// Two schedulers; the first one's streams fail after `cut` events.
+/// Two schedulers, of which the first one's next stream fails after `cut` events.
 async fn cut_after(cut: usize, code: ErrorCode) -> (Router, [Arc<Faulty>; 2]) {
     let both = [Faulty::start("first").await, Faulty::start("second").await];
     both[0].fail_after(cut, code);
@@ -51,12 +51,12 @@ async fn undisturbed(request: GenerationRequest) -> Answer {
     answer
 }
 
-/// Cuts the answer to `request` at every place; each time the whole is the same.
-async fn same_wherever_it_is_cut(request: impl Fn() -> GenerationRequest) -> Answer {
+/// Cuts the answer to `request` after every event, and compares it with the undisturbed one.
+async fn assert_same_wherever_cut(request: impl Fn() -> GenerationRequest) -> Answer {
     let whole = undisturbed(request()).await;
     assert!(whole.end.is_ok(), "{:?}", whole.end);
     let both = [Faulty::start("first").await, Faulty::start("second").await];
-    // One event before the first token (the start), and the cut may be right after the last.
+    // One event (the start) precedes the first token, and the cut may follow the last one.
     for cut in 0..=whole.tokens.len() + 1 {
         let code = if cut % 2 == 0 { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
         let router = router(config(), &both).await;
@@ -78,8 +78,8 @@ async fn same_wherever_it_is_cut(request: impl Fn() -> GenerationRequest) -> Ans
 
 #[actix::test]
 async fn an_answer_is_the_same_wherever_it_is_cut_even_within_a_character() {
-    let whole = same_wherever_it_is_cut(|| request(60)).await;
-    assert!(whole.text.contains('é'), "it must hold a character of two tokens: {:?}", whole.text);
+    let whole = assert_same_wherever_cut(|| request(60)).await;
+    assert!(whole.text.contains('é'), "it must contain a character of two tokens: {:?}", whole.text);
     assert_eq!(whole.finish().reason, FinishReason::Length);
 }
 
@@ -88,19 +88,19 @@ async fn an_answer_that_ends_within_a_character_is_the_same_wherever_it_is_cut()
     let long = undisturbed(request(60)).await;
     let split = long.tokens.iter().position(|&token| token == 0xc3).expect("a character of two tokens");
     let max_tokens = u32::try_from(split + 1).expect("few tokens");
-    let whole = same_wherever_it_is_cut(|| request(max_tokens)).await;
+    let whole = assert_same_wherever_cut(|| request(max_tokens)).await;
     assert!(whole.text.ends_with('\u{fffd}'), "{:?}", whole.text);
 }
 
 #[actix::test]
-async fn a_stop_sequence_that_spans_the_cut_is_found_and_one_that_only_begins_is_shown() {
+async fn a_stop_sequence_across_the_cut_is_found_and_an_incomplete_one_is_sent() {
     let text = undisturbed(request(60)).await.text;
     let crossing = text.find('é').expect("a character of two tokens");
     let end = text[crossing..].char_indices().nth(9).map_or(text.len(), |(index, _)| crossing + index);
     let begin = text[..crossing].char_indices().nth_back(5).map_or(0, |(index, _)| index);
-    // Over several tokens, with a split character in it.
+    // Several tokens, including a split character.
     let stop = text[begin..end].to_owned();
-    let stopping = same_wherever_it_is_cut(|| {
+    let stopping = assert_same_wherever_cut(|| {
         let mut request = request(60);
         request.stop.sequences = vec![stop.clone()];
         request
@@ -109,10 +109,10 @@ async fn a_stop_sequence_that_spans_the_cut_is_found_and_one_that_only_begins_is
     assert_eq!(stopping.finish().reason, FinishReason::Stop);
     assert_eq!(stopping.text, text[..begin]);
 
-    let only_begun = format!("{stop}#");
-    let passing = same_wherever_it_is_cut(|| {
+    let incomplete = format!("{stop}#");
+    let passing = assert_same_wherever_cut(|| {
         let mut request = request(60);
-        request.stop.sequences = vec![only_begun.clone()];
+        request.stop.sequences = vec![incomplete.clone()];
         request
     })
     .await;
@@ -120,10 +120,10 @@ async fn a_stop_sequence_that_spans_the_cut_is_found_and_one_that_only_begins_is
 }
 
 #[actix::test]
-async fn a_stop_sequence_that_the_very_last_token_completes_ends_the_answer_with_stop() {
+async fn a_stop_sequence_completed_by_the_last_token_ends_the_answer_with_stop() {
     let whole = undisturbed(request(20)).await;
     let stop: String = whole.text.chars().rev().take(3).collect::<Vec<_>>().into_iter().rev().collect();
-    same_wherever_it_is_cut(|| {
+    assert_same_wherever_cut(|| {
         let mut request = request(20);
         request.stop.sequences = vec![stop.clone()];
         request
@@ -132,8 +132,8 @@ async fn a_stop_sequence_that_the_very_last_token_completes_ends_the_answer_with
 }
 
 #[actix::test]
-async fn seeded_sampling_goes_on_with_the_numbers_of_the_undisturbed_run() {
-    same_wherever_it_is_cut(|| {
+async fn seeded_sampling_continues_with_the_same_random_numbers() {
+    assert_same_wherever_cut(|| {
         let mut request = request(40);
         request.sampling = SamplingParams { temperature: 1.3, seed: Some(17), ..SamplingParams::default() };
         request.sampling.presence_penalty = 0.7;
@@ -143,7 +143,7 @@ async fn seeded_sampling_goes_on_with_the_numbers_of_the_undisturbed_run() {
 }
 
 #[actix::test]
-async fn every_scheduler_that_fails_is_left_up_to_the_most_moves() {
+async fn an_answer_migrates_at_most_moves_max_times() {
     let whole = undisturbed(request(30)).await;
     let three = [Faulty::start("a").await, Faulty::start("b").await, Faulty::start("c").await];
     three[0].fail_after(5, ErrorCode::EngineFailed);
@@ -155,7 +155,7 @@ async fn every_scheduler_that_fails_is_left_up_to_the_most_moves() {
     three[0].fail_after(5, ErrorCode::EngineFailed);
     three[1].fail_after(7, ErrorCode::EngineFailed);
     let bounded = answer(&router(RouterConfig { migration, ..config() }, &three).await, request(30)).await;
-    let error = bounded.end.expect_err("one move is the most");
+    let error = bounded.end.expect_err("one migration is the maximum");
     assert_eq!(error.code, ErrorCode::EngineFailed);
     assert!(error.message.contains("moved 1 times"), "{}", error.message);
     for scheduler in three {
@@ -164,12 +164,12 @@ async fn every_scheduler_that_fails_is_left_up_to_the_most_moves() {
 }
 
 #[actix::test]
-async fn where_nobody_can_continue_the_reader_is_told_so() {
+async fn when_no_scheduler_can_continue_the_client_gets_the_error() {
     let migration = MigrationConfig { wait: Duration::ZERO, ..MigrationConfig::default() };
     let both = [Faulty::start("first").await, Faulty::start("second").await];
     both[0].fail_after(4, ErrorCode::EngineFailed);
     let router = router(RouterConfig { migration, ..config() }, &both).await;
-    let mut generation = router.generate(request(30)).await.expect("the first one takes it");
+    let mut generation = router.generate(request(30)).await.expect("the first scheduler takes it");
     both[1].refuse(true);
     let mut events = Vec::new();
     while let Some(event) = generation.events.next().await {
@@ -182,47 +182,47 @@ async fn where_nobody_can_continue_the_reader_is_told_so() {
 }
 
 #[actix::test]
-async fn an_answer_waits_for_a_place_elsewhere() {
+async fn a_migration_waits_while_the_other_scheduler_is_full() {
     let whole = undisturbed(request(30)).await;
     let (router, both) = cut_after(6, ErrorCode::Unavailable).await;
     both[1].refuse(true);
-    let generation = router.generate(request(30)).await.expect("the first one takes it");
-    // The one that failed may have it again, once it takes requests.
+    let generation = router.generate(request(30)).await.expect("the first scheduler takes it");
+    // Later searches include the scheduler that failed.
     both[0].refuse(true);
     let reading = actix::spawn(read(generation));
     both[1].until_refused(2).await;
     assert!(!reading.is_finished());
     both[1].refuse(false);
-    let answer = reading.await.expect("reading goes well");
+    let answer = reading.await.expect("the reader does not panic");
     assert_eq!((answer.tokens, answer.text), (whole.tokens, whole.text));
 }
 
 #[actix::test]
-async fn an_answer_on_its_way_can_be_cancelled_and_left() {
+async fn a_migrating_answer_can_be_cancelled() {
     let (router, both) = cut_after(6, ErrorCode::Unavailable).await;
     both[1].refuse(true);
     let request = request(30);
     let id = request.id;
-    let generation = router.generate(request).await.expect("the first one takes it");
+    let generation = router.generate(request).await.expect("the first scheduler takes it");
     both[0].refuse(true);
     let reading = actix::spawn(read(generation));
     both[1].until_refused(1).await;
     assert!(router.cancel(id).await);
-    let answer = reading.await.expect("reading goes well");
+    let answer = reading.await.expect("the reader does not panic");
     assert_eq!(answer.end.expect_err("it was cancelled").code, ErrorCode::Cancelled);
-    assert!(!router.cancel(id).await, "it is over");
+    assert!(!router.cancel(id).await, "it has ended");
 }
 
 #[actix::test]
-async fn what_must_not_move_does_not() {
+async fn only_failures_of_the_scheduler_migrate_and_never_under_a_claim() {
     let (router, both) = cut_after(6, ErrorCode::EngineFailed).await;
-    // Only the engine's own failures move an answer.
+    // A cancellation is no failure of the scheduler.
     both[0].fail_after(6, ErrorCode::Cancelled);
     let cancelled = answer(&router, request(30)).await;
     assert_eq!(cancelled.end.expect_err("it was cancelled").code, ErrorCode::Cancelled);
     assert_eq!(both[1].submitted(), 0);
 
-    // It is the second one's turn; then the first's again.
+    // It is the second scheduler's turn, then the first's again.
     assert!(answer(&router, request(3)).await.end.is_ok());
     both[0].fail_after(6, ErrorCode::EngineFailed);
     let mut late = request(30);
@@ -231,18 +231,18 @@ async fn what_must_not_move_does_not() {
 
     let mut claimed = request(30);
     claimed.claim = Some(FencingToken(1));
-    let error = router.generate(claimed).await.err().expect("nobody is claimed");
+    let error = router.generate(claimed).await.err().expect("no scheduler is claimed");
     assert_eq!(error.code, ErrorCode::Unavailable);
 }
 
 #[actix::test]
-async fn one_that_fails_again_and_again_is_left_alone_and_explained_so() {
+async fn consecutive_failures_open_the_breaker_and_the_explanation_says_so() {
     let (router, both) = cut_after(0, ErrorCode::EngineFailed).await;
     for _ in 0..12 {
         both[0].fail_after(0, ErrorCode::EngineFailed);
-        assert!(answer(&router, request(2)).await.end.is_ok(), "the other one takes over");
+        assert!(answer(&router, request(2)).await.end.is_ok(), "the other scheduler resumes it");
     }
-    assert_eq!(both[0].submitted(), 5, "five failures in a row are enough");
+    assert_eq!(both[0].submitted(), 5, "five consecutive failures open the breaker");
     let explanation = router.explain(&request(2)).await.expect("the model is known");
     assert_eq!(explanation.chosen.as_ref().map(|id| id.as_str()), Some("second"));
     let first = explanation.schedulers.iter().find(|one| one.id.as_str() == "first").expect("it is listed");
@@ -250,14 +250,15 @@ async fn one_that_fails_again_and_again_is_left_alone_and_explained_so() {
 }
 
 #[actix::test]
-async fn one_that_is_claimed_again_and_again_is_not_left_alone_however_old_its_snapshot() {
-    // It says that it is claimed, and still shows that it serves, as one in another process may.
+async fn claims_do_not_open_the_breaker_however_old_the_snapshot() {
+    // Its error says that it is claimed while its snapshot still shows it serving, as may
+    // happen across processes.
     let (router, both) = cut_after(3, ErrorCode::Unavailable).await;
     for _ in 0..24 {
         both[0].end_after(3, RequestError::new(ErrorCode::Unavailable, "claimed").expected());
-        assert!(answer(&router, request(9)).await.end.is_ok(), "the other one continues it");
+        assert!(answer(&router, request(9)).await.end.is_ok(), "the other scheduler resumes it");
     }
     let explanation = router.explain(&request(2)).await.expect("the model is known");
     assert!(explanation.schedulers.iter().all(|one| one.breaker == hostler_router::BreakerState::Closed));
-    assert!(both[0].submitted() >= 12, "it has its turns: {}", both[0].submitted());
+    assert!(both[0].submitted() >= 12, "it keeps its turns: {}", both[0].submitted());
 }

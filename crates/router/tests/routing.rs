@@ -1,4 +1,4 @@
-//! The router as the gateway sees it, over schedulers that do as they are told.
+//! The router as the gateway uses it, over fake schedulers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, Engine, ErrorCode, FencingToken, Finish, FinishReason,
+    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish, FinishReason,
     GenerationRequest, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings, TokenEvent,
     TokenId, Usage,
 };
-use hostler_router::{Policy, Router, RouterConfig};
+use hostler_router::{BudgetConfig, Policy, RoutedEmbeddings, Router, RouterConfig};
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use parking::Parking;
 use tokio::sync::watch;
 
 /// A scheduler that admits everything, or refuses everything with one error.
-struct Obedient {
+struct FakeScheduler {
     id: SchedulerId,
     snapshot: watch::Sender<SchedulerSnapshot>,
     refusal: Option<RequestError>,
@@ -74,7 +74,7 @@ fn snapshot(id: &str, state: SchedulerState) -> SchedulerSnapshot {
     }
 }
 
-impl Obedient {
+impl FakeScheduler {
     fn new(id: &str, refusal: Option<RequestError>) -> Arc<Self> {
         Arc::new(Self {
             id: id.into(),
@@ -89,7 +89,7 @@ impl Obedient {
         self.submitted.load(Ordering::SeqCst)
     }
 
-    /// Ends everything that it has.
+    /// Finishes all of its requests.
     fn finish_all(&self) {
         let finish = Finish {
             reason: FinishReason::Stop,
@@ -98,14 +98,14 @@ impl Obedient {
             timings: Timings::default(),
         };
         for sender in self.parking.take_all() {
-            // A reader that left needs no end.
-            let _gone = sender.unbounded_send(TokenEvent::Finished(finish.clone()));
+            // A reader that was dropped needs no end.
+            let _ = sender.unbounded_send(TokenEvent::Finished(finish.clone()));
         }
     }
 }
 
 #[async_trait]
-impl Scheduler for Obedient {
+impl Scheduler for FakeScheduler {
     fn id(&self) -> &SchedulerId {
         &self.id
     }
@@ -136,6 +136,14 @@ impl Scheduler for Obedient {
         Ok(tokens.iter().map(|_| b"piece".to_vec()).collect())
     }
 
+    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+        self.submitted.fetch_add(1, Ordering::SeqCst);
+        match &self.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(Embeddings { vectors: vec![vec![1.0]; inputs.len()], prompt_tokens: 1 }),
+        }
+    }
+
     async fn cancel(&self, _: RequestId) -> bool {
         true
     }
@@ -149,7 +157,7 @@ impl Scheduler for Obedient {
     }
 
     async fn claim(&self, _: ClaimRequest) -> Result<FencingToken, RequestError> {
-        Err(RequestError::new(ErrorCode::Unavailable, "nobody claims a fake"))
+        Err(RequestError::new(ErrorCode::Unavailable, "a fake scheduler cannot be claimed"))
     }
 
     async fn heartbeat(&self, _: FencingToken) -> Result<bool, RequestError> {
@@ -169,7 +177,7 @@ fn request() -> GenerationRequest {
     GenerationRequest::new("m".into(), Prompt::Tokens(vec![1]))
 }
 
-async fn router_over(config: RouterConfig, schedulers: &[Arc<Obedient>]) -> Router {
+async fn router_over(config: RouterConfig, schedulers: &[Arc<FakeScheduler>]) -> Router {
     let router = Router::start(config, &Arbiter::current());
     for scheduler in schedulers {
         router.add(Arc::clone(scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
@@ -183,52 +191,52 @@ fn overloaded() -> RequestError {
 
 #[actix::test]
 async fn requests_in_flight_count_until_their_stream_ends_or_is_dropped() {
-    let (a, b) = (Obedient::new("a", None), Obedient::new("b", None));
+    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
     let router = router_over(RouterConfig::default(), &[Arc::clone(&a), Arc::clone(&b)]).await;
     let first = router.generate(request()).await.expect("a takes it");
     let mut second = router.generate(request()).await.expect("b takes it");
-    assert_eq!((a.submitted(), b.submitted()), (1, 1), "the second goes where there is less work");
+    assert_eq!((a.submitted(), b.submitted()), (1, 1), "the second request goes to the scheduler with less work");
     drop(first);
     let third = router.generate(request()).await.expect("a takes it");
-    assert_eq!(a.submitted(), 2, "a dropped stream counts no more");
+    assert_eq!(a.submitted(), 2, "a dropped stream does not count any more");
     b.finish_all();
     assert!(matches!(second.events.next().await, Some(TokenEvent::Finished(_))));
     let _fourth = router.generate(request()).await.expect("b takes it");
-    assert_eq!(b.submitted(), 2, "a finished stream counts no more, even while it is kept");
+    assert_eq!(b.submitted(), 2, "a finished stream does not count any more, even while it is held");
     drop((second, third));
 }
 
 #[actix::test]
 async fn round_robin_takes_turns_whatever_the_load() {
-    let (a, b) = (Obedient::new("a", None), Obedient::new("b", None));
+    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
     let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
     a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
     for _ in 0..6 {
-        drop(router.generate(request()).await.expect("somebody takes it"));
+        drop(router.generate(request()).await.expect("a scheduler takes it"));
     }
     assert_eq!((a.submitted(), b.submitted()), (3, 3));
 }
 
 #[actix::test]
-async fn a_full_scheduler_is_passed_over_and_a_bad_request_is_not() {
-    let full = Obedient::new("full", Some(overloaded()));
-    let open = Obedient::new("open", None);
+async fn a_full_scheduler_is_skipped_and_an_invalid_request_is_not_retried() {
+    let full = FakeScheduler::new("full", Some(overloaded()));
+    let open = FakeScheduler::new("open", None);
     let router = router_over(RouterConfig::default(), &[Arc::clone(&full), Arc::clone(&open)]).await;
     for _ in 0..3 {
         let generation = router.generate(request()).await.expect("open takes it");
         assert_eq!(generation.scheduler.as_str(), "open");
     }
-    let strict = Obedient::new("strict", Some(RequestError::invalid("top_p", "no")));
+    let strict = FakeScheduler::new("strict", Some(RequestError::invalid("top_p", "no")));
     let router = router_over(RouterConfig::default(), &[Arc::clone(&strict), Arc::clone(&open)]).await;
     let error = router.generate(request()).await.err().expect("strict refuses it");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
-    assert_eq!(open.submitted(), 3, "nobody else was bothered");
+    assert_eq!(open.submitted(), 3, "no other scheduler was asked");
 }
 
 #[actix::test]
-async fn when_all_are_full_the_client_learns_when_to_come_back() {
-    let full: Vec<_> = (0..5).map(|index| Obedient::new(&format!("full-{index}"), Some(overloaded()))).collect();
+async fn when_all_are_full_the_client_gets_retry_after() {
+    let full: Vec<_> = (0..5).map(|index| FakeScheduler::new(&format!("full-{index}"), Some(overloaded()))).collect();
     let router = router_over(RouterConfig::default(), &full).await;
     let error = router.generate(request()).await.err().expect("all are full");
     assert_eq!(error, overloaded());
@@ -236,36 +244,78 @@ async fn when_all_are_full_the_client_learns_when_to_come_back() {
     assert_eq!(asked, 3, "attempts are bounded");
 }
 
-#[actix::test]
-async fn the_router_itself_is_bounded() {
-    let config = RouterConfig { requests_max: 2, ..RouterConfig::default() };
-    let router = router_over(config, &[Obedient::new("a", None)]).await;
-    let held = (router.generate(request()).await, router.generate(request()).await);
-    let error = router.generate(request()).await.err().expect("two are the most");
-    assert_eq!(error.code, ErrorCode::Overloaded);
-    assert!(error.retry_after.is_some());
-    drop(held);
-    assert!(router.generate(request()).await.is_ok(), "permits come back");
+async fn embed(router: &Router) -> Result<RoutedEmbeddings, RequestError> {
+    router.embed(&"m".into(), vec![EmbeddingInput::Tokens(vec![1]), EmbeddingInput::Tokens(vec![2])]).await
 }
 
 #[actix::test]
-async fn a_request_can_be_cancelled_while_it_is_known_and_not_after() {
-    let scheduler = Obedient::new("a", None);
+async fn embeddings_follow_the_policy() {
+    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
+    let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
+    let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
+    a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
+    for _ in 0..6 {
+        assert_eq!(embed(&router).await.expect("a scheduler takes it").embeddings.vectors.len(), 2);
+    }
+    assert_eq!((a.submitted(), b.submitted()), (3, 3));
+}
+
+#[actix::test]
+async fn embeddings_are_retried_within_the_budget() {
+    let full = FakeScheduler::new("full", Some(overloaded()));
+    let open = FakeScheduler::new("open", None);
+    let retry_budget = BudgetConfig { share_percent: 0, floor_per_second: 0 };
+    let config = RouterConfig { policy: Policy::RoundRobin, retry_budget, ..RouterConfig::default() };
+    let router = router_over(config, &[Arc::clone(&full), Arc::clone(&open)]).await;
+    for _ in 0..100 {
+        assert_eq!(embed(&router).await.expect("open takes it").scheduler.as_str(), "open");
+    }
+    assert_eq!(embed(&router).await.err(), Some(overloaded()), "a full budget holds 100 retries");
+    assert_eq!(open.submitted(), 100);
+}
+
+#[actix::test]
+async fn embeddings_open_the_breaker_and_respect_it() {
+    let broken = FakeScheduler::new("broken", Some(RequestError::new(ErrorCode::EngineFailed, "a test")));
+    let well = FakeScheduler::new("well", None);
+    let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
+    let router = router_over(config, &[Arc::clone(&broken), Arc::clone(&well)]).await;
+    for _ in 0..12 {
+        assert_eq!(embed(&router).await.expect("well takes it").scheduler.as_str(), "well");
+    }
+    assert_eq!(broken.submitted(), 5, "five consecutive failures open the breaker");
+}
+
+#[actix::test]
+async fn the_router_itself_is_bounded() {
+    let config = RouterConfig { requests_max: 2, ..RouterConfig::default() };
+    let router = router_over(config, &[FakeScheduler::new("a", None)]).await;
+    let held = (router.generate(request()).await, router.generate(request()).await);
+    let error = router.generate(request()).await.err().expect("two is the maximum");
+    assert_eq!(error.code, ErrorCode::Overloaded);
+    assert!(error.retry_after.is_some());
+    drop(held);
+    assert!(router.generate(request()).await.is_ok(), "permits are released");
+}
+
+#[actix::test]
+async fn a_request_can_be_cancelled_only_while_it_is_in_flight() {
+    let scheduler = FakeScheduler::new("a", None);
     let router = router_over(RouterConfig::default(), &[scheduler]).await;
     let request = request();
     let id = request.id;
-    assert!(!router.cancel(id).await, "nobody has it yet");
+    assert!(!router.cancel(id).await, "it is not sent yet");
     let generation = router.generate(request).await.expect("a takes it");
     assert!(router.cancel(id).await);
     drop(generation);
-    assert!(!router.cancel(id).await, "nobody has it any more");
+    assert!(!router.cancel(id).await, "it has ended");
 }
 
 #[actix::test]
 async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
     let router = Router::start(RouterConfig::default(), &Arbiter::current());
     assert!(!router.is_ready(), "no model, not ready");
-    let scheduler = Obedient::new("a", None);
+    let scheduler = FakeScheduler::new("a", None);
     router.add(Arc::clone(&scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
     assert!(router.is_ready());
     scheduler.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
@@ -273,13 +323,13 @@ async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
     scheduler.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Serving);
     router.drain().await;
     assert!(!router.is_ready());
-    let error = router.generate(request()).await.err().expect("it shuts down");
+    let error = router.generate(request()).await.err().expect("the router is shutting down");
     assert_eq!(error.code, ErrorCode::Unavailable);
 }
 
 #[actix::test]
-async fn a_model_that_is_not_loaded_yet_is_told_from_one_that_is_not_here() {
-    let scheduler = Obedient::new("a", None);
+async fn a_loading_model_is_unavailable_and_an_unknown_one_is_not_found() {
+    let scheduler = FakeScheduler::new("a", None);
     scheduler.snapshot.send_modify(|snapshot| {
         snapshot.description = None;
         snapshot.state = SchedulerState::Starting;
@@ -288,7 +338,7 @@ async fn a_model_that_is_not_loaded_yet_is_told_from_one_that_is_not_here() {
     let input = || TokenizeInput::Text { text: "t".to_owned(), add_special: true };
     let loading = router.tokenize(&"m".into(), input()).await.expect_err("not loaded");
     assert_eq!(loading.code, ErrorCode::Unavailable);
-    let unknown = router.tokenize(&"x".into(), input()).await.expect_err("not here");
+    let unknown = router.tokenize(&"x".into(), input()).await.expect_err("unknown");
     assert_eq!(unknown.code, ErrorCode::NotFound);
     assert!(router.remove("a".into()).await.expect("the router runs"));
     assert!(router.models().is_empty());

@@ -1,4 +1,4 @@
-//! Schedulers that fail when they are told to, and what a reader sees.
+//! Schedulers that fail on demand, and what a client reads from them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,24 +38,24 @@ impl Faulty {
         Arc::new(Self { inner, cut, refuses, refused, submitted })
     }
 
-    /// The next stream fails after so many events.
+    /// Makes the next stream fail after so many events.
     pub(crate) fn fail_after(&self, events: usize, code: ErrorCode) {
         self.end_after(events, RequestError::new(code, "cut"));
     }
 
-    /// The next stream ends with this error after so many events.
+    /// Makes the next stream end with this error after so many events.
     pub(crate) fn end_after(&self, events: usize, error: RequestError) {
         *self.cut.lock().expect("no test panics with the lock") = Some((events, error));
     }
 
-    /// Whether it says that it is full.
+    /// Sets whether it refuses requests as overloaded.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    /// Waits until it has said so often that it is full.
+    /// Waits until it has refused so many requests.
     pub(crate) async fn until_refused(&self, times: usize) {
-        self.refused.subscribe().wait_for(|refused| *refused >= times).await.expect("it lives");
+        self.refused.subscribe().wait_for(|refused| *refused >= times).await.expect("the sender lives");
     }
 
     pub(crate) fn submitted(&self) -> usize {
@@ -131,7 +131,7 @@ impl Scheduler for Faulty {
     }
 }
 
-/// All that a reader got.
+/// Everything that a client read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) tokens: Vec<TokenId>,
@@ -147,7 +147,7 @@ impl Answer {
 }
 
 pub(crate) async fn answer(router: &Router, request: GenerationRequest) -> Answer {
-    read(router.generate(request).await.expect("somebody takes it")).await
+    read(router.generate(request).await.expect("a scheduler takes it")).await
 }
 
 pub(crate) async fn read(mut generation: RoutedGeneration) -> Answer {
@@ -169,8 +169,8 @@ pub(crate) async fn read(mut generation: RoutedGeneration) -> Answer {
             }
             TokenEvent::Failed(error) => Err(error),
         };
-        assert!(generation.events.next().await.is_none(), "nothing comes after the end");
+        assert!(generation.events.next().await.is_none(), "nothing follows the final event");
         return Answer { tokens, text, starts, end };
     }
-    panic!("the stream ended in silence")
+    panic!("the stream ended without a final event")
 }
