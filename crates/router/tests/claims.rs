@@ -197,7 +197,8 @@ async fn waiting_is_bounded_by_time_deadline_and_permits() {
     let config = RouterConfig { wait_max: Duration::from_millis(200), requests_max: 1, ..RouterConfig::default() };
     let fixture = Fixture::start(1, config).await;
     let _lease = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(None) }).await.expect("it is free");
-    let ask = |request| async { read(fixture.router.generate(request).await).await.expect_err("no scheduler is serving") };
+    let ask =
+        |request| async { read(fixture.router.generate(request).await).await.expect_err("no scheduler is serving") };
     let late = ask(request(3)).await;
     assert_eq!(late.code, ErrorCode::Unavailable);
     assert!(late.retry_after.is_some());
@@ -267,8 +268,9 @@ async fn answers_that_a_claim_evicts_are_resumed_elsewhere_unchanged() {
     // More than both schedulers run at once, so that some are evicted from the queue.
     const REQUESTS: usize = 24;
     let fixture = &Fixture::start(2, RouterConfig::default()).await;
-    let answer =
-        |number| async move { read_complete(fixture.router.generate(numbered(number)).await.expect("both serve")).await };
+    let answer = |number| async move {
+        read_complete(fixture.router.generate(numbered(number)).await.expect("both serve")).await
+    };
     let undisturbed = within("the answers", join_all((0..REQUESTS).map(answer))).await;
     let mut started = Vec::new();
     for number in 0..REQUESTS {

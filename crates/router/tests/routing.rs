@@ -10,9 +10,9 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish, FinishReason,
-    GenerationRequest, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings, TokenEvent,
-    TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish,
+    FinishReason, GenerationRequest, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings,
+    TokenEvent, TokenId, Usage,
 };
 use hostler_router::{BudgetConfig, Policy, RoutedEmbeddings, Router, RouterConfig};
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};

@@ -1,8 +1,9 @@
 //! What a decision needs to know of a request.
 
 use hostler_protocol::{EmbeddingInput, FencingToken, GenerationRequest, ModelId, Prompt, RequestId, SchedulerId};
+use hostler_util::stable_hash;
 
-use crate::policy::{Policy, hash_text, prompt_blocks};
+use crate::policy::{Policy, prompt_blocks};
 
 /// Bytes of text that make about one token: what English text gives with common
 /// vocabularies. Estimates of work are only compared, so they need not be exact.
@@ -23,7 +24,8 @@ pub(crate) struct RouteRequest {
     pub(crate) work_tokens: u64,
     /// Schedulers that refused the request already.
     pub(crate) refused: Vec<SchedulerId>,
-    /// A hash of the session's name.
+    /// A hash of the session's name, the same in every router, so that gateways agree on the
+    /// session's scheduler.
     pub(crate) session: Option<u64>,
     /// Hashes of the prompt's first blocks, if the policy is `prefix_aware`.
     pub(crate) blocks: Vec<u64>,
@@ -40,7 +42,7 @@ impl RouteRequest {
             claim: request.claim,
             work_tokens: generation_tokens(request),
             refused: refused.to_vec(),
-            session: request.session.as_ref().map(|session| hash_text(session.as_str())),
+            session: request.session.as_ref().map(|session| stable_hash(session.as_str().as_bytes())),
             blocks,
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hostler_protocol::{ModelId, RequestError, SchedulerId};
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
+use hostler_util::stable_hash;
 use tokio::sync::watch;
 
 use super::health::Health;
@@ -15,7 +16,7 @@ use crate::RouterConfig;
 use crate::decision::SchedulerView;
 use crate::decision::slow_start::SlowStart;
 use crate::metrics::SchedulerMetrics;
-use crate::policy::{Candidate, hash_text};
+use crate::policy::Candidate;
 
 /// Every scheduler that requests may be sent to.
 pub(crate) type Schedulers = Arc<[Arc<dyn Scheduler>]>;
@@ -96,7 +97,7 @@ impl Entry {
         let model = snapshot.borrow().model.clone();
         let metrics = SchedulerMetrics::new(&model, scheduler.id(), config.policy);
         let health = Health::new(config.breaker, metrics.breaker.clone());
-        let key = hash_text(scheduler.id().as_str());
+        let key = stable_hash(scheduler.id().as_str().as_bytes());
         let (work, slow_start) = (Arc::default(), SlowStart::default());
         Self { scheduler, key, work, metrics, health, model, snapshot, slow_start }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, RequestError, SchedulerId, TokenId};
+use hostler_util::Backoff;
 
 use super::offers::{Offers, Segment};
 use super::refusals::Refusals;
@@ -11,10 +12,9 @@ use crate::config::MigrationConfig;
 use crate::directory::Directory;
 use crate::directory::in_flight::{InFlight, Migrating};
 
-/// The first pause between two searches. Each is twice as long as the one before, up to
-/// [`PAUSE_MAX`]: a failed process is back in about a second, a full queue moves sooner.
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The pauses between searches: a failed process is back in about a second, a full queue
+/// moves sooner.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Resumes answers on other schedulers. Clones share everything.
 #[derive(Clone)]
@@ -60,8 +60,8 @@ impl Migrator {
         if !self.directory.has_another(&request.model, &from) {
             return Err(failure);
         }
-        let begun = Instant::now();
-        let mut pause = PAUSE_FIRST;
+        let started = Instant::now();
+        let mut attempts = BACKOFF.attempts();
         // The first search excludes the scheduler that failed; later ones include it,
         // because it may have restarted.
         let mut refusals = Refusals::after(from);
@@ -80,12 +80,12 @@ impl Migrator {
                     error.message
                 )));
             }
-            if now.saturating_duration_since(begun) + pause > self.config.wait {
+            let pause = attempts.next_pause();
+            if now.saturating_duration_since(started) + pause > self.config.wait {
                 return Err(no_other_scheduler(&failure, &error));
             }
             let left = request.deadline.map_or(pause, |deadline| deadline.remaining(now));
             tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
             refusals = Refusals::default();
         }
     }

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use hostler_protocol::Prompt;
 
-use super::Candidate;
+use super::candidate::Candidate;
 
 /// Bytes of a block: about 32 tokens, or two to four blocks of engines' prefix caches.
 /// Prompts that differ within the first block have no common prefix.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use hostler_util::stable_hash;
 use proptest::prelude::*;
 
 use super::*;
@@ -68,7 +69,8 @@ fn the_longest_prefix_wins_until_its_scheduler_is_overloaded() {
 fn a_session_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
     let all = candidates(&[(0, 8); 10]);
     let home = |candidates: &[Candidate], session: u64| {
-        let input = PolicyInput { session: Some(hash_text(&format!("session {session}"))), ..after(Some(4)) };
+        let input =
+            PolicyInput { session: Some(stable_hash(format!("session {session}").as_bytes())), ..after(Some(4)) };
         candidates[chosen(Policy::Session, candidates, input).expect("there is a candidate")].slot
     };
     let before: HashMap<u64, usize> = (0..1_000).map(|session| (session, home(&all, session))).collect();
@@ -133,7 +135,7 @@ proptest! {
         for policy in [Policy::PrefixAware, Policy::Session] {
             let input = PolicyInput { session: Some(session), ..after(None) };
             let index = chosen(policy, &all, input).expect("there is a candidate");
-            prop_assert!(bounded::has_room(&all, index), "{:?}", policy);
+            prop_assert!(affinity::has_room(&all, index), "{:?}", policy);
         }
     }
 

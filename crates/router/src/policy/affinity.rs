@@ -1,7 +1,9 @@
-//! How much more load than the others a scheduler may have that a prefix or a session
-//! prefers: affinity without a hot spot. Pure.
+//! Affinity without a hot spot: how much load a scheduler may have that a prefix or a session
+//! prefers, and which one a session prefers. Pure.
 
-use super::Candidate;
+use std::cmp::Reverse;
+
+use super::candidate::{Candidate, Reason, mix};
 
 /// Most load of a preferred scheduler, in percent of the average. 120 to 130 costs little
 /// affinity and little evenness (Mirrokni, Thorup and Zadimoghaddam, "Consistent hashing
@@ -19,6 +21,20 @@ pub(super) fn has_room(candidates: &[Candidate], index: usize) -> bool {
     let batch_sizes: u128 = candidates.iter().map(|candidate| u128::from(candidate.batch_size_max)).sum();
     let own = u128::from(candidate.work_tokens) * batch_sizes * 100;
     own <= work * u128::from(candidate.batch_size_max) * LOAD_PERCENT_MAX
+}
+
+/// The session's first choice that has room. Choices are ranked by a hash of session and
+/// scheduler (rendezvous hashing: Thaler and Ravishankar, 1998): when a scheduler leaves,
+/// only its own sessions move, and there is no ring to maintain.
+pub(super) fn choose_for_session(candidates: &[Candidate], session: u64) -> Option<(usize, Reason)> {
+    let rank = |index: &usize| Reverse(mix(session ^ candidates[*index].key));
+    let first = (0..candidates.len()).min_by_key(rank)?;
+    if has_room(candidates, first) {
+        return Some((first, Reason::Session));
+    }
+    let next = (0..candidates.len()).filter(|&index| has_room(candidates, index)).min_by_key(rank);
+    // There is always one, because not all can be above the average.
+    Some((next.unwrap_or(first), Reason::Overloaded))
 }
 
 #[cfg(test)]
