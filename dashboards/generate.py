@@ -1,6 +1,6 @@
 """Writes the Grafana dashboards: `python3 dashboards/generate.py [FOLDER]`.
 
-They are built with Grafana's Foundation SDK, which knows their schema. It is in
+They are built with Grafana's Foundation SDK, which checks their schema. It is listed in
 `tests/observability/requirements.txt`; `scripts/setup.sh test` installs it.
 """
 
@@ -14,7 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: E402
 
 from generator import benchmarks, cluster, overview, router, schedulers  # noqa: E402
 
-# What the SDK's annotations have no words for: how Grafana's Prometheus source calls them.
+# Fields of Grafana's Prometheus annotations that the SDK does not support.
 CLAIM = {"titleFormat": "claimed", "textFormat": "{{node}}.{{scheduler}}"}
 FOLDER = Path(__file__).parent / "grafana" / "dashboards"
 

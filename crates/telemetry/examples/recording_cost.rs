@@ -1,23 +1,23 @@
-//! What metrics cost, and which share of a processor that is at a given rate: `cargo run
-//! -p hostler-telemetry --example recording_cost`.
+//! Measures the cost of metrics, and computes their share of a CPU at a given load:
+//! `cargo run -p hostler-telemetry --example recording_cost`.
 //!
-//! Of a token: the two metrics that are recorded for it, through handles that are held, and
-//! its part of what upkeep does later. Of a request: every metric of the catalogue, looked
-//! up by its name and labels and recorded. That is more than a request does, which holds
-//! most of its handles and has less than half of the metrics.
+//! Per token: the two metrics of a token, recorded through existing handles, and their
+//! share of the upkeep. Per request: every metric of the catalogue, looked up by name and
+//! labels and recorded. A real request costs less: it has most of its handles already, and
+//! records less than half of the metrics.
 
 use std::time::{Duration, Instant};
 
 use hostler_telemetry::{Exporter, ExporterError, Kind, catalogue};
 
-/// What is counted at once; the median of several times is taken.
+/// Operations per measurement; the result is the median of several measurements.
 const TOKENS: u32 = 100_000;
 const REQUESTS: u32 = 1_000;
 const SCRAPES: u32 = 20;
 const REPEATS: usize = 9;
 
-/// The load of which the share is computed: far more than the demo model gives on a
-/// processor, in answers of 50 tokens, with Prometheus every 5 s.
+/// The load for which the share is computed: far more than a CPU generates with the demo
+/// model, in answers of 50 tokens, with a scrape every 5 s.
 const TOKENS_PER_SECOND: f64 = 10_000.0;
 const TOKENS_PER_REQUEST: f64 = 50.0;
 const SCRAPES_PER_SECOND: f64 = 0.2;
@@ -45,16 +45,16 @@ fn main() -> Result<(), ExporterError> {
         }
     });
 
-    println!("a token: {:.0} ns", token * 1e9);
-    println!("a request, at most: {:.1} µs", request * 1e6);
-    println!("a scrape: {:.0} µs", scrape * 1e6);
+    println!("per token: {:.0} ns", token * 1e9);
+    println!("per request, at most: {:.1} µs", request * 1e6);
+    println!("per scrape: {:.0} µs", scrape * 1e6);
     let requests_per_second = TOKENS_PER_SECOND / TOKENS_PER_REQUEST;
     let share = token * TOKENS_PER_SECOND + request * requests_per_second + scrape * SCRAPES_PER_SECOND;
-    println!("of a processor that gives {TOKENS_PER_SECOND:.0} tokens/s: {:.2} %", share * 100.0);
+    println!("share of a CPU at {TOKENS_PER_SECOND:.0} tokens/s: {:.2} %", share * 100.0);
     Ok(())
 }
 
-/// Every metric once.
+/// Records every metric once.
 fn record_all() {
     for metric in catalogue::ALL {
         let labels: Vec<_> = metric.labels.iter().map(|_| "a-value").collect();
@@ -66,7 +66,7 @@ fn record_all() {
     }
 }
 
-/// Seconds that one of `count` takes.
+/// Median seconds per operation; `act` runs `count` operations.
 fn median(count: u32, act: impl Fn()) -> f64 {
     let mut seconds: Vec<f64> = (0..REPEATS)
         .map(|_| {

@@ -10,7 +10,7 @@ use crate::metric::{Kind, NODE};
 use crate::process;
 use crate::relay::{Relay, Relayed};
 
-/// Renders what was recorded. Clones render the same.
+/// Renders the recorded metrics. Clones share their state.
 #[derive(Clone)]
 pub struct Exporter {
     recorded: PrometheusHandle,
@@ -24,11 +24,12 @@ pub struct Exporter {
 pub struct ExporterError(#[from] metrics_exporter_prometheus::BuildError);
 
 impl Exporter {
-    /// Installs the process-wide recorder. Handles taken before this record nothing.
-    /// `node` is the name of this process in the cluster, and a label of every series.
+    /// Installs the process-wide recorder. Handles created before this call record
+    /// nothing. `node` is the name of this process in the cluster, and a label of every
+    /// series.
     ///
     /// # Errors
-    /// If a recorder is installed already.
+    /// If a recorder is already installed.
     pub fn install(node: &str) -> Result<Self, ExporterError> {
         let mut builder = PrometheusBuilder::new().add_global_label(NODE, node);
         for metric in ALL {
@@ -53,25 +54,24 @@ impl Exporter {
         &self.node
     }
 
-    /// Everything, in Prometheus' text format.
+    /// All metrics in the Prometheus text format.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = self.recorded.render();
-        // What the kernel counts is read when it is asked for.
         if let Some(usage) = process::read() {
             usage.write(&mut text, &self.node);
         }
         self.relayed.merge(text)
     }
 
-    /// Where the metrics of another process go, to be rendered among these.
+    /// A relay for the metrics of another process, which are rendered with these.
     #[must_use]
     pub fn relay(&self, name: &str) -> Relay {
         self.relayed.relay(name)
     }
 
-    /// Folds recorded samples into their buckets, so that they take no memory
-    /// while nobody scrapes. Call it every few seconds.
+    /// Adds recorded samples to their buckets, so that their memory is bounded even if
+    /// no scrape happens. Call it every few seconds.
     pub fn upkeep(&self) {
         self.recorded.run_upkeep();
     }

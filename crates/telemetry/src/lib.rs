@@ -1,11 +1,10 @@
-//! Telemetry: the one registry of metrics, their Prometheus exporter, logs, and what
-//! is recorded of traced requests ([`spans`]).
+//! Telemetry: the catalogue of metrics, the Prometheus exporter, logs, and the spans of
+//! traced requests ([`spans`]).
 //!
-//! Every metric that Hostler exports is declared in [`catalogue`], with its kind,
-//! unit, labels and buckets; a component takes handles from there and never
-//! writes a metric's name. This crate knows nothing of requests or schedulers.
+//! [`catalogue`] declares every metric that Hostler exports, with its kind, labels and
+//! buckets. Components get handles from there and never use the name of a metric. This
+//! crate does not depend on requests or schedulers.
 
-pub mod buckets;
 pub mod catalogue;
 mod exporter;
 mod log;
@@ -17,7 +16,7 @@ pub mod spans;
 
 pub use exporter::{Exporter, ExporterError};
 pub use log::{LogFormat, init_logs};
-pub use metric::{Kind, Labels, Metric, NODE};
+pub use metric::{Kind, Labels, Metric, NODE, buckets};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use reference::reference_tables;
 pub use relay::Relay;

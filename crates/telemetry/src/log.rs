@@ -1,26 +1,25 @@
-//! Logs: one readable line an event, or one JSON object.
+//! Logs to standard error, as text or JSON.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     Text,
-    /// For collectors: one JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Sends logs to standard error. `filter` is in `RUST_LOG`'s syntax.
+/// Initialises logging to standard error. `filter` has the syntax of `RUST_LOG`.
 ///
 /// # Errors
-/// A message, if the filter cannot be read or a subscriber is installed already.
+/// A message if the filter is invalid or a subscriber is already installed.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter {filter:?}: {error}"))?;
-    // Colours are for people who watch; in a file they are noise.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,4 +1,5 @@
-//! What the kernel says of this process, under the names that every exporter uses.
+//! CPU, memory, file descriptors and threads of this process, under the names that
+//! Prometheus clients use.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,13 +7,13 @@ use std::path::Path;
 use crate::catalogue;
 use crate::metric::{Kind, Metric, NODE};
 
-/// Clock ticks a second in `/proc`: 100 on every Linux, whatever the kernel's own
-/// rate is (`USER_HZ`).
+/// Clock ticks per second in `/proc` (`USER_HZ`): 100 on every Linux, regardless of the
+/// kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// One reading.
+/// The resource usage of this process.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Usage {
+pub(crate) struct ProcessUsage {
     cpu_seconds: f64,
     resident_bytes: f64,
     open_fds: f64,
@@ -21,8 +22,8 @@ pub(crate) struct Usage {
     started_unix_seconds: f64,
 }
 
-/// Reads `/proc`; `None` where there is none.
-pub(crate) fn read() -> Option<Usage> {
+/// Reads `/proc`; `None` on systems without it.
+pub(crate) fn read() -> Option<ProcessUsage> {
     let process = Path::new("/proc/self");
     let text = |name: &str| std::fs::read_to_string(process.join(name)).ok();
     let boot = std::fs::read_to_string("/proc/stat").ok()?;
@@ -30,27 +31,27 @@ pub(crate) fn read() -> Option<Usage> {
     parse(&text("stat")?, &text("status")?, &text("limits")?, &boot, open_fds)
 }
 
-fn parse(stat: &str, status: &str, limits: &str, boot: &str, open_fds: usize) -> Option<Usage> {
-    // After the name, which may contain anything, fields are counted from the third.
+fn parse(stat: &str, status: &str, limits: &str, boot: &str, open_fds: usize) -> Option<ProcessUsage> {
+    // The name may contain any character, so parsing starts after it, at the third field.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok().map(|ticks| ticks / TICKS_PER_SECOND);
     let after = |text: &str, key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
-    Some(Usage {
+    Some(ProcessUsage {
         cpu_seconds: ticks(14)? + ticks(15)?,
         resident_bytes: after(status, "VmRSS:")? * 1024.0,
         open_fds: open_fds as f64,
-        // It may be `unlimited`.
+        // The limit may be `unlimited`.
         fds_max: after(limits, "Max open files").unwrap_or(f64::INFINITY),
         threads: after(status, "Threads:")?,
         started_unix_seconds: after(boot, "btime")? + ticks(22)?,
     })
 }
 
-impl Usage {
-    /// Adds it to a page in Prometheus' text format.
+impl ProcessUsage {
+    /// Appends the metrics to a page in the Prometheus text format.
     pub(crate) fn write(&self, page: &mut String, node: &str) {
         let rows: [(&Metric, f64); 6] = [
             (&catalogue::PROCESS_CPU, self.cpu_seconds),
@@ -80,9 +81,9 @@ mod tests {
     const BOOT: &str = "cpu 1 2 3\nbtime 1700000000\n";
 
     #[test]
-    fn fields_are_counted_after_a_name_that_may_contain_anything() {
+    fn fields_are_counted_after_the_name() {
         let usage = parse(STAT, STATUS, LIMITS, BOOT, 12).expect("it is whole");
-        let expected = Usage {
+        let expected = ProcessUsage {
             cpu_seconds: 2.0,
             resident_bytes: 2_097_152.0,
             open_fds: 12.0,
@@ -98,7 +99,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_memory_threads_and_a_beginning() {
+    fn this_process_is_read() {
         let mut page = String::new();
         let usage = read().expect("this is Linux");
         assert!(usage.resident_bytes > 0.0 && usage.threads >= 1.0 && usage.open_fds >= 3.0, "{usage:?}");

@@ -1,12 +1,12 @@
-//! The catalogue as people read it: the tables of `docs/metrics.md`.
+//! The tables of `docs/metrics.md`, written from the catalogue.
 
 use std::fmt::Write;
 
-use crate::buckets::SCALES;
 use crate::catalogue::ALL;
+use crate::metric::buckets::SCALES;
 use crate::metric::{Kind, Metric};
 
-/// Every metric, by component, and the scales of the histograms.
+/// The tables of all metrics, by component, and of the scales of the histograms.
 #[must_use]
 pub fn reference_tables() -> String {
     let mut text = String::new();
@@ -44,7 +44,7 @@ fn row(text: &mut String, metric: &Metric) {
     let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {labels} | {} |", help.replace('|', "\\|"));
 }
 
-/// `scheduler` of `hostler_scheduler_…`; what every process has is `process`.
+/// `scheduler` for `hostler_scheduler_…`, `process` for `process_…`.
 fn component(name: &'static str) -> &'static str {
     name.strip_prefix("hostler_").unwrap_or(name).split('_').next().unwrap_or_default()
 }
@@ -69,6 +69,6 @@ mod tests {
         let mut once = components.clone();
         once.sort_unstable();
         once.dedup();
-        assert_eq!(components.len(), once.len(), "metrics of one component stand together: {components:?}");
+        assert_eq!(components.len(), once.len(), "metrics of one component must be adjacent: {components:?}");
     }
 }

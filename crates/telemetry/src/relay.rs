@@ -1,22 +1,24 @@
-//! Metrics of schedulers that run in processes of their own, shown among this one's.
+//! Metrics of child processes, rendered with this process's own.
 //!
-//! A child records what its scheduler does, and nobody scrapes it: it hands its metrics
-//! to its parent. Of those, what belongs to a scheduler is shown; the rest (memory,
-//! build) has the same labels as the parent's own.
+//! A child process has no HTTP server, so Prometheus cannot scrape it; it sends its
+//! metrics to its parent. The parent renders those with a scheduler label only, because
+//! the others (memory, build) have the same labels as its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// The label by which a sample belongs to a scheduler.
+use parking_lot::Mutex;
+
+/// The label of the samples that belong to a scheduler.
 const SCHEDULER_LABEL: &str = "scheduler=\"";
 
-/// What others handed over, by who they are. Clones are the same.
+/// The last metrics of each child process, by its name. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct Relayed(Arc<Mutex<BTreeMap<String, String>>>);
 
-/// Where one other process's metrics go.
+/// Takes the metrics of one child process.
 #[derive(Clone)]
 pub struct Relay {
     name: String,
@@ -24,14 +26,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Shows these, in Prometheus' text format, in place of what it showed before.
+    /// Replaces the metrics of the process, in the Prometheus text format.
     pub fn show(&self, text: String) {
-        self.relayed.lock().insert(self.name.clone(), text);
+        self.relayed.0.lock().insert(self.name.clone(), text);
     }
 
-    /// Shows nothing any more: what a process that is gone measured last is not so now.
+    /// Removes the metrics of the process, for instance when it has exited.
     pub fn clear(&self) {
-        self.relayed.lock().remove(&self.name);
+        self.relayed.0.lock().remove(&self.name);
     }
 }
 
@@ -46,9 +48,9 @@ impl Relayed {
         Relay { name: name.to_owned(), relayed: self.clone() }
     }
 
-    /// `own`, and what others handed over.
+    /// `own` merged with the metrics of the child processes.
     pub(crate) fn merge(&self, own: String) -> String {
-        let relayed = self.lock();
+        let relayed = self.0.lock();
         if relayed.is_empty() {
             return own;
         }
@@ -57,22 +59,19 @@ impl Relayed {
         relayed.values().for_each(|text| families.read(text, |sample| sample.contains(SCHEDULER_LABEL)));
         families.write()
     }
-
-    /// A thread that panicked while it held the lock left a whole map behind.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Samples by the metric that they belong to: a page names each metric once.
+/// Samples by metric: a page must not repeat a metric.
 #[derive(Default)]
 struct Families(BTreeMap<String, Family>);
 
 #[derive(Default)]
 struct Family {
     comments: Vec<String>,
-    /// Value by name and labels, in the order of their coming: buckets stay sorted.
+    /// Values by series (name and labels), in the order of arrival, so that buckets stay
+    /// sorted.
     samples: Vec<(String, String)>,
+    /// Index in `samples` by series.
     places: BTreeMap<String, usize>,
 }
 
@@ -109,7 +108,7 @@ impl Families {
 }
 
 impl Family {
-    /// A series that two processes count is the sum of both.
+    /// Adds a sample. If two processes have the same series, the sum is rendered.
     fn add(&mut self, series: &str, value: &str) {
         let Some(&place) = self.places.get(series) else {
             self.places.insert(series.to_owned(), self.samples.len());
@@ -133,7 +132,7 @@ mod tests {
         # TYPE memory gauge\nmemory{node=\"n\"} 9\n\n# TYPE tokens counter\ntokens{scheduler=\"a\"} 5\n";
 
     #[test]
-    fn what_belongs_to_a_scheduler_is_shown_once_and_summed() {
+    fn samples_of_schedulers_are_merged_and_summed() {
         let relayed = Relayed::default();
         assert_eq!(relayed.merge(OWN.to_owned()), OWN);
         let relay = relayed.relay("a");

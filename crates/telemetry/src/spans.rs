@@ -1,9 +1,9 @@
-//! Spans: what is recorded of a traced request, and where it goes.
+//! The spans of traced requests.
 //!
-//! A span is written down when it has ended, by whoever knows its times. So nothing
-//! follows a request around but the ids of its trace, and a request that is not
-//! sampled costs nothing. What becomes of a span is for the [`SpanSink`] to say that the
-//! program installs; without one, nothing is recorded.
+//! A span is recorded when it has ended, by the code that measured its times. A request
+//! carries only the ids of its trace, and a request that is not sampled costs nothing.
+//! The program installs a [`SpanSink`], which receives the spans; without one, nothing is
+//! recorded.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -12,23 +12,23 @@ use std::time::{Duration, SystemTime};
 /// A span that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// The trace that it belongs to; not 0.
+    /// The id of its trace; not 0.
     pub trace_id: u128,
-    /// Its own id, unique in the trace; not 0.
+    /// Its id, unique in the trace; not 0.
     pub span_id: u64,
-    /// The span that it is a part of.
+    /// The id of the parent span.
     pub parent: Option<u64>,
-    /// What it is, in few and bounded words.
+    /// The name, from a bounded set.
     pub name: Cow<'static, str>,
-    /// Whether a client of this program waited for it; its parent is then the client's.
+    /// Whether this is the span of a client's request; its parent is then the client's.
     pub server: bool,
-    /// When it began.
+    /// The start.
     pub start: SystemTime,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// What else is known, under the names of OpenTelemetry's conventions.
+    /// Attributes, named by OpenTelemetry's conventions.
     pub attributes: Vec<(&'static str, Value)>,
-    /// The error code that it ended in.
+    /// The error code, if it failed.
     pub error: Option<&'static str>,
 }
 
@@ -37,11 +37,11 @@ pub struct Span {
 pub enum Value {
     /// Text from a bounded set, or an id; never a prompt.
     Text(String),
-    /// A count.
-    Whole(i64),
-    /// A quantity.
-    Real(f64),
-    /// Several words.
+    /// An integer.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// A list of words.
     List(Vec<&'static str>),
 }
 
@@ -53,53 +53,53 @@ impl From<&str> for Value {
 
 impl From<u32> for Value {
     fn from(number: u32) -> Self {
-        Self::Whole(i64::from(number))
+        Self::Int(i64::from(number))
     }
 }
 
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
-        Self::Real(number)
+        Self::Float(number)
     }
 }
 
-/// Takes spans. It must not block: it is called where tokens are made.
+/// Receives spans. It must not block, because the engine's thread calls it.
 pub trait SpanSink: Send + Sync {
-    /// A span has ended.
+    /// Receives a span that has ended.
     fn record(&self, span: Span);
 }
 
 struct Tracer {
     sink: Box<dyn SpanSink>,
-    /// Traces whose id ends in less than this are sampled.
+    /// Traces are sampled if the random part of their id is below this.
     below: u64,
 }
 
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
-/// The bits of a trace id that are random by W3C's Trace Context, level 2.
+/// Number of random bits of a trace id by W3C Trace Context, level 2.
 const RANDOM_BITS: u32 = 56;
 
-/// Says where spans go, and which share of the traces that begin here is sampled, from
-/// 0 to 1. The first call counts; whether this was it.
+/// Installs the sink, and the share of the traces starting in this process that is
+/// sampled, from 0 to 1. Only the first call has an effect; returns whether this was it.
 pub fn install(sink: Box<dyn SpanSink>, sample_ratio: f64) -> bool {
     TRACER.set(Tracer { sink, below: threshold(sample_ratio) }).is_ok()
 }
 
-/// Whether spans are recorded at all.
+/// Whether a sink is installed.
 #[must_use]
 pub fn enabled() -> bool {
     TRACER.get().is_some()
 }
 
-/// Whether a trace that begins here is sampled. Every program that is told the same
-/// ratio says the same of a trace.
+/// Whether a trace that starts in this process is sampled. All processes with the same
+/// ratio decide alike for the same trace id.
 #[must_use]
 pub fn sampled(trace_id: u128) -> bool {
     TRACER.get().is_some_and(|tracer| random_part(trace_id) < tracer.below)
 }
 
-/// Records a span, unless nobody wants any. The span is only made if one is wanted.
+/// Records a span. `span` is only called if a sink is installed.
 pub fn record(span: impl FnOnce() -> Span) {
     if let Some(tracer) = TRACER.get() {
         tracer.sink.record(span());
@@ -107,7 +107,7 @@ pub fn record(span: impl FnOnce() -> Span) {
 }
 
 fn threshold(sample_ratio: f64) -> u64 {
-    // A float has 53 bits; what is rounded away does not matter to a share.
+    // A float has 53 bits; the rounding error is irrelevant for a share.
     (sample_ratio.clamp(0.0, 1.0) * (1_u64 << RANDOM_BITS) as f64) as u64
 }
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_some_or_all_are_sampled() {
+    fn the_sampled_share_follows_the_ratio() {
         let ids = (0..1000_u128).map(|index| index.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let share = |ratio| ids.clone().filter(|&id| random_part(id) < threshold(ratio)).count();
         assert_eq!((share(0.0), share(1.0)), (0, 1000));
@@ -129,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_sink_nothing_is_sampled_or_made() {
+    fn without_a_sink_nothing_is_sampled_or_recorded() {
         assert!(!enabled() && !sampled(1));
-        record(|| panic!("nobody wants it"));
+        record(|| panic!("no sink is installed"));
     }
 }

@@ -1,11 +1,11 @@
-//! From a span as it is recorded to OpenTelemetry's form.
+//! Conversion of spans to OpenTelemetry's types.
 
 use hostler_telemetry::spans::{Span, Value};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-/// The same span. What is recorded is sampled.
+/// Converts a span; only sampled spans are recorded.
 pub(crate) fn span(span: Span, instrumentation_scope: InstrumentationScope) -> SpanData {
     let (trace_id, span_id) = (TraceId::from_bytes(span.trace_id.to_be_bytes()), span_id(span.span_id));
     SpanData {
@@ -32,8 +32,8 @@ fn span_id(id: u64) -> SpanId {
 fn attribute(value: Value) -> opentelemetry::Value {
     match value {
         Value::Text(text) => text.into(),
-        Value::Whole(number) => number.into(),
-        Value::Real(number) => number.into(),
+        Value::Int(number) => number.into(),
+        Value::Float(number) => number.into(),
         Value::List(words) => {
             let words: Vec<StringValue> = words.into_iter().map(StringValue::from).collect();
             opentelemetry::Value::Array(Array::String(words))
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_times_and_errors_stay_what_they_are() {
+    fn ids_times_and_errors_are_converted() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
         let recorded = Span {
             trace_id: 0xabc,

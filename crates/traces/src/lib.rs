@@ -1,9 +1,9 @@
-//! Sends the spans of requests to a collector, by OpenTelemetry's protocol (OTLP, gRPC).
+//! Exports the spans of requests to a collector, by OTLP over gRPC.
 //!
-//! What is recorded is for [`hostler_telemetry::spans`] and its callers to say. Here it
-//! is turned into OpenTelemetry's form, gathered, and exported by a thread of its own:
-//! whoever records a span puts it into a bounded queue and never waits. A collector that
-//! is away costs spans, not requests.
+//! [`hostler_telemetry::spans`] receives the spans. This crate converts them to
+//! OpenTelemetry's types, batches them, and exports them on its own thread. Recording a
+//! span adds it to a bounded queue and never blocks; while the collector is unreachable,
+//! spans are dropped and requests are not affected.
 
 mod convert;
 
@@ -18,55 +18,55 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanProcessor};
 use tokio::runtime::Runtime;
 
-/// Most spans that wait for the exporter; more are dropped. At four spans a request
-/// and 10 % sampling this is the work of many seconds.
+/// Maximum number of queued spans; more are dropped. At four spans per request and 10 %
+/// sampling, the queue covers many seconds.
 const QUEUE_SPANS_MAX: usize = 8192;
 
-/// How long spans are gathered before they go out, so that one message carries many.
-const GATHER: Duration = Duration::from_secs(1);
+/// Interval of the exports: one message carries the spans of this time.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long one export may take.
+/// Timeout of one export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the last spans may take when the program ends.
+/// Timeout of the last export at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where spans go, and who sends them.
+/// The collector, the sample ratio, and the attributes of this process.
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
     /// The collector: `http://HOST:PORT`, usually port 4317.
     pub endpoint: String,
-    /// The share of traces to sample, of those that begin here; from 0 to 1.
+    /// The sampled share of the traces that start in this process, from 0 to 1.
     pub sample_ratio: f64,
     /// The name of this process in the cluster.
     pub node: String,
-    /// What runs: the version of the program.
+    /// The version of the program.
     pub version: &'static str,
 }
 
-/// Why spans cannot be sent.
+/// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// The endpoint cannot be used.
     #[error("cannot export traces to {endpoint:?}: {source}")]
     Exporter {
-        /// What was configured.
+        /// The configured endpoint.
         endpoint: String,
         /// What is wrong with it.
         source: ExporterBuildError,
     },
-    /// The exporter has no thread.
+    /// The exporter's thread cannot be started.
     #[error("cannot start the thread that exports traces: {0}")]
     Thread(#[from] std::io::Error),
-    /// Spans are taken already.
-    #[error("traces are exported already")]
+    /// A sink is already installed.
+    #[error("traces are already exported")]
     Twice,
 }
 
-/// Exports until it is shut down.
+/// Exports spans until it is shut down.
 pub struct Traces {
     processor: Arc<BatchSpanProcessor>,
-    /// Carries the connection. Dropped last.
+    /// Runs the connection. Dropped last.
     runtime: Runtime,
 }
 
@@ -82,13 +82,13 @@ impl SpanSink for Sink {
 }
 
 impl Traces {
-    /// Begins to take spans. The connection is made when the first are sent.
+    /// Starts the export. It connects when it sends the first spans.
     ///
     /// # Errors
     /// [`TracesError`].
     pub fn start(config: TracesConfig) -> Result<Self, TracesError> {
         let TracesConfig { endpoint, sample_ratio, node, version } = config;
-        // The actors' threads have no time for it.
+        // A runtime of its own, so that exports take no time from the actors' threads.
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("traces").enable_all().build()?;
         let entered = runtime.enter();
@@ -99,8 +99,10 @@ impl Traces {
             .build()
             .map_err(|source| TracesError::Exporter { endpoint, source })?;
         drop(entered);
-        let batches =
-            BatchConfigBuilder::default().with_max_queue_size(QUEUE_SPANS_MAX).with_scheduled_delay(GATHER).build();
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(QUEUE_SPANS_MAX)
+            .with_scheduled_delay(EXPORT_INTERVAL)
+            .build();
         let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
         let resource = Resource::builder()
             .with_service_name("hostler")
@@ -116,7 +118,7 @@ impl Traces {
         Ok(Self { processor, runtime })
     }
 
-    /// Sends what is left, within a bound, and stops. It blocks.
+    /// Exports the queued spans, with a timeout, and stops. Blocks.
     pub fn shutdown(self) {
         if let Err(error) = self.processor.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
             tracing::warn!(%error, "the last traces may not have been exported");

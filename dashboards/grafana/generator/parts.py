@@ -1,4 +1,4 @@
-"""What the dashboards are put together from: panels, queries, variables, links."""
+"""The parts of the dashboards: panels, queries, variables, links."""
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -12,13 +12,13 @@ from grafana_foundation_sdk.builders import (
 )
 from grafana_foundation_sdk.models import common, dashboard as models
 
-# The data source that provisioning makes, by its uid.
+# The uid of the provisioned data source.
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG = "hostler"
-# What is looked at, by the variables.
+# The selection by the variables.
 SCHEDULER = 'model=~"$model", scheduler=~"$scheduler", node=~"$node"'
-# A scheduler's name is its own on its node only. A gateway calls it NODE.SCHEDULER, unless
-# both are one process, and the node of its series is the gateway's.
+# A scheduler's name is unique on its node only. A gateway uses NODE.SCHEDULER, unless both
+# are in one process, and the node label of a gateway's series is the gateway.
 BY_SCHEDULER, NAME = "node, scheduler", "{{node}}.{{scheduler}}"
 ROUTED = 'scheduler=~"(.+[.])?$scheduler"'
 ROUTER = f'model=~"$model", {ROUTED}'
@@ -36,15 +36,15 @@ def rate(metric: str, selection: str = "", by: str = "") -> str:
 
 
 def quantile(share: float, metric: str, selection: str, by: str = "") -> str:
-    """A percentile of a histogram, in its unit. Where nothing was recorded it is not a number,
-    which no limit lets through."""
+    """A percentile of a histogram, in its unit. Without samples it is NaN, which `>= 0`
+    filters out."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{selection}}}[{RATE}]))) >= 0"
 
 
 def prefix_hits(by: str = "") -> str:
-    """The share of prompt tokens that were in a KV cache. Both are counted when a request
-    ends, so that the share is never more than all."""
+    """The share of prompt tokens found in a KV cache. Both counters are updated when a request
+    ends, so the share is never above 1."""
     read = rate("hostler_scheduler_request_prompt_tokens_sum", SCHEDULER, by)
     return f"{rate('hostler_scheduler_cached_tokens_total', SCHEDULER, by)} / ({read} > 0)"
 
@@ -64,7 +64,7 @@ def query(expression: str, legend: str, instant: bool = False, as_table: bool = 
 
 
 def thresholds(*steps: tuple[float | None, str]):
-    """Colours from a value on; the first holds below all."""
+    """Colours by lower bound; the first one applies below all bounds."""
     return (
         dashboard.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -92,7 +92,7 @@ def chart(
     width: int = 12,
     height: int = 8,
 ):
-    """Lines over time, with the legend's last and largest values below."""
+    """Lines over time, with a legend of the last and the largest values."""
     legend = (
         common_builders.VizLegendOptions()
         .display_mode(common.LegendDisplayMode.TABLE)
@@ -115,7 +115,7 @@ def chart(
 
 
 def number(title: str, description: str, target, unit: str = "short", limits=None, width: int = 4, height: int = 4):
-    """One number, with its course behind it."""
+    """One number, with its history in the background."""
     panel = _common(stat.Panel(), title, description, [target], unit, width, height)
     options = common_builders.ReduceDataOptions().calcs(["lastNotNull"])
     panel = panel.reduce_options(options).graph_mode(common.BigValueGraphMode.AREA)
@@ -123,7 +123,7 @@ def number(title: str, description: str, target, unit: str = "short", limits=Non
 
 
 def bars(title: str, description: str, *queries, unit: str = "short", limits=None, width: int = 12, height: int = 8):
-    """One bar for each of several things, as they are now."""
+    """One bar for the current value of each series."""
     panel = _common(bargauge.Panel(), title, description, queries, unit, width, height)
     options = common_builders.ReduceDataOptions().calcs(["lastNotNull"])
     panel = panel.reduce_options(options).orientation(common.VizOrientation.HORIZONTAL).min(0)
@@ -131,8 +131,8 @@ def bars(title: str, description: str, *queries, unit: str = "short", limits=Non
 
 
 def timeline(title: str, description: str, target, states: list[tuple[str, str]], width: int = 24, height: int = 8):
-    """A band of colour for each of several things. `states`: for each value from 0 on, its
-    name and colour."""
+    """A band of colours for each series. `states`: the name and colour of each value from 0
+    on."""
     mapping = models.ValueMap(
         options={
             str(value): models.ValueMappingResult(text=text, color=color, index=value)
@@ -153,9 +153,9 @@ def timeline(title: str, description: str, target, states: list[tuple[str, str]]
 def listing(
     title: str, description: str, *queries, names: dict[str, str | None], unit: str = "short", width: int = 24, height: int = 8
 ):
-    """A table: one row for each combination of labels, one column a query. Grafana calls the
-    column of the only query `Value`, that of several `Value #A` and so on; `names` says what
-    they are called here, or that they are not shown."""
+    """A table with a row for each combination of labels and a column for each query. Grafana
+    names the column of a single query `Value`, those of several `Value #A` and so on; `names`
+    renames a column, or hides it if the new name is None."""
     panel = _common(table.Panel(), title, description, queries, unit, width, height)
     panel = panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
     hidden = {"Time": True} | {column: True for column, name in names.items() if name is None}
@@ -166,7 +166,7 @@ def listing(
 
 
 def variable(name: str, label: str, source: str, description: str):
-    """A choice of a label's values; all of them at first."""
+    """A selection of a label's values; the default is all of them."""
     return (
         dashboard.QueryVariable(name)
         .label(label)
@@ -203,18 +203,18 @@ def board(uid: str, title: str, description: str, panels: list, claims: bool = T
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .link(links)
         .with_variable(
-            variable("model", "Model", "label_values(hostler_scheduler_state, model)", "Which models are looked at.")
+            variable("model", "Model", "label_values(hostler_scheduler_state, model)", "The models to show.")
         )
         .with_variable(
             variable(
                 "scheduler",
                 "Scheduler",
                 'label_values(hostler_scheduler_state{model=~"$model"}, scheduler)',
-                "Which of their schedulers.",
+                "The schedulers to show.",
             )
         )
         .with_variable(
-            variable("node", "Node", "label_values(hostler_build_info, node)", "Which processes.")
+            variable("node", "Node", "label_values(hostler_build_info, node)", "The processes to show.")
         )
     )
     if claims:

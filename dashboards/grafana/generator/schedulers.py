@@ -1,4 +1,4 @@
-"""Schedulers: each engine, how full it is, and where its time goes."""
+"""Schedulers: the state, load and latency of each engine."""
 
 from .parts import (
     BY_SCHEDULER, NAME, RATE, RED, SCHEDULER, YELLOW,
@@ -17,7 +17,7 @@ STATES = [
 
 
 def state_number() -> str:
-    """The state as its place in STATES."""
+    """The state as its index in STATES."""
     one = 'max by ({}) (hostler_scheduler_state{{state="{}", {}}}) * {}'
     return " + ".join(one.format(BY_SCHEDULER, name, SCHEDULER, place) for place, (name, _) in enumerate(STATES))
 
@@ -27,16 +27,16 @@ def build():
     return board(
         "hostler-schedulers",
         "Hostler / Schedulers",
-        "The state of every scheduler, how full its batch, queue and cache are, and where a request's time goes.",
+        "The state of every scheduler, the load of its batch, queue and KV cache, and the latency of requests by phase.",
         [
             timeline(
-                "State", "What each scheduler does. Purple: somebody has it for themselves.",
+                "State", "The state of each scheduler. Purple: a claim holds it.",
                 query(state_number(), NAME), STATES,
             ),
             "Batch and queue",
             chart(
                 "Batch occupancy",
-                "Sequences in flight, divided by the most that may be.",
+                "Sequences in flight, divided by the maximum.",
                 query(f"max by ({BY_SCHEDULER}) (hostler_scheduler_batch_occupancy_ratio{{{SCHEDULER}}})", NAME),
                 unit="percentunit", top=1, width=8,
             ),
@@ -54,7 +54,7 @@ def build():
             ),
             chart(
                 "KV cache reserved",
-                "Tokens that running sequences may need, of those that the cache holds. Full, and a queue beside it, means that the batch could be larger.",
+                "Tokens reserved by running sequences, divided by the capacity. If it is full while requests wait, the cache limits the batch.",
                 query(
                     f"max by ({BY_SCHEDULER}) (hostler_scheduler_kv_reserved_tokens{{{SCHEDULER}}} "
                     f"/ (hostler_scheduler_kv_capacity_tokens{{{SCHEDULER}}} > 0))",
@@ -64,25 +64,25 @@ def build():
             ),
             chart(
                 "Estimated wait",
-                "What a request that arrives now would wait, computed from the measured rate.",
+                "Estimated time in the queue for a request that arrives now, computed from the measured rate.",
                 query(f"max by ({BY_SCHEDULER}) (hostler_scheduler_estimated_wait_seconds{{{SCHEDULER}}})", NAME),
                 unit="s",
             ),
             "Time",
             chart(
-                "Where a request's time goes",
-                "Means of the three parts of a request: they add up to its duration at the scheduler.",
+                "Latency by phase",
+                "Mean durations of the three phases of a request; their sum is its duration at the scheduler.",
                 query(mean.format("hostler_scheduler_queue_seconds", SCHEDULER, RATE), "queue"),
                 query(mean.format("hostler_scheduler_prefill_seconds", SCHEDULER, RATE), "prefill"),
                 query(mean.format("hostler_scheduler_decode_seconds", SCHEDULER, RATE), "decode"),
                 unit="s", stacked=True, width=8,
             ),
             chart(
-                "Time in the queue", "From submission until the engine began.",
+                "Time in the queue", "From submission until the engine starts the request.",
                 *percentiles("hostler_scheduler_queue_seconds", SCHEDULER), unit="s", width=8,
             ),
             chart(
-                "Prefill", "From there until the first token.",
+                "Prefill", "From the engine's start of a request until its first token.",
                 *percentiles("hostler_scheduler_prefill_seconds", SCHEDULER), unit="s", width=8,
             ),
             chart(
@@ -90,11 +90,11 @@ def build():
                 *percentiles("hostler_scheduler_decode_seconds", SCHEDULER), unit="s", width=8,
             ),
             chart(
-                "Time per output token", "A request's decode time, divided by its tokens after the first.",
+                "Time per output token", "A request's decode time, divided by the number of its tokens after the first.",
                 *percentiles("hostler_scheduler_time_per_output_token_seconds", SCHEDULER), unit="s", width=8,
             ),
             chart(
-                "First token and whole requests, p95", "As the schedulers saw them, each attempt once.",
+                "First token and whole requests, p95", "As measured by the schedulers, each attempt once.",
                 percentiles("hostler_scheduler_time_to_first_token_seconds", SCHEDULER)[1].legend_format("first token"),
                 percentiles("hostler_scheduler_request_seconds", SCHEDULER)[1].legend_format("whole request"),
                 unit="s", width=8,
@@ -106,12 +106,12 @@ def build():
                 stacked=True, width=8,
             ),
             chart(
-                "Requests by outcome", "Each attempt once: stop and length are answers, the others are error codes.",
+                "Requests by outcome", "Each attempt once: stop and length are complete answers, the others are error codes.",
                 query(rate("hostler_scheduler_requests_total", SCHEDULER, "outcome") + " > 0", "{{outcome}}"),
                 unit="reqps", stacked=True, width=8,
             ),
             chart(
-                "Restarts", "Engines replaced by a fresh one after a failure, over 10 minutes.",
+                "Restarts", "Restarts of engines after a failure, over 10 minutes.",
                 query(f"sum by ({BY_SCHEDULER}) (increase(hostler_scheduler_restarts_total{{{SCHEDULER}}}[10m]))", NAME),
                 limits=[(None, "transparent"), (3, RED)], width=8,
             ),
