@@ -24,5 +24,5 @@ async fn keeps_the_contract(listen: &Listen) {
     })
     .await;
     println!("{report}");
-    report.assert_kept();
+    report.assert_passed();
 }

@@ -1,10 +1,8 @@
-//! Answers of a given form, by llguidance: JSON schemas, regular expressions, Lark
-//! grammars.
+//! Constrained answers, with llguidance: JSON schemas, regular expressions, Lark grammars.
 //!
-//! A client decides what is compiled, and llguidance can neither be interrupted nor does
-//! it limit its recursion. So constraints are compiled on a thread of their own
-//! (`pool`), with limits on what they may cost (`compiler`, `schema`), and the compiled ones are
-//! kept for the next request (`cache`).
+//! Clients choose what is compiled, and llguidance cannot be interrupted and does not limit
+//! its recursion. So constraints are compiled on their own thread (`pool`), with limits on
+//! their cost (`compiler`, `schema`), and cached for later requests (`cache`).
 
 mod cache;
 mod compiler;

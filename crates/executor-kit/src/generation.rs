@@ -1,67 +1,68 @@
-//! One sequence under way: logits in, events out.
+//! A running sequence: logits in, events out.
 
 use hostler_executor::TokenSink;
 use hostler_executor::text::{Answer, Verdict};
 use hostler_protocol::{ErrorCode, FinishReason, RequestError, Token, TokenId};
 
-use crate::sampling::{Choice, Chooser, Scratch};
+use crate::sampling::{Choice, Sampler, Scratch};
 
-/// A sequence that has been checked, with all that it needs to go on and to end.
+/// A validated sequence with its sampler and its output.
 pub struct Generation {
     sink: TokenSink,
     answer: Answer,
-    chooser: Chooser,
+    sampler: Sampler,
     max_new_tokens: u32,
 }
 
 /// How a generation ends.
 #[derive(Debug)]
 pub enum Ending {
-    /// By itself; this text was held back and belongs to the answer.
+    /// By an end of sequence or a stop sequence; the text is the held-back rest of the
+    /// answer.
     Stopped(String),
-    /// Without an ending of its own: all that was held back belongs to the answer.
-    CutOff(FinishReason),
-    /// It was asked to.
-    Asked(ErrorCode),
+    /// For another reason; all held-back text belongs to the answer.
+    Finished(FinishReason),
+    /// By a cancellation or a deadline.
+    StopRequested(ErrorCode),
     /// In an error.
     Failed(RequestError),
 }
 
 impl Generation {
-    /// A generation of at most `max_new_tokens`. [`Reception::admit`] is the usual way
-    /// to one; engines' own tests need no reception.
+    /// A generation of at most `max_new_tokens`. Engines use [`GenerationBuilder::build`];
+    /// their tests can do without.
     ///
-    /// [`Reception::admit`]: crate::Reception::admit
+    /// [`GenerationBuilder::build`]: crate::GenerationBuilder::build
     #[must_use]
-    pub fn new(sink: TokenSink, answer: Answer, chooser: Chooser, max_new_tokens: u32) -> Self {
-        Self { sink, answer, chooser, max_new_tokens }
+    pub fn new(sink: TokenSink, answer: Answer, sampler: Sampler, max_new_tokens: u32) -> Self {
+        Self { sink, answer, sampler, max_new_tokens }
     }
 
-    /// Where its events go: for [`TokenSink::started`] and the like.
+    /// The sink of its events, for [`TokenSink::started`] and the like.
     pub fn sink(&mut self) -> &mut TokenSink {
         &mut self.sink
     }
 
-    /// Why it shall stop now, if it shall; then [`end`](Self::end) it.
+    /// Why the generation must stop now, if it must; then call [`end`](Self::end).
     #[must_use]
     pub fn stop_requested(&self) -> Option<ErrorCode> {
         self.sink.stop_requested()
     }
 
-    /// Chooses the next token from `logits`, one for each token of the vocabulary,
-    /// and sends it. The token is the model's next input.
+    /// Samples the next token from `logits`, one for each token of the vocabulary, and sends
+    /// it. Returns the model's next input.
     ///
     /// # Errors
-    /// The [`Ending`] to be passed to [`end`](Self::end): there is no next input.
+    /// The [`Ending`] to pass to [`end`](Self::end); there is no next input.
     pub fn next(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<TokenId, Ending> {
         if let Some(code) = self.sink.stop_requested() {
-            return Err(Ending::Asked(code));
+            return Err(Ending::StopRequested(code));
         }
-        let (id, logprob) = match self.chooser.choose(logits, &self.answer, scratch) {
+        let (id, logprob) = match self.sampler.sample(logits, &self.answer, scratch) {
             Ok(Choice::Token { id, logprob }) => (id, logprob),
-            Ok(Choice::Nothing) => return Err(self.dead_end(logits)),
+            Ok(Choice::NoToken) => return Err(self.without_token(logits)),
             Err(reason) => {
-                let message = format!("the constraint cannot be followed any further: {reason}");
+                let message = format!("the constraint cannot be applied to the next token: {reason}");
                 return Err(Ending::Failed(RequestError::invalid("constraint", message)));
             }
         };
@@ -76,37 +77,37 @@ impl Generation {
             return Err(Ending::Stopped(String::new()));
         }
         if self.sink.generated() >= self.max_new_tokens {
-            return Err(Ending::CutOff(FinishReason::Length));
+            return Err(Ending::Finished(FinishReason::Length));
         }
         Ok(id)
     }
 
-    /// Tells the reader how it ended.
+    /// Sends the final event.
     pub fn end(self, ending: Ending) {
         let Self { sink, answer, .. } = self;
         match ending {
             Ending::Stopped(text) => sink.finish(FinishReason::Stop, text),
-            Ending::CutOff(reason) => sink.finish(reason, answer.finish()),
-            Ending::Asked(code) => sink.stop(code),
+            Ending::Finished(reason) => sink.finish(reason, answer.finish()),
+            Ending::StopRequested(code) => sink.stop(code),
             Ending::Failed(error) => sink.fail(error),
         }
     }
 
-    /// Ends it in an error.
+    /// Ends the generation in an error.
     pub fn fail(self, error: RequestError) {
         self.end(Ending::Failed(error));
     }
 
-    /// No token can be chosen. A constraint is then fulfilled. Otherwise either the
-    /// model computed no numbers, or the request's own parameters left none: only the
-    /// first is the engine's failure.
-    fn dead_end(&self, logits: &[f32]) -> Ending {
-        if self.chooser.is_constrained() {
-            return Ending::CutOff(FinishReason::Stop);
+    /// The ending if no token can be sampled. With a constraint, this means that the answer
+    /// is complete. Otherwise, either the model's logits are NaN, which is a failure of the
+    /// engine, or the request's own parameters exclude all tokens.
+    fn without_token(&self, logits: &[f32]) -> Ending {
+        if self.sampler.is_constrained() {
+            return Ending::Finished(FinishReason::Stop);
         }
         let is_sound = |logit: &f32| logit.is_finite() || *logit == f32::NEG_INFINITY;
         if logits.iter().all(is_sound) && logits.iter().any(|logit| logit.is_finite()) {
-            let message = "no token is left after the request's sampling parameters; use less extreme values";
+            let message = "the request's sampling parameters exclude all tokens; use less extreme values";
             return Ending::Failed(RequestError::new(ErrorCode::InvalidRequest, message));
         }
         failed("the model's logits are not numbers".to_owned())

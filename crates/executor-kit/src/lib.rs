@@ -1,21 +1,20 @@
-//! What real engines share, so that the same request means the same on each of them.
+//! The parts that the real engines share, so that a request has the same effect on all of
+//! them: validation ([`Limits`]), chat templates ([`ChatTemplate`]), sampling
+//! ([`sampling`]) and constraints ([`constraint`]).
 //!
-//! A request is checked ([`Limits`]), a conversation laid out ([`ChatTemplate`]), a
-//! token chosen ([`sampling`]), an answer kept in its form ([`constraint`]). An
-//! engine hands a sequence to the [`Reception`], gets a [`Generation`], gives it the
-//! logits of every step, and feeds back the token that it is told.
+//! An engine passes a sequence to the [`GenerationBuilder`] and gets a [`Generation`]. In
+//! every step, it passes the logits to the generation, which returns the next input token.
 //!
-//! This crate knows no engine and no clock. Its one thread is the one on which
-//! constraints are compiled.
+//! This crate uses no engine and no clock. Its only thread compiles constraints.
 
+mod builder;
 pub mod constraint;
 mod generation;
 mod limits;
-mod reception;
 pub mod sampling;
 mod template;
 
+pub use builder::GenerationBuilder;
 pub use generation::{Ending, Generation};
 pub use limits::{Limits, TOP_LOGPROBS_MAX};
-pub use reception::Reception;
 pub use template::ChatTemplate;

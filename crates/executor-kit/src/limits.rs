@@ -1,25 +1,25 @@
-//! What a sequence must be, before anything runs.
+//! Validation of sequences before they run.
 
 use hostler_executor::Sequence;
 use hostler_protocol::{RequestError, TokenId};
 
-/// Most alternatives a position, as in OpenAI's API.
+/// Largest `top_logprobs`, as in OpenAI's API.
 pub const TOP_LOGPROBS_MAX: u32 = 20;
 
 /// The limits of a loaded model.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most tokens of one sequence, prompt and answer together.
+    /// Maximum tokens of one sequence, prompt and answer together.
     pub context_length: u32,
-    /// Every token id is below it.
+    /// Token ids are below this.
     pub vocabulary_size: u32,
 }
 
 impl Limits {
-    /// Refuses what can never run.
+    /// Rejects a sequence that can never run.
     ///
     /// # Errors
-    /// `InvalidRequest`, naming the field.
+    /// `InvalidRequest`, with the name of the field.
     pub fn check(&self, sequence: &Sequence) -> Result<(), RequestError> {
         let context = self.context_length as usize;
         let length = sequence.tokens.len();
@@ -28,7 +28,7 @@ impl Limits {
         }
         if length >= context {
             let message = format!(
-                "the prompt has {length} tokens; this model's context of {context} leaves no room for an answer"
+                "the prompt has {length} tokens; this model's context of {context} tokens has no room for an answer"
             );
             return Err(RequestError::invalid("prompt", message));
         }
@@ -37,26 +37,27 @@ impl Limits {
         }
         let most = context - length;
         if sequence.max_new_tokens as usize > most {
-            let asked = sequence.max_new_tokens;
+            let requested = sequence.max_new_tokens;
             let message = format!(
-                "{length} tokens of prompt and {asked} to generate exceed the context of {context}; at most {most} can be generated"
+                "the prompt of {length} tokens and {requested} tokens to generate exceed the context of {context} tokens; at most {most} can be generated"
             );
             return Err(RequestError::invalid("max_tokens", message));
         }
         self.known("prompt", sequence.tokens.iter().copied())?;
         self.known("logit_bias", sequence.sampling.logit_bias.iter().map(|&(id, _)| id))?;
         if let Some(count) = sequence.top_logprobs.filter(|&count| count > TOP_LOGPROBS_MAX) {
-            let message = format!("top_logprobs is {count}; at most {TOP_LOGPROBS_MAX} are allowed");
+            let message = format!("top_logprobs is {count}; the maximum is {TOP_LOGPROBS_MAX}");
             return Err(RequestError::invalid("top_logprobs", message));
         }
         sequence.sampling.validate()?;
         sequence.stop.validate()
     }
 
-    /// Refuses a text that cannot be read as a whole.
+    /// Rejects the text of an embedding that is empty, does not fit into the context, or
+    /// has unknown tokens.
     ///
     /// # Errors
-    /// `InvalidRequest`, naming the field `input`.
+    /// `InvalidRequest`, with the field `input`.
     pub fn check_text(&self, tokens: &[TokenId]) -> Result<(), RequestError> {
         let (context, length) = (self.context_length as usize, tokens.len());
         if length == 0 {
@@ -89,31 +90,31 @@ mod tests {
 
     const LIMITS: Limits = Limits { context_length: 16, vocabulary_size: 100 };
 
-    fn refused(change: impl FnOnce(&mut Sequence)) -> String {
+    fn rejected(change: impl FnOnce(&mut Sequence)) -> String {
         let mut sequence = Sequence::greedy(vec![1, 2, 3], 13);
         assert_eq!(LIMITS.check(&sequence), Ok(()));
         change(&mut sequence);
         let error = LIMITS.check(&sequence).expect_err("it can never run");
         assert_eq!(error.code, ErrorCode::InvalidRequest);
-        error.param.expect("the field is named").into_owned()
+        error.param.expect("the error names the field").into_owned()
     }
 
     #[test]
-    fn what_can_never_run_is_refused_by_field() {
-        assert_eq!(refused(|s| s.tokens = [].into()), "prompt");
-        assert_eq!(refused(|s| s.answered = 3), "prompt");
-        assert_eq!(refused(|s| s.tokens = vec![1; 16].into()), "prompt");
-        assert_eq!(refused(|s| s.tokens = vec![1, 100].into()), "prompt");
-        assert_eq!(refused(|s| s.max_new_tokens = 14), "max_tokens");
-        assert_eq!(refused(|s| s.max_new_tokens = 0), "max_tokens");
-        assert_eq!(refused(|s| s.sampling.logit_bias = vec![(100, 1.0)]), "logit_bias");
-        assert_eq!(refused(|s| s.sampling.temperature = f32::NAN), "temperature");
-        assert_eq!(refused(|s| s.top_logprobs = Some(21)), "top_logprobs");
+    fn invalid_sequences_are_rejected_by_field() {
+        assert_eq!(rejected(|s| s.tokens = [].into()), "prompt");
+        assert_eq!(rejected(|s| s.answered = 3), "prompt");
+        assert_eq!(rejected(|s| s.tokens = vec![1; 16].into()), "prompt");
+        assert_eq!(rejected(|s| s.tokens = vec![1, 100].into()), "prompt");
+        assert_eq!(rejected(|s| s.max_new_tokens = 14), "max_tokens");
+        assert_eq!(rejected(|s| s.max_new_tokens = 0), "max_tokens");
+        assert_eq!(rejected(|s| s.sampling.logit_bias = vec![(100, 1.0)]), "logit_bias");
+        assert_eq!(rejected(|s| s.sampling.temperature = f32::NAN), "temperature");
+        assert_eq!(rejected(|s| s.top_logprobs = Some(21)), "top_logprobs");
         assert_eq!(LIMITS.check_text(&[1; 16]), Ok(()));
         for text in [&[][..], &[1; 17], &[100]] {
-            let error = LIMITS.check_text(text).expect_err("it cannot be read");
+            let error = LIMITS.check_text(text).expect_err("it cannot be embedded");
             assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("input")));
         }
-        assert_eq!(refused(|s| s.stop.sequences = vec![String::new()]), "stop");
+        assert_eq!(rejected(|s| s.stop.sequences = vec![String::new()]), "stop");
     }
 }

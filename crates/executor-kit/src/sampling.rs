@@ -1,9 +1,10 @@
-//! How the next token is chosen from the logits: pure, but for the constraint's own state.
+//! Sampling: the choice of the next token from the logits. Pure except for the state of
+//! the constraint.
 //!
-//! The order is vLLM's: logit bias, penalties, forbidden tokens and the constraint
-//! change the logits; then come temperature, min-p, top-k and top-p; then chance,
-//! which depends on nothing but the seed and the token's position in the answer. So an
-//! answer that is continued elsewhere goes on as it would have here.
+//! The order is vLLM's: logit bias, penalties, banned tokens and the constraint change the
+//! logits; then temperature, min-p, top-k and top-p apply; then a token is drawn. The
+//! random numbers depend only on the seed and the token's position in the answer, so an
+//! answer that continues on another engine draws the same ones.
 
 mod argmax;
 mod draw;
@@ -15,48 +16,47 @@ use hostler_executor::text::Answer;
 use hostler_protocol::{Logprob, SamplingParams, TokenId};
 
 use self::argmax::argmax;
-use self::draw::{Chance, Field, draw};
+use self::draw::{Buffers, PositionSeed, draw};
 use self::history::History;
 use crate::constraint::ConstraintState;
 
-/// Chooses the tokens of one sequence.
-pub struct Chooser {
+/// Samples the tokens of one sequence.
+pub struct Sampler {
     params: SamplingParams,
     seed: u64,
-    /// Tokens of the answer so far.
+    /// Number of tokens of the answer so far.
     position: u64,
     history: Option<History>,
     constraint: Option<ConstraintState>,
     top_logprobs: Option<usize>,
 }
 
-/// One step's choice.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
-    /// This token.
+    /// The chosen token.
     Token {
-        /// Its index in the vocabulary.
+        /// Its id.
         id: TokenId,
-        /// Where log probabilities were asked for.
+        /// Its log probability, if the request asks for it.
         logprob: Option<Logprob>,
     },
-    /// No token may come: the constraint is fulfilled, and what would end the
-    /// answer is forbidden or not in the vocabulary.
-    Nothing,
+    /// No token is allowed: the constraint is satisfied, and the tokens that would end
+    /// the answer are banned or not in the vocabulary.
+    NoToken,
 }
 
-/// Buffers that all sequences of an engine use in turn.
+/// Buffers that all sequences of an engine share.
 #[derive(Debug, Default)]
 pub struct Scratch {
     logits: Vec<f32>,
-    field: Field,
+    draw: Buffers,
 }
 
-impl Chooser {
-    /// `prompt` and `answered` are what is there already; `seed`: what the random
-    /// numbers come from where the request names none. Every token id in `prompt`,
-    /// `answered` and the logit bias must be below the vocabulary's size, as
-    /// [`Limits::check`](crate::Limits::check) sees to.
+impl Sampler {
+    /// `prompt` and `answered` are the tokens so far; `seed` is used if the request has
+    /// none. Every token id in `prompt`, `answered` and the logit bias must be below the
+    /// vocabulary size, which [`Limits::check`](crate::Limits::check) ensures.
     #[must_use]
     pub fn new(
         params: SamplingParams,
@@ -77,13 +77,13 @@ impl Chooser {
         }
     }
 
-    /// Chooses the next token of `answer` from one logit for each token of the
-    /// vocabulary, and takes it as chosen.
+    /// Samples the next token of `answer`, given one logit for each token of the
+    /// vocabulary, and adds it to the state.
     ///
     /// # Errors
-    /// What the constraint's parser says when it gives up.
-    pub fn choose(&mut self, logits: &[f32], answer: &Answer, scratch: &mut Scratch) -> Result<Choice, String> {
-        let Some(id) = self.choose_id(logits, answer, scratch)? else { return Ok(Choice::Nothing) };
+    /// The message of the constraint's parser, if it fails.
+    pub fn sample(&mut self, logits: &[f32], answer: &Answer, scratch: &mut Scratch) -> Result<Choice, String> {
+        let Some(id) = self.sample_id(logits, answer, scratch)? else { return Ok(Choice::NoToken) };
         self.position += 1;
         if let Some(history) = &mut self.history {
             history.add(id);
@@ -95,16 +95,16 @@ impl Chooser {
         Ok(Choice::Token { id, logprob })
     }
 
-    /// Whether the answer must have a given form.
+    /// Whether the sequence has a constraint.
     pub(crate) fn is_constrained(&self) -> bool {
         self.constraint.is_some()
     }
 
-    fn choose_id(&mut self, logits: &[f32], answer: &Answer, scratch: &mut Scratch) -> Result<Option<TokenId>, String> {
+    fn sample_id(&mut self, logits: &[f32], answer: &Answer, scratch: &mut Scratch) -> Result<Option<TokenId>, String> {
         let plain = self.params.logit_bias.is_empty() && self.history.is_none() && self.constraint.is_none();
         if plain && self.params.is_greedy() {
-            // Nothing changes the order of the tokens; only what is forbidden must
-            // not be first.
+            // The adjustments do not change the order of the tokens, so the likeliest one
+            // is the result unless it is banned.
             let likeliest = argmax(logits);
             if !answer.banned().any(|banned| Some(banned) == likeliest) {
                 return Ok(likeliest);
@@ -114,11 +114,11 @@ impl Chooser {
         if self.params.is_greedy() {
             return Ok(argmax(&scratch.logits));
         }
-        let chance = Chance::new(self.seed, self.position);
-        Ok(draw(&scratch.logits, &self.params, chance, &mut scratch.field))
+        let seed = PositionSeed::new(self.seed, self.position);
+        Ok(draw(&scratch.logits, &self.params, seed, &mut scratch.draw))
     }
 
-    /// The logits with everything that is asked of them; forbidden tokens get minus infinity.
+    /// Applies bias, penalties, bans and the constraint; excluded tokens get minus infinity.
     fn adjust(&mut self, logits: &[f32], answer: &Answer, adjusted: &mut Vec<f32>) -> Result<(), String> {
         adjusted.clear();
         adjusted.extend_from_slice(logits);

@@ -1,8 +1,8 @@
-//! The model's chat template, a Jinja program that comes with its files.
+//! The model's chat template, a Jinja template in the model's files.
 //!
-//! Engines have their own ways to apply one (llama.cpp knows some famous templates
-//! by their looks, mistral.rs does it between decode steps); here the program itself
-//! is run, on the caller's thread.
+//! The engines' own implementations are not used: llama.cpp only recognises some common
+//! templates, and mistral.rs renders them between decode steps. This module renders the
+//! template itself, on the caller's thread.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use minijinja::{Environment, Error, ErrorKind, Value, context};
 
 const NAME: &str = "chat";
 
-/// A chat template, compiled.
+/// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -21,11 +21,13 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
+    /// Compiles a template.
+    ///
     /// # Errors
     /// What is wrong with it, for the log.
     pub fn compile(source: String, begin_of_sequence: String, end_of_sequence: String) -> Result<Self, String> {
         let mut environment = Environment::new();
-        // As the library for which templates are written sets it.
+        // The settings of Transformers, for which templates are written.
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -34,14 +36,14 @@ impl ChatTemplate {
         Ok(Self { environment, begin_of_sequence, end_of_sequence })
     }
 
-    /// The conversation, up to where the assistant speaks.
+    /// Renders the conversation, up to the start of the assistant's answer.
     ///
     /// # Errors
-    /// [`TextError::Template`], in the template's own words where it has some.
+    /// [`TextError::Template`], with the template's own message if it has one.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
-        let refused = |error: Error| TextError::Template(error.detail().map_or_else(|| error.to_string(), Into::into));
+        let rejected = |error: Error| TextError::Template(error.detail().map_or_else(|| error.to_string(), Into::into));
         let messages: Vec<Value> = messages.iter().map(message_value).collect();
-        let template = self.environment.get_template(NAME).map_err(refused)?;
+        let template = self.environment.get_template(NAME).map_err(rejected)?;
         template
             .render(context! {
                 messages,
@@ -49,11 +51,11 @@ impl ChatTemplate {
                 eos_token => self.end_of_sequence,
                 add_generation_prompt => true,
             })
-            .map_err(refused)
+            .map_err(rejected)
     }
 }
 
-/// Templates ask whether a message has a name: it is there only if it is known.
+/// The field `name` exists only if the message has a name, because templates test for it.
 fn message_value(message: &ChatMessage) -> Value {
     let mut fields = vec![("role", message.role.as_str()), ("content", &message.content)];
     if let Some(name) = &message.name {
@@ -62,7 +64,7 @@ fn message_value(message: &ChatMessage) -> Value {
     fields.into_iter().map(|(key, value)| (key, Value::from(Arc::<str>::from(value)))).collect()
 }
 
-/// How a template refuses a conversation.
+/// Templates call this to reject a conversation.
 fn raise_exception(message: String) -> Result<String, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_is_laid_out() {
+    fn a_conversation_is_rendered() {
         let template = compile(
             "{{ bos_token }}{% for message in messages %}\n  {%- if message.name is defined %}named{% endif %}\n\
              [{{ message['role'] }}]{{ message.content.strip() }}{{ eos_token }}\n{% endfor %}\n\
@@ -94,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_templates_words() {
+    fn an_error_has_the_templates_message() {
         let template = compile("{{ raise_exception('roles must alternate') }}");
-        let error = template.render(&[]).expect_err("it refuses");
+        let error = template.render(&[]).expect_err("it is rejected");
         assert!(matches!(error, TextError::Template(reason) if reason == "roles must alternate"));
     }
 
     #[test]
-    fn what_is_no_template_does_not_compile() {
+    fn an_invalid_template_does_not_compile() {
         assert!(ChatTemplate::compile("{% if %}".into(), String::new(), String::new()).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Text to tokens and back, by the GGUF file's own vocabulary. It shares the model
-//! with the engine, and never waits for it.
+//! Tokenizer and chat template from the GGUF file. The codec shares the model with the
+//! engine and never waits for it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) struct LlamaCodec {
     template: Option<ChatTemplate>,
 }
 
-/// The pieces that tokens stand for. A clone shares the model.
+/// The bytes of the tokens. Clones share the model.
 #[derive(Clone)]
 struct Vocabulary {
     model: Arc<LlamaModel>,
@@ -24,7 +24,7 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Appends a token's bytes; of a special token, none unless `special`.
+    /// Appends the bytes of a token; those of a special token only if `special`.
     fn append(&self, id: TokenId, special: bool, bytes: &mut Vec<u8>) -> Result<(), TextError> {
         if id >= self.size {
             return Err(TextError::UnknownToken { id, vocabulary_size: self.size });
@@ -58,7 +58,7 @@ impl LlamaCodec {
         })
     }
 
-    /// Every token that ends a generation: of a sequence, a turn, a message.
+    /// All tokens that end a generation: end of sequence, of turn, of message.
     pub(crate) fn end_tokens(&self) -> Vec<TokenId> {
         let vocab = self.vocabulary.model.vocab();
         (0..self.vocabulary.size).filter(|id| vocab.is_eog(LlamaToken(id.cast_signed()))).collect()
@@ -95,7 +95,7 @@ impl TextCodec for LlamaCodec {
 
 struct PieceDecoder {
     vocabulary: Vocabulary,
-    /// A buffer.
+    /// Buffer for the bytes of one token.
     piece: Vec<u8>,
     decoder: ByteDecoder,
 }
@@ -112,11 +112,11 @@ impl IncrementalDecoder for PieceDecoder {
     }
 }
 
-/// The template that the model carries, if it carries one that can be run.
+/// The model's chat template; `None` if it has none, or an invalid one.
 fn chat_template(model: &LlamaModel) -> Option<ChatTemplate> {
     let source = model.chat_template(None).ok()?.to_string().ok()?;
     let vocab = model.vocab();
-    // A vocabulary without such a token says -1.
+    // The id is -1 if the vocabulary has no such token.
     let text = |token: LlamaToken| {
         if token.0 < 0 {
             return String::new();

@@ -1,4 +1,4 @@
-//! What to load, and how to run it.
+//! The configuration of the engine.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,14 @@ use hostler_protocol::ModelId;
 
 use crate::Device;
 
-/// Most prompt tokens in one step, where the configuration says nothing.
+/// The default of `prefill_chunk_tokens`.
 ///
-/// One token of the chunk goes with those that decode; the others have a pass of
-/// their own, and from 64 on llama.cpp's attention is the faster kind. Measured with
-/// seven running sequences beside a prompt of 1,500 tokens, demo model in Q8_0, 2 cores:
+/// One token of the chunk is processed with those of the decoding sequences; the others
+/// have a pass of their own, and from 64 tokens on, llama.cpp uses a faster attention
+/// kernel. Measured with seven decoding sequences and a prompt of 1,500 tokens, demo
+/// model in Q8_0, 2 cores:
 ///
-/// | chunk | median gap ms | longest gap ms | prompt read in s |
+/// | chunk | median gap ms | longest gap ms | prefill s |
 /// |---|---|---|---|
 /// | 16 | 62 | 143 | 6.2 |
 /// | 32 | 97 | 182 | 4.7 |
@@ -24,42 +25,41 @@ use crate::Device;
 /// (Without the prompt the median gap is 22 ms.)
 pub const PREFILL_CHUNK_TOKENS_DEFAULT: u32 = 65;
 
-/// What must stand in the environment of a process that runs this engine before it
-/// starts: OpenMP reads it while the program is loaded, so the program itself is too
-/// late. Whoever starts a worker process sets it, unless it is set already.
+/// Environment variables for a process that runs this engine. They must be set before it
+/// starts, because OpenMP reads them while the program is loaded. The parent of a worker
+/// process sets them unless they are already set.
 ///
-/// llama.cpp's threads meet some 600 times a token. By OpenMP's default a thread that
-/// is first waits actively for milliseconds; on cores that anybody else uses too (our
-/// own HTTP threads are enough) it so keeps the thread that it waits for from running.
-/// A thousand turns are a few microseconds: long enough on an idle machine, and short
-/// enough on a busy one. Measured with 8 sequences and 2 threads on 2 cores: 230
-/// tokens/s instead of 192 when they are idle, 73 instead of 11 beside six busy processes.
+/// llama.cpp's threads synchronise about 600 times per token. By default, OpenMP threads
+/// spin for milliseconds at a barrier; on cores that other threads use too (Hostler's own
+/// HTTP threads suffice), this keeps the thread that they wait for from running. 1,000
+/// iterations take a few microseconds, which suits idle and busy machines. Measured with
+/// 8 sequences and 2 threads on 2 cores: 230 tokens/s instead of 192 on idle cores, 73
+/// instead of 11 with six other busy processes.
 pub const PROCESS_ENVIRONMENT: [(&str, &str); 1] = [("GOMP_SPINCOUNT", "1000")];
 
-/// A model, where it runs, and its budgets.
+/// A model, its device, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LlamacppConfig {
-    /// The name under which it is served.
+    /// The name under which the model is served.
     pub model: ModelId,
     /// The GGUF file.
     pub path: PathBuf,
-    /// Where it runs.
+    /// The device.
     pub device: Device,
-    /// Most sequences at once, 1 to 256 (llama.cpp's own limit).
+    /// Maximum concurrent sequences, 1 to 256 (llama.cpp's own limit).
     pub max_batch_size: u32,
-    /// Most tokens of one sequence, prompt and answer together. The KV cache has
-    /// room for `max_batch_size` sequences of this length.
+    /// Maximum tokens of one sequence, prompt and answer together. The KV cache has
+    /// capacity for `max_batch_size` sequences of this length.
     pub max_context_length: u32,
-    /// Most prompt tokens in one step, at least 1: what bounds the gap between two
-    /// tokens of the sequences that run while a prompt is read.
+    /// Maximum prompt tokens in one step, at least 1. It bounds the time between two
+    /// tokens of the decoding sequences during a prefill.
     pub prefill_chunk_tokens: u32,
-    /// Threads that compute; `None`: one for each core of the device.
+    /// Number of compute threads; `None`: one for each core of the device.
     pub threads: Option<u32>,
 }
 
 impl LlamacppConfig {
-    /// A model on the whole processor, with the budgets of the system that Hostler
-    /// succeeds: 8 sequences of 2,048 tokens.
+    /// A model on all CPU cores, with 8 sequences of 2,048 tokens.
     #[must_use]
     pub fn new(model: ModelId, path: impl Into<PathBuf>) -> Self {
         Self {

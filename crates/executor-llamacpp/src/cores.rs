@@ -1,31 +1,30 @@
-//! A set of processor cores, and how a thread is bound to it.
+//! A set of CPU cores, and the binding of a thread to it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Highest core number that is believed: what the kernel's own type holds.
+/// Highest core number: the capacity of the kernel's `cpu_set_t`.
 const CORE_MAX: usize = 1023;
 
-/// Cores by their numbers, at least one.
+/// A non-empty set of core numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreSet {
-    /// Ascending, each once.
+    /// Sorted, without duplicates.
     cores: Vec<usize>,
 }
 
 impl CoreSet {
-    /// How many.
+    /// Number of cores.
     #[must_use]
     pub fn count(&self) -> usize {
         self.cores.len()
     }
 
-    /// Binds the calling thread, and every thread that it starts from now on, to
-    /// these cores.
+    /// Binds the calling thread, and all threads that it starts later, to these cores.
     ///
     /// # Errors
-    /// What the system says, for a core that does not exist, say; or that the
-    /// system has no such call.
+    /// The system's error, for example if a core does not exist; `Unsupported` on
+    /// systems other than Linux.
     #[cfg(target_os = "linux")]
     #[allow(unsafe_code)]
     pub(crate) fn bind_this_thread(&self) -> std::io::Result<()> {
@@ -42,22 +41,22 @@ impl CoreSet {
         }
     }
 
-    /// Binds nothing: only Linux lets a thread choose its cores in this way.
+    /// Fails: only Linux supports this.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn bind_this_thread(&self) -> std::io::Result<()> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
 
-/// How many threads compute when nobody says: one per core that this process may
-/// use, and no more than there are physical ones, because two on the two halves of
-/// one core get in each other's way.
+/// The default number of compute threads: one for each core that this process may use, but
+/// not more than there are physical cores, because two threads on one physical core slow
+/// each other down.
 pub(crate) fn default_thread_count() -> usize {
     let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     usable.min(num_cpus::get_physical()).max(1)
 }
 
-/// As in the configuration: runs of neighbours are joined.
+/// The form of the configuration, in which consecutive cores are a range.
 impl fmt::Display for CoreSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = self.cores.chunk_by(|left, right| left + 1 == *right);
@@ -82,7 +81,7 @@ impl FromStr for CoreSet {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = |text: &str| match text.parse::<usize>() {
             Ok(core) if core <= CORE_MAX => Ok(core),
-            _ => Err(format!("{text:?} is not the number of a core (0 to {CORE_MAX})")),
+            _ => Err(format!("{text:?} is not a core number (0 to {CORE_MAX})")),
         };
         let mut cores = Vec::new();
         for part in text.split(',') {
@@ -91,7 +90,7 @@ impl FromStr for CoreSet {
                 None => (number(part)?, number(part)?),
             };
             if first > last {
-                return Err(format!("the cores {part} run backwards"));
+                return Err(format!("the range of cores {part} is descending"));
             }
             cores.extend(first..=last);
         }
@@ -107,15 +106,15 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_bound_thread_runs_where_it_is_told() {
+    fn a_bound_thread_runs_on_its_cores_only() {
         std::thread::spawn(|| {
             let cores: CoreSet = "0".parse().expect("a core");
             cores.bind_this_thread().expect("core 0 exists");
             assert_eq!(std::thread::available_parallelism().expect("known").get(), 1);
-            let nowhere: CoreSet = "1023".parse().expect("a core");
-            assert!(nowhere.bind_this_thread().is_err());
+            let missing: CoreSet = "1023".parse().expect("a core");
+            assert!(missing.bind_this_thread().is_err());
         })
         .join()
-        .expect("the thread ends well");
+        .expect("the thread does not panic");
     }
 }

@@ -1,4 +1,4 @@
-//! Where the engine runs: `cpu`, `cpu:0-3`, `cuda:0`, `metal`, `vulkan:1`, `rocm:0`.
+//! The devices of the engine: `cpu`, `cpu:0-3`, `cuda:0`, `metal`, `vulkan:1`, `rocm:0`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,29 +7,29 @@ use hostler_executor::LoadError;
 
 use crate::cores::CoreSet;
 
-/// A device, as the configuration spells it.
+/// A device. Its text form is that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The processor: all of it, or these cores and no others.
+    /// The CPU: all cores, or only these.
     Cpu(Option<CoreSet>),
-    /// One graphics processor.
+    /// One GPU.
     Gpu {
-        /// By which of llama.cpp's backends it is driven.
+        /// The backend of llama.cpp.
         backend: GpuBackend,
-        /// Which one of that backend's devices, from 0.
+        /// The index among the devices of that backend, from 0.
         index: usize,
     },
 }
 
-/// llama.cpp's backends for graphics processors. Each is compiled in by the cargo
-/// feature of the same name. None of them has been tested by Hostler yet.
+/// llama.cpp's GPU backends. Each is enabled by the cargo feature of the same name. None
+/// of them has been tested with Hostler yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GpuBackend {
     /// NVIDIA.
     Cuda,
     /// Apple.
     Metal,
-    /// Any maker, by Vulkan.
+    /// Any vendor, through Vulkan.
     Vulkan,
     /// AMD.
     Rocm,
@@ -38,7 +38,7 @@ pub enum GpuBackend {
 impl GpuBackend {
     const ALL: [Self; 4] = [Self::Cuda, Self::Metal, Self::Vulkan, Self::Rocm];
 
-    /// As devices and cargo features spell it.
+    /// The name in devices and cargo features.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl GpuBackend {
         }
     }
 
-    /// As ggml calls its registry.
+    /// The name of its ggml registry.
     pub(crate) const fn ggml_name(self) -> &'static str {
         match self {
             Self::Cuda => "CUDA",
@@ -59,7 +59,7 @@ impl GpuBackend {
         }
     }
 
-    /// Whether this build has it.
+    /// Whether this build includes it.
     pub(crate) const fn is_built_in(self) -> bool {
         match self {
             Self::Cuda => cfg!(feature = "cuda"),
@@ -81,7 +81,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// The number of a graphics processor may be left out: it is 0 then.
+/// The index of a GPU may be omitted; the default is 0.
 impl FromStr for Device {
     type Err = LoadError;
 
@@ -96,11 +96,11 @@ impl FromStr for Device {
             return Ok(Self::Cpu(cores));
         }
         let Some(backend) = GpuBackend::ALL.into_iter().find(|backend| backend.as_str() == kind) else {
-            return Err(error("llama.cpp runs on cpu, cpu:0-3, cuda:0, metal, vulkan:0 or rocm:0".into()));
+            return Err(error("llama.cpp supports cpu, cpu:0-3, cuda:0, metal, vulkan:0 and rocm:0".into()));
         };
         let index = match which {
             None => 0,
-            Some(which) => which.parse().map_err(|_| error(format!("{which:?} is not the number of a device")))?,
+            Some(which) => which.parse().map_err(|_| error(format!("{which:?} is not a device index")))?,
         };
         Ok(Self::Gpu { backend, index })
     }
@@ -111,17 +111,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_reads_back_what_it_prints() {
+    fn devices_are_parsed_from_their_text_form() {
         for text in ["cpu", "cpu:0-3", "cpu:1", "cpu:0,2-3", "cuda:1", "metal", "vulkan:0", "rocm:3"] {
             let device: Device = text.parse().expect(text);
             assert_eq!(device.to_string(), text);
         }
-        let device: Device = "cuda".parse().expect("the number may be left out");
+        let device: Device = "cuda".parse().expect("the index may be omitted");
         assert_eq!(device.to_string(), "cuda:0");
     }
 
     #[test]
-    fn what_is_no_device_is_refused_by_name() {
+    fn an_invalid_device_is_rejected_with_its_name() {
         for text in ["", "tpu", "cuda:x", "cpu:", "cpu:3-1", "cpu:1-", "cpu:0-9999999"] {
             let error = text.parse::<Device>().expect_err(text);
             assert!(matches!(error, LoadError::Device { device, .. } if device == text));

@@ -1,20 +1,20 @@
-//! Vectors that stand for texts, made beside the running sequences: one piece of one
-//! text a step, in a cache of their own, so that nothing of a sequence is touched and
-//! none waits longer than a piece takes.
+//! Embeddings, computed between the steps of the running sequences: one chunk of one text
+//! per step, in a KV cache of their own, so that sequences are not affected and wait for
+//! at most one chunk.
 
+mod forward;
 mod pool;
-mod reader;
 
 use std::collections::VecDeque;
 
 use futures::channel::oneshot;
 use hostler_protocol::{ErrorCode, RequestError, TokenId};
 
+pub(crate) use self::forward::{EmbeddingForward, LlamaEmbeddingForward};
 use self::pool::Pool;
 pub(crate) use self::pool::Pooling;
-pub(crate) use self::reader::{LlamaReader, Reader};
 
-/// A text that has been checked, and who waits for its vector.
+/// A validated text, and the channel for its embedding.
 pub(crate) struct EmbeddingJob {
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) reply: oneshot::Sender<Result<Vec<f32>, RequestError>>,
@@ -22,32 +22,33 @@ pub(crate) struct EmbeddingJob {
 
 impl EmbeddingJob {
     pub(crate) fn fail(self, code: ErrorCode, message: impl Into<String>) {
-        // Whoever has left does not need to know.
+        // The caller may have dropped its future.
         let _ = self.reply.send(Err(RequestError::new(code, message)));
     }
 }
 
-/// The texts of one model, one after the other.
-pub(crate) struct Embedder<R> {
-    reader: R,
+/// Computes the embeddings of one model, one text after the other.
+pub(crate) struct Embedder<F> {
+    forward: F,
     pooling: Pooling,
-    /// Most tokens of a piece. It is always the same, so that a text is always read
-    /// in the same pieces, and has the same vector to the last bit.
+    /// Maximum tokens of a chunk. It is constant, so that a text is always split in the
+    /// same way and its embedding is the same to the last bit.
     chunk: usize,
     waiting: VecDeque<EmbeddingJob>,
-    current: Option<Reading>,
+    current: Option<CurrentText>,
 }
 
-/// The text that is being read.
-struct Reading {
+/// The text that is being processed.
+struct CurrentText {
     job: EmbeddingJob,
-    read: usize,
+    /// Number of tokens processed so far.
+    fed: usize,
     pool: Pool,
 }
 
-impl<R: Reader> Embedder<R> {
-    pub(crate) fn new(reader: R, pooling: Pooling, chunk: usize) -> Self {
-        Self { reader, pooling, chunk, waiting: VecDeque::new(), current: None }
+impl<F: EmbeddingForward> Embedder<F> {
+    pub(crate) fn new(forward: F, pooling: Pooling, chunk: usize) -> Self {
+        Self { forward, pooling, chunk, waiting: VecDeque::new(), current: None }
     }
 
     pub(crate) fn submit(&mut self, job: EmbeddingJob) {
@@ -58,39 +59,38 @@ impl<R: Reader> Embedder<R> {
         self.current.is_none() && self.waiting.is_empty()
     }
 
-    /// Reads the next piece, if there is one. A failure ends its text alone: the next
-    /// text begins with an empty cache.
+    /// Processes the next chunk, if there is one. A failure only ends its own text, because
+    /// the next text starts with an empty cache.
     pub(crate) fn step(&mut self) {
-        let Some(mut reading) = self.next() else { return };
-        let end = (reading.read + self.chunk).min(reading.job.tokens.len());
-        let piece = &reading.job.tokens[reading.read..end];
-        if let Err(reason) = self.reader.read(reading.read, piece) {
-            return reading.job.fail(ErrorCode::EngineFailed, format!("the engine failed: {reason}"));
+        let Some(mut text) = self.next() else { return };
+        let end = (text.fed + self.chunk).min(text.job.tokens.len());
+        let chunk = &text.job.tokens[text.fed..end];
+        if let Err(reason) = self.forward.feed(text.fed, chunk) {
+            return text.job.fail(ErrorCode::EngineFailed, format!("the engine failed: {reason}"));
         }
-        for index in 0..piece.len() {
-            reading.pool.add(self.reader.vector(index));
+        for index in 0..chunk.len() {
+            text.pool.add(self.forward.vector(index));
         }
-        reading.read = end;
-        if end < reading.job.tokens.len() {
-            self.current = Some(reading);
+        text.fed = end;
+        if end < text.job.tokens.len() {
+            self.current = Some(text);
         } else {
-            // Whoever has left does not need it.
-            let _ = reading.job.reply.send(Ok(reading.pool.finish()));
+            // The caller may have dropped its future.
+            let _ = text.job.reply.send(Ok(text.pool.finish()));
         }
     }
 
-    /// What is to be read now: the text in hand, or the next one that somebody still
-    /// waits for.
-    fn next(&mut self) -> Option<Reading> {
+    /// The current text, or the next one whose caller still waits.
+    fn next(&mut self) -> Option<CurrentText> {
         let wanted = |job: &EmbeddingJob| !job.reply.is_canceled();
-        if let Some(reading) = self.current.take()
-            && wanted(&reading.job)
+        if let Some(text) = self.current.take()
+            && wanted(&text.job)
         {
-            return Some(reading);
+            return Some(text);
         }
         while let Some(job) = self.waiting.pop_front() {
             if wanted(&job) {
-                return Some(Reading { job, read: 0, pool: Pool::new(self.pooling) });
+                return Some(CurrentText { job, fed: 0, pool: Pool::new(self.pooling) });
             }
         }
         None
@@ -103,27 +103,26 @@ mod tests {
 
     const CHUNK: usize = 4;
 
-    /// A token's vector says where it stands and which it is. It keeps what it has
-    /// read, as a cache does.
+    /// The vector of a token contains its id. It keeps the tokens, as a cache does.
     #[derive(Default)]
-    struct FakeReader {
+    struct FakeForward {
         held: Vec<TokenId>,
         vectors: Vec<[f32; 2]>,
-        longest_piece: usize,
+        longest_chunk: usize,
         fails: bool,
     }
 
-    impl Reader for FakeReader {
-        fn read(&mut self, position: usize, tokens: &[TokenId]) -> Result<(), String> {
+    impl EmbeddingForward for FakeForward {
+        fn feed(&mut self, position: usize, tokens: &[TokenId]) -> Result<(), String> {
             if self.fails {
                 return Err("out of memory".into());
             }
             if position == 0 {
                 self.held.clear();
             }
-            assert_eq!(self.held.len(), position, "positions follow each other");
+            assert_eq!(self.held.len(), position, "positions must be consecutive");
             self.held.extend_from_slice(tokens);
-            self.longest_piece = self.longest_piece.max(tokens.len());
+            self.longest_chunk = self.longest_chunk.max(tokens.len());
             self.vectors = tokens.iter().map(|&token| [token as f32, 1.0]).collect();
             Ok(())
         }
@@ -138,12 +137,12 @@ mod tests {
         (EmbeddingJob { tokens: tokens.to_vec(), reply }, answer)
     }
 
-    fn embedder() -> Embedder<FakeReader> {
-        Embedder::new(FakeReader::default(), Pooling::Mean, CHUNK)
+    fn embedder() -> Embedder<FakeForward> {
+        Embedder::new(FakeForward::default(), Pooling::Mean, CHUNK)
     }
 
     #[test]
-    fn a_text_is_read_piece_by_piece_and_averaged() {
+    fn a_text_is_processed_in_chunks_and_averaged() {
         let mut embedder = embedder();
         let (first, mut first_vector) = job(&[3; 10]);
         let (second, mut second_vector) = job(&[0]);
@@ -157,20 +156,20 @@ mod tests {
                 break;
             }
         }
-        let vector = first_vector.try_recv().expect("sent").expect("three pieces").expect("made");
+        let vector = first_vector.try_recv().expect("sent").expect("three chunks").expect("computed");
         assert!((vector[0] / vector[1] - 3.0).abs() < 1e-6 && (vector[0].hypot(vector[1]) - 1.0).abs() < 1e-6);
         embedder.step();
         assert_eq!(second_vector.try_recv().expect("sent"), Some(Ok(vec![0.0, 1.0])));
         assert!(embedder.is_idle());
-        assert_eq!(embedder.reader.longest_piece, CHUNK);
+        assert_eq!(embedder.forward.longest_chunk, CHUNK);
     }
 
     #[test]
-    fn a_text_that_nobody_waits_for_is_not_read_on() {
+    fn a_text_whose_caller_left_is_abandoned() {
         let mut embedder = embedder();
-        let (given_up, answer) = job(&[1; 100]);
+        let (abandoned, answer) = job(&[1; 100]);
         let (other, mut vector) = job(&[5]);
-        embedder.submit(given_up);
+        embedder.submit(abandoned);
         embedder.submit(other);
         embedder.step();
         drop(answer);
@@ -180,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_ends_its_text_alone() {
+    fn a_failure_ends_its_own_text_only() {
         let mut embedder = embedder();
         let (first, mut failed) = job(&[1]);
         embedder.submit(first);
-        embedder.reader.fails = true;
+        embedder.forward.fails = true;
         embedder.step();
         let error = failed.try_recv().expect("sent").expect("answered").expect_err("it failed");
         assert_eq!(error.code, ErrorCode::EngineFailed);
-        embedder.reader.fails = false;
-        let (second, mut made) = job(&[1]);
+        embedder.forward.fails = false;
+        let (second, mut vector) = job(&[1]);
         embedder.submit(second);
         embedder.step();
-        assert!(made.try_recv().expect("sent").expect("answered").is_ok());
+        assert!(vector.try_recv().expect("sent").expect("answered").is_ok());
     }
 }

@@ -1,9 +1,8 @@
-//! The engine: all sequences of one model, step by step, on one thread.
+//! The engine: runs all sequences of one model, step by step, on one thread.
 //!
-//! A step asks every sequence whether it shall stop, admits those that wait,
-//! feeds one token of each that decodes and a bounded chunk of the prompts that
-//! are not yet read, and hands out the tokens chosen. Between steps nothing is
-//! shared, so nothing is locked.
+//! A step ends the sequences that were asked to stop, admits waiting ones, feeds one token
+//! of each decoding sequence and a bounded chunk of the pending prompts, and sends the
+//! sampled tokens. No state is shared, so there are no locks.
 
 mod forward;
 mod plan;
@@ -22,7 +21,7 @@ use self::plan::{Demand, plan_step};
 pub(crate) use self::slots::ReusePolicy;
 use self::slots::Slots;
 
-/// A sequence that has been checked, with all that it needs.
+/// A validated sequence and its generation.
 pub(crate) struct Job {
     pub(crate) sequence: Sequence,
     pub(crate) generation: Generation,
@@ -35,8 +34,8 @@ pub(crate) struct Engine<F> {
     budget: ChunkBudget,
     waiting: VecDeque<Job>,
     running: Vec<Running>,
-    /// Counts admissions: who came first.
-    arrivals: u64,
+    /// Number of admissions so far.
+    admissions: u64,
     scratch: Scratch,
 }
 
@@ -44,10 +43,11 @@ pub(crate) struct Engine<F> {
 struct Running {
     job: Job,
     slot: usize,
-    arrival: u64,
+    /// Its number among the admissions.
+    admission: u64,
     /// Prompt and answer so far.
     tokens: Vec<TokenId>,
-    /// So many of them are in the cache.
+    /// How many of `tokens` are in the cache.
     fed: usize,
 }
 
@@ -59,12 +59,12 @@ impl<F: Forward> Engine<F> {
             budget,
             waiting: VecDeque::new(),
             running: Vec::new(),
-            arrivals: 0,
+            admissions: 0,
             scratch: Scratch::default(),
         }
     }
 
-    /// Takes one more sequence; it starts when a slot is free.
+    /// Adds a sequence; it starts when a slot is free.
     pub(crate) fn submit(&mut self, job: Job) {
         self.waiting.push_back(job);
     }
@@ -74,13 +74,13 @@ impl<F: Forward> Engine<F> {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// One step.
+    /// Runs one step.
     ///
     /// # Errors
-    /// The pass over the model failed. What the cache holds is unknown then: the
-    /// engine must not go on, and its sequences must be [told](Self::fail_all).
+    /// The pass over the model failed. The state of the cache is then unknown: the engine
+    /// must not continue, and [`fail_all`](Self::fail_all) must end its sequences.
     pub(crate) fn step(&mut self) -> Result<(), String> {
-        self.stop_where_asked();
+        self.stop_cancelled();
         self.admit();
         let demands: Vec<Demand> = self.running.iter().map(Running::demand).collect();
         let rows = plan_step(&demands, self.budget);
@@ -102,7 +102,7 @@ impl<F: Forward> Engine<F> {
                 Err(ending) => ended.push((planned.demand, ending)),
             }
         }
-        // From the back, so that the indices of those before stay true.
+        // In descending order, so that the remaining indices stay valid.
         ended.sort_unstable_by_key(|&(index, _)| std::cmp::Reverse(index));
         for (index, ending) in ended {
             let running = self.running.swap_remove(index);
@@ -112,7 +112,7 @@ impl<F: Forward> Engine<F> {
         Ok(())
     }
 
-    fn stop_where_asked(&mut self) {
+    fn stop_cancelled(&mut self) {
         let slots = &mut self.slots;
         for ended in self.running.extract_if(.., |running| running.job.stop_requested().is_some()) {
             slots.release(ended.slot);
@@ -139,20 +139,20 @@ impl<F: Forward> Engine<F> {
             }
             let mut fed = placement.keep;
             if !self.forward.truncate(slot, fed) {
-                self.slots.emptied(slot);
+                self.slots.cleared(slot);
                 fed = 0;
             }
             job.generation.sink().started();
-            // As with a prompt that is read for the first time, its last token does
-            // not count as reused, not even where an answer that is continued follows it.
+            // The last token of the prompt does not count as reused, even if the tokens of
+            // a continued answer follow it.
             let reused = fed.min(job.sequence.prompt().len() - 1);
             job.generation.sink().reused(u32::try_from(reused).expect("the context length is a u32"));
-            self.running.push(Running { job, slot, arrival: self.arrivals, tokens, fed });
-            self.arrivals += 1;
+            self.running.push(Running { job, slot, admission: self.admissions, tokens, fed });
+            self.admissions += 1;
         }
     }
 
-    /// Tells every sequence that the engine failed.
+    /// Fails all sequences.
     pub(crate) fn fail_all(&mut self, reason: &str) {
         let message = format!("the engine failed: {reason}");
         let jobs = self.running.drain(..).map(|running| running.job).chain(self.waiting.drain(..));
@@ -168,15 +168,15 @@ impl Job {
     }
 
     fn stop(self) {
-        // Asked again, it gives the same reason: the first one stands.
+        // The reason does not change between two calls.
         let code = self.stop_requested().unwrap_or(ErrorCode::Cancelled);
-        self.generation.end(Ending::Asked(code));
+        self.generation.end(Ending::StopRequested(code));
     }
 }
 
 impl Running {
     fn demand(&self) -> Demand {
-        Demand { slot: self.slot, pending: self.tokens.len() - self.fed, arrival: self.arrival }
+        Demand { slot: self.slot, pending: self.tokens.len() - self.fed, admission: self.admission }
     }
 
     fn feed(&self, count: usize) -> FeedRow<'_> {

@@ -1,12 +1,11 @@
-//! Loading a model, again and again if need be.
+//! Loads models on llama.cpp.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::thread;
 
-use hostler_executor::{ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor};
+use hostler_executor::{EngineStatus, ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor};
 use hostler_executor_kit::constraint::ConstraintCompiler;
-use hostler_executor_kit::{Limits, Reception, TOP_LOGPROBS_MAX};
+use hostler_executor_kit::{GenerationBuilder, Limits, TOP_LOGPROBS_MAX};
 use hostler_protocol::{Batching, Capabilities, Driving, Engine as EngineKind, ModelDescription, Prefill};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -15,38 +14,37 @@ use llguidance::ParserFactory;
 use crate::codec::LlamaCodec;
 use crate::config::LlamacppConfig;
 use crate::embedding::Pooling;
-use crate::executor::{EngineThread, LlamacppExecutor};
-use crate::gguf;
-use crate::life::{self, Life, Work};
-use crate::model;
+use crate::executor::LlamacppExecutor;
+use crate::thread::{self, EngineThread, Work};
+use crate::{gguf, model};
 
-/// Loads one model on llama.cpp, as often as it is asked to.
+/// Loads one model on llama.cpp, any number of times.
 #[derive(Clone, Debug)]
 pub struct LlamacppFactory {
     config: LlamacppConfig,
 }
 
-/// What the engine's thread says while it loads.
+/// What the engine's thread reports during loading.
 enum Report {
     Stage(LoadStage),
-    /// The model, and its longest context.
+    /// The model, and its context length.
     Ready(Arc<LlamaModel>, u32),
     Failed(LoadError),
 }
 
 impl LlamacppFactory {
-    /// A factory for this model. Nothing is loaded yet.
+    /// Creates a factory without loading the model.
     #[must_use]
     pub fn new(config: LlamacppConfig) -> Self {
         Self { config }
     }
 
-    /// Builds the executor around a model that a thread has loaded.
+    /// Builds the executor of a model that the thread has loaded.
     fn assemble(
         &self,
         model: Arc<LlamaModel>,
         context_length: u32,
-        life: Arc<Life>,
+        status: Arc<EngineStatus>,
         thread: EngineThread,
     ) -> Result<LlamacppExecutor, LoadError> {
         let grammars = grammars(&model).map_err(LoadError::Engine)?;
@@ -79,40 +77,40 @@ impl LlamacppFactory {
         let end_tokens = codec.end_tokens();
         let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens)
             .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?;
-        let reception = Reception { limits, end_tokens, constraints };
-        Ok(LlamacppExecutor { description, codec, reception, life, thread })
+        let builder = GenerationBuilder { limits, end_tokens, constraints };
+        Ok(LlamacppExecutor { description, codec, builder, status, thread })
     }
 }
 
 impl ExecutorFactory for LlamacppFactory {
     fn load(&self, progress: &dyn LoadProgress) -> Result<Arc<dyn ModelExecutor>, LoadError> {
-        // Twice what may run: what a caller sends while an ended sequence has not
-        // yet given its slot back waits here. More is refused.
+        // Twice the number of running sequences, because a caller may submit a new one
+        // before an ended one has freed its slot. More are rejected.
         let (work_in, work_out) = sync_channel(2 * self.config.max_batch_size as usize);
         let (reports_in, reports_out) = channel();
-        let life = Life::begin();
-        let handle = thread::Builder::new()
+        let status = Arc::<EngineStatus>::default();
+        let handle = std::thread::Builder::new()
             .name(format!("llamacpp {}", self.config.model))
             .spawn({
-                let (config, life) = (self.config.clone(), Arc::clone(&life));
-                move || run_thread(&config, &work_out, &reports_in, &life)
+                let (config, status) = (self.config.clone(), Arc::clone(&status));
+                move || load_and_run(&config, &work_out, &reports_in, &status)
             })
-            .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?;
+            .map_err(|error| LoadError::Engine(format!("cannot start a thread: {error}")))?;
         let thread = EngineThread::new(work_in, handle);
         for report in reports_out {
             match report {
                 Report::Stage(stage) => progress.stage(stage),
                 Report::Failed(error) => return Err(error),
                 Report::Ready(model, context_length) => {
-                    return Ok(Arc::new(self.assemble(model, context_length, life, thread)?));
+                    return Ok(Arc::new(self.assemble(model, context_length, status, thread)?));
                 }
             }
         }
-        Err(LoadError::Engine("its thread panicked".into()))
+        Err(LoadError::Engine("the engine's thread panicked".into()))
     }
 }
 
-/// The model's vocabulary, as llguidance compiles grammars against it.
+/// llguidance's parser factory for the model's vocabulary.
 fn grammars(model: &LlamaModel) -> Result<ParserFactory, String> {
     let vocabulary = LlamaSampler::llguidance_tok_env(model);
     let mut grammars = ParserFactory::new_simple(&vocabulary).map_err(|error| error.to_string())?;
@@ -120,9 +118,9 @@ fn grammars(model: &LlamaModel) -> Result<ParserFactory, String> {
     Ok(grammars)
 }
 
-/// The engine's thread, from its first breath to its last.
-fn run_thread(config: &LlamacppConfig, work: &Receiver<Work>, reports: &Sender<Report>, life: &Life) {
-    // Nobody listens any more only if the loading itself was given up.
+/// The engine's thread: loads the model and runs the engine.
+fn load_and_run(config: &LlamacppConfig, work: &Receiver<Work>, reports: &Sender<Report>, status: &Arc<EngineStatus>) {
+    // The receiver is dropped only if the caller has abandoned the loading.
     let report = |report| {
         let _ = reports.send(report);
     };
@@ -135,7 +133,7 @@ fn run_thread(config: &LlamacppConfig, work: &Receiver<Work>, reports: &Sender<R
         Ok((engine, context_length)) => {
             report(Report::Ready(Arc::clone(&model), context_length));
             let embedder = model::embedder(config, &model, context_length);
-            life::run(engine, embedder, work, life);
+            thread::run(engine, embedder, work, status);
         }
         Err(error) => report(Report::Failed(error)),
     }

@@ -1,4 +1,4 @@
-//! What a GGUF file says of its weights.
+//! The weight format of a GGUF file.
 
 #![allow(unsafe_code)]
 
@@ -8,14 +8,14 @@ use std::path::Path;
 
 use llama_cpp_sys_2 as sys;
 
-/// The type that most bytes of the file's tensors have, as llama.cpp spells it
-/// (`Q8_0`, `Q4_K`, `F16`); `None` if the file cannot be read as GGUF.
+/// The type of most bytes of the file's tensors, in llama.cpp's spelling (`Q8_0`, `Q4_K`,
+/// `F16`); `None` if the file is not valid GGUF.
 ///
-/// The file's own `general.file_type` is not asked: tools that convert a file
-/// forget to change it.
+/// The field `general.file_type` is not used, because conversion tools often do not
+/// update it.
 pub(crate) fn dominant_tensor_type(path: &Path) -> Option<String> {
     let path = CString::new(path.to_str()?).ok()?;
-    // SAFETY: the path is a C string; the parameters ask for the header alone.
+    // SAFETY: the path is a C string; the parameters request the header only.
     let file = unsafe {
         sys::gguf_init_from_file(path.as_ptr(), sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() })
     };
@@ -32,7 +32,7 @@ pub(crate) fn dominant_tensor_type(path: &Path) -> Option<String> {
         sys::gguf_free(file);
     }
     let (&dominant, _) = bytes_by_type.iter().max_by_key(|&(_, &bytes)| bytes)?;
-    // SAFETY: the type came from llama.cpp itself, which has a static name for each.
+    // SAFETY: llama.cpp returned the type, and has a static name for each of its types.
     let name = unsafe { CStr::from_ptr(sys::ggml_type_name(dominant)) };
     Some(name.to_string_lossy().to_uppercase())
 }

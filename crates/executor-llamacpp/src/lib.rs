@@ -1,14 +1,12 @@
-//! The llama.cpp engine: the fast one on CPUs.
+//! The llama.cpp engine, the fast one on CPUs.
 //!
-//! One thread a model owns llama.cpp's context and runs all its sequences in one
-//! batch: ragged, with prompts read in bounded chunks beside the sequences that
-//! decode, and with keys and values of ended sequences kept for those that begin
-//! alike. Everything else (tokenizer, chat template, checks, constraints) runs on
-//! the caller's thread.
+//! One thread per model owns llama.cpp's context and runs all sequences in one ragged
+//! batch. Prompts are processed in bounded chunks together with the decoding sequences,
+//! and the keys and values of ended sequences are kept for new ones with the same prefix.
+//! Everything else (tokenizer, chat template, validation) runs on the caller's thread.
 //!
-//! This crate knows nothing of actors or HTTP. What it cannot guard against: an
-//! assertion inside llama.cpp ends the process. Where that matters, a scheduler
-//! runs in a process of its own.
+//! This crate does not depend on actors or HTTP. It cannot prevent an assertion inside
+//! llama.cpp from ending the process; use the isolation `process` if that matters.
 
 mod codec;
 mod config;
@@ -19,8 +17,8 @@ mod engine;
 mod executor;
 mod factory;
 mod gguf;
-mod life;
 mod model;
+mod thread;
 
 pub use config::{LlamacppConfig, PREFILL_CHUNK_TOKENS_DEFAULT, PROCESS_ENVIRONMENT};
 pub use cores::CoreSet;

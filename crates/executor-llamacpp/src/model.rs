@@ -1,4 +1,4 @@
-//! llama.cpp's model and context, made from the configuration.
+//! Creates llama.cpp's model and contexts from the configuration.
 
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
@@ -13,24 +13,25 @@ use llama_cpp_2::{LogOptions, list_llama_ggml_backend_devices, send_logs_to_trac
 use crate::config::LlamacppConfig;
 use crate::cores::default_thread_count;
 use crate::device::{Device, GpuBackend};
-use crate::embedding::{Embedder, LlamaReader, Pooling};
+use crate::embedding::{Embedder, LlamaEmbeddingForward, Pooling};
 use crate::engine::{ChunkBudget, Engine, FeedRow, Forward, LlamaForward, ReusePolicy};
 
-/// Most prompt tokens in one step while nobody waits for a token: larger ones read
-/// no faster, and a cancelled prompt is noticed at the end of a step only.
+/// Maximum prompt tokens in one step while no sequence decodes. Larger chunks are not
+/// faster, and a cancelled prefill only stops at the end of a step.
 const PREFILL_CHUNK_ALONE: usize = 256;
 
-/// Most tokens of a text that are read for its vector in one step. From 64 on
-/// llama.cpp's attention is the faster kind; every token of a pass also costs the
-/// memory of its logits, which nobody wants but llama.cpp computes.
+/// Maximum tokens of a text that one step processes for its embedding. From 64 tokens on,
+/// llama.cpp uses a faster attention kernel; more tokens need more memory, because
+/// llama.cpp computes the (unused) logits of every token of a pass.
 const EMBEDDING_CHUNK_MAX: u32 = 64;
 
-/// A copy of a slot moves all of the slot's memory, however much of it is used. It
-/// costs about as much as reading this part of the context, so it must save more.
+/// A copy of a slot copies all of the slot's memory, regardless of how much is used. It
+/// costs about as much as the prefill of this fraction of the context, so it must save
+/// more than that.
 const COPY_SAVES_MIN_PER_CONTEXT: u32 = 32;
 
-/// llama.cpp's state for the whole process. It is initialised once and kept, so
-/// that models can come and go.
+/// llama.cpp's process-wide state. It is initialised once and kept, so that models can be
+/// loaded and dropped.
 fn backend() -> Result<&'static LlamaBackend, LoadError> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
@@ -40,8 +41,8 @@ fn backend() -> Result<&'static LlamaBackend, LoadError> {
     backend.as_ref().map_err(|error| LoadError::Engine(error.clone()))
 }
 
-/// Loads the weights, memory-mapped: processes that serve the same file share them.
-/// Binds this thread, and with it those that llama.cpp starts, to the device's cores.
+/// Loads the weights, memory-mapped, so that processes with the same file share them.
+/// Binds this thread, and with it the threads that llama.cpp starts, to the device's cores.
 pub(crate) fn load(config: &LlamacppConfig, stage: &dyn Fn(LoadStage)) -> Result<LlamaModel, LoadError> {
     let unreadable = |reason: String| LoadError::Model { path: config.path.display().to_string(), reason };
     let backend = backend()?;
@@ -49,7 +50,7 @@ pub(crate) fn load(config: &LlamacppConfig, stage: &dyn Fn(LoadStage)) -> Result
     std::fs::File::open(&config.path).map_err(|error| unreadable(error.to_string()))?;
     stage(LoadStage::Weights);
     LlamaModel::load_from_file(backend, &config.path, &params)
-        .map_err(|_| unreadable("llama.cpp cannot load it; its log (target llama-cpp-2) says why".into()))
+        .map_err(|_| unreadable("llama.cpp cannot load it; its log (target llama-cpp-2) contains the reason".into()))
 }
 
 fn model_params(device: &Device) -> Result<LlamaModelParams, LoadError> {
@@ -69,11 +70,11 @@ fn model_params(device: &Device) -> Result<LlamaModelParams, LoadError> {
     }
 }
 
-/// llama.cpp's number for a graphics processor.
+/// llama.cpp's index of a GPU.
 fn gpu(backend: GpuBackend, index: usize) -> Result<usize, String> {
     let name = backend.as_str();
     if !backend.is_built_in() {
-        return Err(format!("this build has no support for it; build with the cargo feature `{name}`"));
+        return Err(format!("this build does not support it; build with the cargo feature `{name}`"));
     }
     let all = list_llama_ggml_backend_devices();
     let mut of_backend = all.iter().filter(|device| device.backend == backend.ggml_name());
@@ -81,7 +82,7 @@ fn gpu(backend: GpuBackend, index: usize) -> Result<usize, String> {
     of_backend.nth(index).map(|device| device.index).ok_or_else(|| format!("there are {count} {name} devices here"))
 }
 
-/// The engine of a loaded model, warmed up; and the longest sequence that it takes.
+/// Creates and warms up the engine of a loaded model; returns it with its context length.
 pub(crate) fn engine<'model>(
     config: &LlamacppConfig,
     model: &'model LlamaModel,
@@ -94,7 +95,7 @@ pub(crate) fn engine<'model>(
     }
     let slots = config.max_batch_size as usize;
     let budget = ChunkBudget {
-        beside_decoding: config.prefill_chunk_tokens as usize,
+        with_decoding: config.prefill_chunk_tokens as usize,
         alone: PREFILL_CHUNK_ALONE.max(config.prefill_chunk_tokens as usize),
     };
     let batch_tokens = slots + budget.alone;
@@ -104,7 +105,7 @@ pub(crate) fn engine<'model>(
     stage(LoadStage::WarmUp);
     warm_up(&mut forward).map_err(LoadError::Engine)?;
     let policy = if model.is_recurrent() || model.is_hybrid() {
-        // A recurrent state is one lump: it cannot go back to a shorter prefix.
+        // A recurrent state cannot be truncated to a shorter prefix.
         ReusePolicy::Never
     } else {
         ReusePolicy::SharedPrefix { copy_saves_min: (context_length / COPY_SAVES_MIN_PER_CONTEXT) as usize }
@@ -112,23 +113,23 @@ pub(crate) fn engine<'model>(
     Ok((Engine::new(forward, slots, policy, budget), context_length))
 }
 
-/// What makes embeddings of a loaded model. It shares the weights, and takes memory
-/// of its own when the first text comes.
+/// Creates the embedder of a loaded model. It shares the weights, and allocates its own
+/// memory for the first text.
 pub(crate) fn embedder<'model>(
     config: &LlamacppConfig,
     model: &'model LlamaModel,
     context_length: u32,
-) -> Embedder<LlamaReader<'model>> {
+) -> Embedder<LlamaEmbeddingForward<'model>> {
     let chunk = config.prefill_chunk_tokens.min(EMBEDDING_CHUNK_MAX);
-    let one = LlamacppConfig { max_batch_size: 1, ..config.clone() };
+    let single = LlamacppConfig { max_batch_size: 1, ..config.clone() };
     let params =
-        context_params(&one, context_length, chunk).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
-    let reader = LlamaReader::new(chunk as usize, move || {
+        context_params(&single, context_length, chunk).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
+    let forward = LlamaEmbeddingForward::new(chunk as usize, move || {
         let backend = backend().map_err(|error| error.to_string())?;
         model.new_context(backend, params.clone()).map_err(|error| error.to_string())
     });
-    // A model that ranks is never asked: its description says that it makes none.
-    Embedder::new(reader, Pooling::of(model).unwrap_or(Pooling::Mean), chunk as usize)
+    // A reranking model gets no texts, because its description declares no embeddings.
+    Embedder::new(forward, Pooling::of(model).unwrap_or(Pooling::Mean), chunk as usize)
 }
 
 fn context_params(config: &LlamacppConfig, context_length: u32, batch_tokens: u32) -> LlamaContextParams {
@@ -138,8 +139,8 @@ fn context_params(config: &LlamacppConfig, context_length: u32, batch_tokens: u3
         (None, _) => default_thread_count(),
     };
     let threads = i32::try_from(threads).unwrap_or(i32::MAX);
-    // A KV stream for each sequence, not one for all: attention then passes over a
-    // sequence's own keys alone, whatever the others and the reuse of prefixes keep.
+    // Separate KV streams, so that attention only scans the keys of its own sequence, and
+    // not those of others or of cached prefixes.
     LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(context_length * config.max_batch_size))
         .with_n_seq_max(config.max_batch_size)
@@ -151,7 +152,7 @@ fn context_params(config: &LlamacppConfig, context_length: u32, batch_tokens: u3
         .with_no_perf(true)
 }
 
-/// One pass over the weights: it brings the file into memory.
+/// Runs one pass over the weights, which reads the file into memory.
 fn warm_up(forward: &mut impl Forward) -> Result<(), String> {
     forward.feed(&[FeedRow { slot: 0, position: 0, tokens: &[0], wants_logits: true }])?;
     forward.truncate(0, 0);

@@ -1,20 +1,20 @@
-//! Nothing is left behind: by many requests, and by many loads.
+//! Memory does not grow with many requests or many loads.
 
 mod support;
 
 use hostler_executor::{ExecutorFactory, ModelExecutor, Sequence, TokenStream};
 use hostler_protocol::{Constraint, SamplingParams, TokenId};
 
-const TOGETHER: usize = 8;
+const CONCURRENT: usize = 8;
 
-/// What the allocator may keep, in MiB; a leak of 1 KiB a request would be 10.
+/// Allowed growth of the allocator's memory, in MiB; a leak of 1 KiB per request would be 10.
 const MEMORY_GROWTH_MIB_MAX: f64 = 6.0;
 
-/// A minute on two cores, so it runs only when it is asked for:
+/// Takes a minute on two cores, so it must be requested:
 /// `cargo test -p hostler-executor-llamacpp --test endurance -- --ignored`.
 #[test]
-#[ignore = "a minute; run it with --ignored"]
-fn ten_thousand_requests_leave_nothing_behind() {
+#[ignore = "takes a minute; run it with --ignored"]
+fn ten_thousand_requests_leak_no_memory() {
     let Some(factory) = support::factory("ten thousand requests") else { return };
     let executor = factory.load(&()).expect("the model loads");
     requests(&*executor, 1_000);
@@ -22,12 +22,12 @@ fn ten_thousand_requests_leave_nothing_behind() {
     requests(&*executor, 10_000);
     let grown = resident_mib() - before;
     eprintln!("10,000 requests: {before:.1} MiB before, {grown:+.1} MiB after");
-    assert!(grown < MEMORY_GROWTH_MIB_MAX, "{grown:.1} MiB were left behind");
+    assert!(grown < MEMORY_GROWTH_MIB_MAX, "{grown:.1} MiB were leaked");
 }
 
 #[test]
-fn a_model_is_loaded_again_and_again() {
-    let Some(factory) = support::one_thread_factory("loading again") else { return };
+fn a_model_can_be_loaded_repeatedly() {
+    let Some(factory) = support::one_thread_factory("repeated loading") else { return };
     let mut answers = Vec::new();
     let mut resident = Vec::new();
     for _ in 0..5 {
@@ -40,14 +40,14 @@ fn a_model_is_loaded_again_and_again() {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     let grown = resident[4] - resident[1];
-    assert!(grown < 4.0 * MEMORY_GROWTH_MIB_MAX, "three loads left {grown:.1} MiB behind: {resident:?}");
+    assert!(grown < 4.0 * MEMORY_GROWTH_MIB_MAX, "three loads leaked {grown:.1} MiB: {resident:?}");
 }
 
-/// Short requests of every kind: each of them allocates something of its own.
+/// Short requests of all kinds, which allocate different things.
 fn requests(executor: &dyn ModelExecutor, count: u32) {
     let mut running: Vec<TokenStream> = Vec::new();
     for index in 0..count {
-        if running.len() == TOGETHER {
+        if running.len() == CONCURRENT {
             support::finished(running.remove(0));
         }
         let mut sequence = Sequence::greedy(vec![100 + index % 1_000, 200 + index % 7], 1 + index % 3);
@@ -61,7 +61,7 @@ fn requests(executor: &dyn ModelExecutor, count: u32) {
                 let compiled = futures::executor::block_on(regex);
                 sequence.constraint = Some(compiled.expect("the expression is valid"));
             }
-            // Given up at once: what was begun must be freed as well.
+            // Cancelled at once, which must free its memory as well.
             5 => drop(executor.generate(sequence.clone())),
             6 if index % 32 == 6 => drop(futures::executor::block_on(executor.embed(vec![1, 2, 3]))),
             _ => {}
@@ -71,7 +71,7 @@ fn requests(executor: &dyn ModelExecutor, count: u32) {
     running.into_iter().for_each(|stream| drop(support::finished(stream)));
 }
 
-/// Memory of this process that is in use, in MiB; 0 where the system does not say.
+/// Anonymous resident memory of this process in MiB; 0 if the system does not report it.
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));

@@ -1,5 +1,5 @@
-//! Keys and values of ended sequences are reused, and nothing but the time shows it (and ties: see
-//! [`support::part_at_a_tie`]).
+//! The reuse of keys and values does not change answers, except at ties (see
+//! [`support::diverge_at_a_tie`]).
 
 mod support;
 
@@ -18,7 +18,7 @@ fn answer(executor: &dyn ModelExecutor, tokens: &[TokenId]) -> (Vec<Token>, Fini
 }
 
 #[test]
-fn a_shared_beginning_is_reused_and_the_answer_stays_the_same() {
+fn a_shared_prefix_is_reused_and_does_not_change_the_answer() {
     let Some(factory) = support::one_thread_factory("reuse of prefixes") else { return };
     let executor = factory.load(&()).expect("the model loads");
     let shared = support::encode(&*executor, SHARED);
@@ -30,14 +30,14 @@ fn a_shared_beginning_is_reused_and_the_answer_stays_the_same() {
         assert_eq!(fresh.usage.cached_tokens, 0);
         answer(&*executor, &shared);
         let (found, finish) = answer(&*executor, &tokens);
-        support::part_at_a_tie(&expected, &found);
+        support::diverge_at_a_tie(&expected, &found);
         assert!(finish.usage.cached_tokens as usize >= shared.len() - 1, "{:?}", finish.usage);
     }
 }
 
 #[test]
-fn a_sequence_that_still_runs_is_copied_from() {
-    let Some(factory) = support::one_thread_factory("reuse beside a running sequence") else { return };
+fn the_prefix_of_a_running_sequence_is_copied() {
+    let Some(factory) = support::one_thread_factory("reuse of a running sequence's prefix") else { return };
     let executor = factory.load(&()).expect("the model loads");
     let shared = support::encode(&*executor, SHARED);
     let mut long = Sequence::greedy(shared.clone(), 400);
@@ -47,5 +47,5 @@ fn a_sequence_that_still_runs_is_copied_from() {
     let (found, finish) = answer(&*executor, &shared);
     assert_eq!(finish.usage.cached_tokens as usize, shared.len() - 1);
     drop(first);
-    support::part_at_a_tie(&answer(&*factory.load(&()).expect("the model loads"), &shared).0, &found);
+    support::diverge_at_a_tie(&answer(&*factory.load(&()).expect("the model loads"), &shared).0, &found);
 }

@@ -1,4 +1,4 @@
-//! Tokens a second of one greedy sequence, through the executor:
+//! Measures the tokens per second of one sequence, through the executor:
 //! `cargo run -p hostler-executor-mistralrs --example speed -- MODEL.gguf [TOKENS]`.
 
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Text to tokens and back, by the model's own tokenizer. It shares nothing with the
-//! engine that is ever locked, so it never waits for a decode step.
+//! The model's tokenizer and chat template. The codec shares no locks with the engine, so
+//! it never waits for a decode step.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ pub(crate) struct MistralrsCodec {
     template: Option<ChatTemplate>,
 }
 
-/// The bytes that tokens stand for. A clone shares them.
+/// The bytes of the tokens. Clones share them.
 #[derive(Clone)]
 struct Vocabulary {
     tokens: TokEnv,
-    /// Some tokenizers put a space before a text and take it away when they decode.
+    /// Some tokenizers add a space before a text and remove it when decoding.
     strips_first_space: bool,
 }
 
@@ -80,7 +80,8 @@ impl Vocabulary {
         u32::try_from(self.tokens.tok_trie().vocab_size()).expect("token ids are 32-bit")
     }
 
-    /// A token's bytes; of a special token, its name after a marker that is not UTF-8.
+    /// The bytes of a token; those of a special token are its name, after a marker that is
+    /// not valid UTF-8.
     fn bytes(&self, id: TokenId) -> Result<&[u8], TextError> {
         if id >= self.size() {
             return Err(TextError::UnknownToken { id, vocabulary_size: self.size() });
@@ -88,7 +89,7 @@ impl Vocabulary {
         Ok(self.tokens.tok_trie().token(id))
     }
 
-    /// The bytes of a token that is text, none of a special one.
+    /// The bytes of a token; none if it is a special token.
     fn text_bytes(&self, id: TokenId) -> Result<&[u8], TextError> {
         Ok(match self.bytes(id)? {
             [TokTrie::SPECIAL_TOKEN_MARKER, ..] => &[],
@@ -97,8 +98,8 @@ impl Vocabulary {
     }
 }
 
-/// Finds out by a word that every tokenizer can spell. The whole of a text tells; its
-/// pieces do not.
+/// Encodes and decodes a text that every tokenizer supports. Only the decoding of a whole
+/// text shows whether the space is removed.
 fn strips_first_space(tokenizer: &Tokenizer, vocabulary: &Vocabulary) -> bool {
     let Ok(encoding) = tokenizer.encode_fast("a", false) else { return false };
     let first_piece = encoding.get_ids().first().map(|&id| vocabulary.text_bytes(id));
@@ -109,7 +110,7 @@ fn strips_first_space(tokenizer: &Tokenizer, vocabulary: &Vocabulary) -> bool {
 struct PieceDecoder {
     vocabulary: Vocabulary,
     decoder: ByteDecoder,
-    /// The next byte is the first of the text, and not shown if it is a space.
+    /// Whether the next byte is the first of the text, and must be removed if it is a space.
     strip: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What to load, and how to run it.
+//! The configuration of the engine.
 
 use std::path::PathBuf;
 
@@ -6,35 +6,34 @@ use hostler_protocol::ModelId;
 
 use crate::Device;
 
-/// A model, where it runs, and its budgets.
+/// A model, its device, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MistralrsConfig {
-    /// The name under which it is served.
+    /// The name under which the model is served.
     pub model: ModelId,
-    /// Where its files are.
+    /// The model's files.
     pub source: ModelSource,
-    /// Where it runs.
+    /// The device.
     pub device: Device,
-    /// How weights from safetensors are held in memory. A GGUF file is run as it is.
+    /// The format of weights from safetensors in memory. A GGUF file keeps its format.
     pub weight_format: WeightFormat,
-    /// Most sequences at once, at least 1. A CPU runs one, whatever stands here.
+    /// Maximum concurrent sequences, at least 1. A CPU always runs one.
     pub max_batch_size: u32,
-    /// Most tokens of one sequence, prompt and answer together, at least 2. The
-    /// model's own limit holds where it is lower.
+    /// Maximum tokens of one sequence, prompt and answer together, at least 2. The model's
+    /// own limit applies if it is lower.
     pub max_context_length: u32,
-    /// Makes the engine fail on purpose, in the first executor that is loaded with
-    /// it. For tests.
+    /// Simulates a fault in the first executor that is loaded. For tests.
     #[doc(hidden)]
     pub fault: Option<Fault>,
 }
 
-/// Where a model's files are.
+/// The location of a model's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// One GGUF file.
     Gguf(PathBuf),
-    /// A folder as the Hugging Face hub lays it out: `config.json`,
-    /// `tokenizer.json`, `*.safetensors`.
+    /// A folder with the files of the Hugging Face hub: `config.json`, `tokenizer.json`,
+    /// `*.safetensors`.
     Folder(PathBuf),
     /// A repository on the Hugging Face hub, fetched into its local cache.
     Hub {
@@ -47,10 +46,10 @@ pub enum ModelSource {
     },
 }
 
-/// How weights from safetensors are held in memory.
+/// The format of weights from safetensors in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightFormat {
-    /// 32-bit floats on a CPU; on a GPU, bfloat16 where it can, else 16-bit floats.
+    /// 32-bit floats on a CPU; on a GPU, bfloat16 if it supports it, else 16-bit floats.
     #[default]
     Native,
     /// 32-bit floats.
@@ -59,21 +58,20 @@ pub enum WeightFormat {
     F16,
     /// bfloat16. Not on a CPU.
     Bf16,
-    /// 8 bits in blocks of 32, made from the others while loading.
+    /// 8 bits in blocks of 32, quantised during loading.
     Q8_0,
 }
 
-/// A failure on purpose.
+/// A simulated fault.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The engine's thread panics in the step after so many.
+    /// The engine's thread panics in the step after this many.
     PanicAfterSteps(u64),
 }
 
 impl MistralrsConfig {
-    /// A model on the whole processor, with the budgets of the system that Hostler
-    /// succeeds: 8 sequences of 2,048 tokens.
+    /// A model on all CPU cores, with 8 sequences of 2,048 tokens.
     #[must_use]
     pub fn new(model: ModelId, source: ModelSource) -> Self {
         Self {

@@ -1,41 +1,41 @@
-//! Where the engine runs: `cpu`, `cpu:0-3`, `cuda:0`, `metal`.
+//! The devices of the engine: `cpu`, `cpu:0-3`, `cuda:0`, `metal`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use hostler_executor::LoadError;
 
-/// A device, as the configuration spells it.
+/// A device. Its text form is that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The processor. Cores, where some are named, are for whoever starts the
-    /// process: an engine cannot pin rayon's threads to them afterwards.
+    /// The CPU. The parent process must bind this process to the cores, because an engine
+    /// cannot bind rayon's threads after they have started.
     Cpu(Option<String>),
-    /// An NVIDIA graphics processor, from 0.
+    /// The NVIDIA GPU with this index, from 0.
     Cuda(usize),
-    /// An Apple graphics processor.
+    /// The Apple GPU.
     Metal,
 }
 
 impl Device {
-    /// Whether it is the processor.
+    /// Whether it is the CPU.
     pub(crate) fn is_cpu(&self) -> bool {
         matches!(self, Self::Cpu(_))
     }
 
-    /// The device in candle's terms.
+    /// Opens the device with candle.
     ///
     /// # Errors
-    /// [`LoadError::Device`]: this build has no support for it, or it is not there.
+    /// [`LoadError::Device`] if this build does not support it, or it does not exist.
     pub(crate) fn open(&self) -> Result<candle_core::Device, LoadError> {
         let missing = |feature: &str| {
-            self.error(format!("this build of Hostler has no support for it; build it with `--features {feature}`"))
+            self.error(format!("this build does not support it; build Hostler with `--features {feature}`"))
         };
         match self {
             Self::Cpu(_) => Ok(candle_core::Device::Cpu),
             Self::Cuda(_) if !cfg!(feature = "cuda") => Err(missing("cuda")),
             Self::Metal if !cfg!(feature = "metal") => Err(missing("metal")),
-            // The first Metal device is the only one that mistral.rs uses.
+            // mistral.rs uses the first Metal device only.
             Self::Metal => candle_core::Device::new_metal(0).map_err(|error| self.error(error.to_string())),
             Self::Cuda(index) => candle_core::Device::new_cuda(*index).map_err(|error| self.error(error.to_string())),
         }
@@ -57,7 +57,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// `cuda` alone is `cuda:0`. Which cores there are is not checked here.
+/// `cuda` means `cuda:0`. Whether the cores exist is not checked.
 impl FromStr for Device {
     type Err = LoadError;
 
@@ -68,15 +68,15 @@ impl FromStr for Device {
             ("cpu", cores) if is_core_list(cores) => Ok(Self::Cpu(Some(cores.to_owned()))),
             ("cuda", "") if text == "cuda" => Ok(Self::Cuda(0)),
             ("cuda", index) => {
-                index.parse().map(Self::Cuda).map_err(|_| error(format!("{index:?} is not the number of a device")))
+                index.parse().map(Self::Cuda).map_err(|_| error(format!("{index:?} is not a device index")))
             }
             ("metal", "") if text == "metal" => Ok(Self::Metal),
-            _ => Err(error("mistral.rs runs on cpu, cpu:0-3, cuda:0 or metal".to_owned())),
+            _ => Err(error("mistral.rs supports cpu, cpu:0-3, cuda:0 and metal".to_owned())),
         }
     }
 }
 
-/// Whether `text` looks like `0-3` or `0,2-3`.
+/// Whether `text` has the form `0-3` or `0,2-3`.
 fn is_core_list(text: &str) -> bool {
     let is_number = |text: &str| text.parse::<u16>().is_ok();
     text.split(',').all(|range| match range.split_once('-') {
@@ -90,17 +90,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_reads_back_what_it_prints() {
+    fn devices_are_parsed_from_their_text_form() {
         for text in ["cpu", "cpu:0-3", "cpu:0,2-3", "cuda:1", "metal"] {
             let device: Device = text.parse().expect(text);
             assert_eq!(device.to_string(), text);
         }
-        let device: Device = "cuda".parse().expect("the number may be left out");
+        let device: Device = "cuda".parse().expect("the index may be omitted");
         assert_eq!(device.to_string(), "cuda:0");
     }
 
     #[test]
-    fn what_is_no_device_is_refused_by_name() {
+    fn an_invalid_device_is_rejected_with_its_name() {
         for text in ["", "tpu", "cuda:", "cuda:x", "cpu:", "cpu:1-", "metal:1", "vulkan:0"] {
             let error = text.parse::<Device>().expect_err(text);
             assert!(matches!(error, LoadError::Device { device, .. } if device == text));
@@ -109,8 +109,8 @@ mod tests {
 
     #[cfg(not(feature = "cuda"))]
     #[test]
-    fn a_device_that_this_build_lacks_names_the_feature() {
-        let error = Device::Cuda(0).open().expect_err("there is no CUDA in this build");
+    fn an_unsupported_device_names_the_cargo_feature() {
+        let error = Device::Cuda(0).open().expect_err("this build has no CUDA");
         assert!(error.to_string().contains("--features cuda"), "{error}");
     }
 }

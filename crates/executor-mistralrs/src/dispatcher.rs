@@ -1,95 +1,75 @@
-//! The thread between callers and the engine: it hands sequences over, as many as may
-//! run at once, and drains what the engine says of them.
+//! The thread between callers and the engine: it submits sequences, up to the number that
+//! may run concurrently, and drains the engine's responses to them.
 //!
-//! The engine stops, for everyone, when a response finds no room, and panics when a
-//! receiver is gone; so they are drained here, whatever becomes of the callers and
-//! their runtimes. Tokens do not pass through here (see [`crate::processor`]).
+//! The engine stops all sequences if a response channel is full, and panics if a receiver
+//! was dropped. So this thread drains the responses, independently of the callers and their
+//! runtimes. Tokens do not pass through this thread (see [`crate::processor`]).
 
-mod drain;
 mod state;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use hostler_executor_kit::Generation;
-use hostler_protocol::{ErrorCode, RequestError, TokenId};
+use hostler_executor::EngineStatus;
+use hostler_protocol::{ErrorCode, RequestError};
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use self::state::Dispatch;
+pub(crate) use self::state::{Job, Limits};
 use crate::engine::Engine;
-use crate::life::{EndOnDrop, Life};
-use crate::memory;
 use crate::pipeline::SharedPipeline;
 
-/// Sequences on their way to the thread and not yet there. A caller keeps no more in
-/// flight than the engine runs at once; this is for one that does not.
+/// Capacity of the channel to the thread. Callers have at most as many sequences in flight
+/// as may run concurrently; this limit is for one that does not.
 const JOBS_MAX: usize = 1024;
 
-/// How long a sequence that waits may be cancelled without noticing. Those that run
-/// notice at their next step.
+/// Interval of checks for cancelled sequences that wait. Running ones are checked in their
+/// next step.
 const WAITING_SWEEP: Duration = Duration::from_millis(20);
 
-/// How often, and how many times, it is asked whether a stopped engine has let go of
-/// the model.
+/// Interval and maximum number of checks whether a stopped engine has dropped the model.
 const RELEASE_POLL: Duration = Duration::from_millis(5);
 const RELEASE_POLLS_MAX: u32 = 2_000;
 
-/// Longest wait for the thread when the executor is dropped. A step is over in a
-/// fraction of that, a long prompt may not be; then the rest happens behind.
+/// Maximum wait for the thread when the executor is dropped. A step takes a fraction of
+/// that; a long prefill may take longer, and then the thread finishes in the background.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// A sequence that has been checked.
-pub(crate) struct Job {
-    /// What the engine reads as a prompt.
-    pub(crate) tokens: Vec<TokenId>,
-    /// What it takes after that, step by step, before it goes on by itself.
-    pub(crate) replay: Vec<TokenId>,
-    pub(crate) max_new_tokens: u32,
-    pub(crate) generation: Generation,
-}
-
-/// What the thread needs to know of the model.
-#[derive(Clone, Copy)]
-pub(crate) struct Rules {
-    pub(crate) max_sequences: usize,
-    pub(crate) end_token: TokenId,
-    pub(crate) vocabulary_size: u32,
-}
-
-/// The way to the thread. Dropped, it stops the engine, and waits a while for the
-/// model to be free.
+/// The handle of the thread. Dropping it stops the engine, and waits for a while until the
+/// model has been freed.
 pub(crate) struct Dispatcher {
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     jobs: Option<Sender<Job>>,
-    /// Behind a lock only because a receiver cannot be shared between threads.
+    /// In a mutex because a receiver is not `Sync`.
     stopped: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
 impl Dispatcher {
-    /// Starts the thread, which owns the engine from now on.
+    /// Starts the thread, which owns the engine.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The thread cannot be started.
     pub(crate) fn spawn(
         engine: Engine,
         pipeline: SharedPipeline,
-        rules: Rules,
-        life: Arc<Life>,
+        limits: Limits,
+        status: Arc<EngineStatus>,
     ) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel(JOBS_MAX);
         let (stopping, stopped) = std::sync::mpsc::sync_channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("mistralrs-dispatch".to_owned()).spawn(move || {
-            runtime.block_on(run(engine, inbox, rules, life));
+            runtime.block_on(run(engine, inbox, limits, status));
             runtime.block_on(release(pipeline));
-            // Where nobody waits for it, nobody needs it.
+            // The receiver may have stopped waiting.
             let _ = stopping.send(());
         })?;
         Ok(Self { jobs: Some(jobs), stopped: Mutex::new(stopped) })
     }
 
-    /// Hands a job over; if that cannot be, ends it with the reason.
+    /// Sends a job to the thread; fails it if that is not possible.
     pub(crate) fn submit(&self, job: Job) {
         let Some(jobs) = &self.jobs else { return };
         let (job, code, message) = match jobs.try_send(job) {
@@ -104,38 +84,37 @@ impl Dispatcher {
 impl Drop for Dispatcher {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        let stopped = self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if stopped.recv_timeout(STOP_WAIT_MAX).is_err() {
-            tracing::warn!("the engine is still in a step; its model is freed when that is over");
+        if self.stopped.get_mut().recv_timeout(STOP_WAIT_MAX).is_err() {
+            tracing::warn!("the engine is still in a step; the model is freed when the step has ended");
         }
     }
 }
 
-/// Runs until nobody can send a job any more, and every sequence has ended.
-async fn run(engine: Engine, mut inbox: Receiver<Job>, rules: Rules, life: Arc<Life>) {
+/// Runs until the handle is dropped and every sequence has ended.
+async fn run(engine: Engine, mut inbox: Receiver<Job>, limits: Limits, status: Arc<EngineStatus>) {
     let engine_ended = engine.ended();
     tokio::pin!(engine_ended);
-    let mut dispatch = Dispatch::new(engine, rules, Arc::clone(&life));
-    // Dropped before the sequences, in a panic too: whoever hears that one of them
-    // failed finds the engine dead.
-    let _end = EndOnDrop(life);
+    let mut dispatch = Dispatch::new(engine, limits, Arc::clone(&status));
+    // Dropped before the sequences, even in a panic, so that the engine is marked as dead
+    // when a client learns of the failure.
+    let _guard = status.dead_on_drop();
     let mut sweep = tokio::time::interval(WAITING_SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(drained) = dispatch.draining.next() => dispatch.drained(drained),
-            () = &mut engine_ended, if dispatch.is_alive() => dispatch.fail("it ended by itself"),
+            () = &mut engine_ended, if dispatch.is_alive() => dispatch.fail("its thread ended"),
             _ = sweep.tick(), if dispatch.is_waiting() => dispatch.sweep(),
             job = inbox.recv() => {
                 let Some(job) = job else { break };
                 dispatch.enqueue(job);
-                // The rest of a cohort, so that it reaches the engine together.
+                // Submit all sequences that arrived together in the same step.
                 while let Ok(job) = inbox.try_recv() {
                     dispatch.enqueue(job);
                 }
             }
         }
-        dispatch.hand_over();
+        dispatch.submit_waiting();
     }
     dispatch.stop("it was stopped");
     while let Some(drained) = dispatch.draining.next().await {
@@ -143,9 +122,9 @@ async fn run(engine: Engine, mut inbox: Receiver<Job>, rules: Rules, life: Arc<L
     }
 }
 
-/// Waits until the stopped engine has let go of the model, frees it, and gives its
-/// memory back. It is freed here, by its last owner: another's drop could still be at
-/// it when the memory is given back.
+/// Waits until the stopped engine has dropped the model, frees it, and returns its memory
+/// to the system. This must be the last reference: if another thread were still freeing the
+/// model, its memory would not be returned.
 async fn release(pipeline: SharedPipeline) {
     for _ in 0..RELEASE_POLLS_MAX {
         if Arc::strong_count(&pipeline) == 1 {
@@ -154,5 +133,16 @@ async fn release(pipeline: SharedPipeline) {
         tokio::time::sleep(RELEASE_POLL).await;
     }
     drop(pipeline);
-    memory::give_back_freed();
+    return_freed_memory();
+}
+
+/// Returns freed memory to the system. glibc would keep the memory of all weights until
+/// another allocation of that size.
+fn return_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: glibc's allocator has its own locks; the call only affects free memory.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -1,4 +1,4 @@
-//! mistral.rs's engine: how it is started and how a sequence is handed to it.
+//! Starts mistral.rs's engine and submits sequences to it.
 
 use std::sync::Arc;
 
@@ -11,14 +11,13 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::pipeline::Loaded;
 
-/// Responses that the engine may send beside one for each token: a last one twice,
-/// an error. It stops, for all sequences, where one has no room.
-const RESPONSES_BESIDE_TOKENS: usize = 8;
+/// Maximum number of responses that are not tokens: the last one, which the engine may send
+/// twice, and errors. The engine stops all sequences if a channel is full.
+const RESPONSES_WITHOUT_TOKENS: usize = 8;
 
-/// A running engine. Dropped, it stops at the end of its step; sequences that run
-/// are dropped with it.
+/// A running engine. Dropping it stops it at the end of its step, and drops its sequences.
 pub(crate) struct Engine {
-    /// Nothing but its drop is used: it tells the engine's thread to stop.
+    /// Dropping it stops the engine's thread.
     _owner: Arc<MistralRs>,
     requests: Sender<Request>,
     next_id: usize,
@@ -28,33 +27,33 @@ impl Engine {
     /// Starts the engine's threads.
     ///
     /// # Errors
-    /// What mistral.rs has against it.
+    /// mistral.rs's message.
     pub(crate) fn start(loaded: &Loaded, on_cpu: bool) -> Result<Self, String> {
         let builder = MistralRsBuilder::new(loaded.pipeline.clone(), loaded.scheduler.clone(), false, None)
-            // On a CPU it never evicts, and corrupts sequences that waited.
+            // On a CPU, the prefix cache never evicts, and corrupts sequences that waited.
             .with_no_prefix_cache(on_cpu);
-        // Nothing in there waits for anything but itself.
+        // `build` does not wait for I/O or other tasks.
         let owner = futures::executor::block_on(builder.build());
-        // Asked once, here: where the engine is dead, asking starts another.
+        // Called once, because on a dead engine `get_sender` would start a new one.
         let requests = owner.get_sender(None).map_err(|error| error.to_string())?;
         Ok(Self { _owner: owner, requests, next_id: 0 })
     }
 
-    /// Hands a sequence of at most `max_steps` steps over, without waiting. Its responses must be received to
-    /// their end.
+    /// Submits a sequence of at most `max_steps` steps, without waiting. All its responses
+    /// must be received.
     ///
     /// # Errors
-    /// The engine is gone, or takes no more.
+    /// The engine has ended, or its queue is full.
     pub(crate) fn submit(
         &mut self,
         tokens: Vec<TokenId>,
         max_steps: usize,
         processor: Arc<dyn CustomLogitsProcessor>,
     ) -> Result<Receiver<Response>, String> {
-        // The processor ends the sequence with its last token, so this is never
-        // reached; and mistral.rs goes wrong with 1.
+        // The processor ends the sequence with its last token, so this limit is never
+        // reached. mistral.rs does not handle a limit of 1 correctly.
         let max_len = max_steps + 1;
-        let (response, responses) = mpsc::channel(max_len + RESPONSES_BESIDE_TOKENS);
+        let (response, responses) = mpsc::channel(max_len + RESPONSES_WITHOUT_TOKENS);
         self.next_id += 1;
         let request = NormalRequest {
             messages: RequestMessage::CompletionTokens(tokens),
@@ -81,7 +80,7 @@ impl Engine {
         Ok(responses)
     }
 
-    /// Ends when the engine's thread has ended.
+    /// Completes when the engine's thread has ended.
     pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<> {
         let requests = self.requests.clone();
         async move { requests.closed().await }

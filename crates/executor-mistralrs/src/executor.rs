@@ -1,38 +1,37 @@
-//! A loaded model as the rest of Hostler sees it.
+//! The `ModelExecutor` of mistral.rs.
 
 use std::sync::Arc;
 
-use hostler_executor::{CompileFuture, ModelExecutor, Progress, Sequence, TextCodec, TokenSink};
-use hostler_executor_kit::Reception;
+use hostler_executor::{CompileFuture, EngineProgress, EngineStatus, ModelExecutor, Sequence, TextCodec, TokenSink};
+use hostler_executor_kit::GenerationBuilder;
 use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
 
 use crate::codec::MistralrsCodec;
 use crate::dispatcher::{Dispatcher, Job};
-use crate::life::Life;
 
 /// A model on mistral.rs.
 pub(crate) struct MistralrsExecutor {
     pub(crate) description: ModelDescription,
     pub(crate) codec: MistralrsCodec,
-    pub(crate) reception: Reception,
-    pub(crate) life: Arc<Life>,
+    pub(crate) builder: GenerationBuilder,
+    pub(crate) status: Arc<EngineStatus>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) on_cpu: bool,
 }
 
 impl MistralrsExecutor {
-    /// How many tokens of the answer so far the engine takes step by step instead of
-    /// reading them with the prompt.
+    /// The number of tokens of a continued answer that the engine decodes step by step
+    /// instead of processing them with the prompt.
     ///
-    /// The two compute a little differently: an answer that must go on exactly as it
-    /// would have elsewhere must come about as it did there. On a CPU that takes twice
-    /// as long, and is worth it; on a GPU it takes far longer, and would not be exact
-    /// either, because what runs beside a sequence changes its rounding.
+    /// Decode and prefill round differently, so a continuation is only exact if its tokens
+    /// are computed like those of the whole answer. On a CPU, this takes twice as long,
+    /// which is acceptable; on a GPU, it takes much longer and would not be exact either,
+    /// because the other sequences of a batch change the rounding.
     fn replayed(&self, sequence: &Sequence) -> usize {
-        let is_determined = sequence.sampling.is_greedy() || sequence.sampling.seed.is_some();
-        // The engine would end at such a token, which nothing here would have chosen.
-        let ends_early = || sequence.answer().iter().any(|token| self.reception.end_tokens.contains(token));
-        if self.on_cpu && is_determined && !ends_early() { sequence.answered } else { 0 }
+        let is_deterministic = sequence.sampling.is_greedy() || sequence.sampling.seed.is_some();
+        // The engine would end the sequence at such a token.
+        let ends_early = || sequence.answer().iter().any(|token| self.builder.end_tokens.contains(token));
+        if self.on_cpu && is_deterministic && !ends_early() { sequence.answered } else { 0 }
     }
 }
 
@@ -46,15 +45,15 @@ impl ModelExecutor for MistralrsExecutor {
     }
 
     fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
-        self.reception.constraints.compile(constraint, answered)
+        self.builder.constraints.compile(constraint, answered)
     }
 
     fn start(&self, sequence: Sequence, sink: TokenSink) {
-        if !self.life.is_alive() {
-            return sink
-                .fail(RequestError::new(ErrorCode::EngineFailed, "the engine has failed; it must be loaded anew"));
+        if !self.status.is_alive() {
+            let message = "the engine has failed and must be reloaded";
+            return sink.fail(RequestError::new(ErrorCode::EngineFailed, message));
         }
-        let Some(generation) = self.reception.admit(&sequence, sink, self.codec.incremental()) else { return };
+        let Some(generation) = self.builder.build(&sequence, sink, self.codec.incremental()) else { return };
         let (tokens, replay) = sequence.tokens.split_at(sequence.tokens.len() - self.replayed(&sequence));
         self.dispatcher.submit(Job {
             tokens: tokens.to_vec(),
@@ -64,7 +63,7 @@ impl ModelExecutor for MistralrsExecutor {
         });
     }
 
-    fn progress(&self) -> Progress {
-        self.life.progress()
+    fn progress(&self) -> EngineProgress {
+        self.status.progress()
     }
 }

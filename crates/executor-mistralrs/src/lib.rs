@@ -1,17 +1,17 @@
-//! The mistral.rs engine: the default, made for GPUs.
+//! The mistral.rs engine, the default and the one for GPUs.
 //!
-//! A model is loaded by [`MistralrsFactory`]; mistral.rs runs it on threads of its
-//! own. Each sequence goes to it with a logits processor that does everything to a
-//! token but computing it: chooses it, turns it into text, sends it, and ends the
-//! sequence, in the step in which it ends, by making the engine sample an
-//! end-of-sequence token. A thread of this crate submits sequences and drains the
-//! engine's own responses, from which nothing but failures is learnt.
+//! [`MistralrsFactory`] loads a model, which mistral.rs runs on its own threads. Each
+//! sequence is submitted with a logits processor, which samples the token, decodes it,
+//! sends it, and ends the sequence, in the same step, by forcing an end-of-sequence token.
+//! A thread of this crate submits the sequences and drains the engine's own responses,
+//! which are only used to detect failures.
 //!
-//! On a CPU one sequence runs at a time: mistral.rs 0.8.1's batched decode there
-//! mixes up its rows. Threads of the CPU are rayon's, one pool for the process:
-//! whoever starts the process sets `RAYON_NUM_THREADS` and pins it to its cores.
+//! On a CPU, one sequence runs at a time, because the batched decode of mistral.rs 0.8.1
+//! mixes up its rows there. mistral.rs computes on rayon's thread pool, one per process:
+//! the parent of a worker process sets `RAYON_NUM_THREADS` and pins the process to its
+//! cores.
 //!
-//! This crate knows nothing of actors or HTTP.
+//! This crate does not depend on actors or HTTP.
 
 mod codec;
 mod config;
@@ -20,8 +20,6 @@ mod dispatcher;
 mod engine;
 mod executor;
 mod factory;
-mod life;
-mod memory;
 mod pipeline;
 mod processor;
 mod requantise;

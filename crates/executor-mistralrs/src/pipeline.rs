@@ -1,4 +1,4 @@
-//! mistral.rs's loaders: from files to a model in memory, and what it says of itself.
+//! Loads a model with mistral.rs's loaders, and reads its properties.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use tokio::sync::Mutex;
 use crate::weights::{gguf_weight_format, weight_bytes};
 use crate::{MistralrsConfig, WeightFormat};
 
-/// Tokens in one block of PagedAttention's cache: the largest that its kernels take.
+/// Tokens in one block of PagedAttention's cache: the maximum of its kernels.
 const PAGED_BLOCK_TOKENS: usize = 32;
 
-/// A model in memory, as mistral.rs holds it.
+/// mistral.rs's loaded model.
 pub(crate) type SharedPipeline = Arc<Mutex<dyn Pipeline>>;
 
-/// A loaded model and what the rest of this crate must know of it.
+/// A loaded model and its properties.
 pub(crate) struct Loaded {
     pub(crate) pipeline: SharedPipeline,
     pub(crate) tokenizer: Arc<Tokenizer>,
@@ -34,16 +34,16 @@ pub(crate) struct Loaded {
     pub(crate) context_length: u32,
     pub(crate) weight_format: String,
     pub(crate) weight_bytes: u64,
-    /// mistral.rs's own scheduler, with the cache that it has.
+    /// The configuration of mistral.rs's own scheduler and its cache.
     pub(crate) scheduler: SchedulerConfig,
-    /// Most tokens of all sequences together, where a cache was set aside for them.
+    /// Capacity of the KV cache in tokens, if one was allocated for all sequences.
     pub(crate) kv_capacity_tokens: Option<u64>,
 }
 
-/// Loads the model. Blocks.
+/// Loads the model. Blocks, and may panic.
 ///
 /// # Errors
-/// [`LoadError`], but for panics: those pass through.
+/// [`LoadError`].
 pub(crate) fn load(config: &MistralrsConfig, max_sequences: NonZeroUsize) -> Result<Loaded, LoadError> {
     let device = config.device.open()?;
     load_on(config, max_sequences, &device)
@@ -61,7 +61,7 @@ fn load_on(config: &MistralrsConfig, max_sequences: NonZeroUsize, device: &Devic
             &dtype(config),
             device,
             true,
-            // Without this, every graphics processor of the machine is opened.
+            // Otherwise mistral.rs opens all GPUs of the machine.
             DeviceMapSetting::dummy(),
             requantised.then_some(IsqType::Q8_0),
             paged_attention(config, max_sequences)?,
@@ -80,14 +80,14 @@ fn load_on(config: &MistralrsConfig, max_sequences: NonZeroUsize, device: &Devic
     Ok(loaded)
 }
 
-/// Asks the pipeline for all that must be known of it. Nobody else has it yet.
+/// Reads the properties of a pipeline that is not shared yet.
 fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loaded, String> {
     let guard = pipeline.try_lock().map_err(|error| error.to_string())?;
     let metadata = guard.get_metadata();
-    let tokenizer = guard.tokenizer().ok_or("it has no tokenizer")?;
-    let grammars = metadata.llg_factory.clone().ok_or("it generates no text")?;
+    let tokenizer = guard.tokenizer().ok_or("the model has no tokenizer")?;
+    let grammars = metadata.llg_factory.clone().ok_or("the model does not generate text")?;
     if metadata.eos_tok.is_empty() {
-        return Err("it names no end-of-sequence token".to_owned());
+        return Err("the model has no end-of-sequence token".to_owned());
     }
     let (scheduler, kv_capacity_tokens) = match &metadata.cache_config {
         Some(cache) => {
@@ -101,7 +101,7 @@ fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loa
     let template = guard.get_chat_template().and_then(|template| chat_template(&template));
     let end_tokens = metadata.eos_tok.clone();
     let context_length = u32::try_from(metadata.max_seq_len).unwrap_or(u32::MAX);
-    // What safetensors are held in; a GGUF file tells for itself.
+    // The format of safetensors in memory; that of a GGUF file is read from the file.
     let weight_format = format!("{:?}", metadata.activation_dtype);
     drop(guard);
     Ok(Loaded {
@@ -118,11 +118,11 @@ fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loa
     })
 }
 
-/// The template that the model carries, if it carries one that can be run.
+/// The model's chat template; `None` if it has none, or an invalid one.
 fn chat_template(template: &EngineTemplate) -> Option<ChatTemplate> {
     let source = match template.chat_template.as_ref()?.0.as_ref().left() {
         Some(source) => source.clone(),
-        // Several by name: the one for plain conversations.
+        // Several named templates: use the one for plain conversations.
         None => {
             let named = template.chat_template.as_ref()?.0.as_ref().right()?;
             let default = named.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"));
@@ -139,11 +139,11 @@ fn chat_template(template: &EngineTemplate) -> Option<ChatTemplate> {
     }
 }
 
-/// What activations, and weights from safetensors, are computed in.
+/// The data type of activations, and of weights from safetensors.
 fn dtype(config: &MistralrsConfig) -> ModelDType {
     match config.weight_format {
-        // candle multiplies no bfloat16 on a CPU, and mistral.rs would not notice
-        // before the first request.
+        // candle does not support bfloat16 products on a CPU, which mistral.rs would only
+        // notice at the first request.
         WeightFormat::Native | WeightFormat::Q8_0 if config.device.is_cpu() => ModelDType::F32,
         WeightFormat::Native | WeightFormat::Q8_0 => ModelDType::Auto,
         WeightFormat::F32 => ModelDType::F32,

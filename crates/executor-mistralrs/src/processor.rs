@@ -1,41 +1,54 @@
-//! The logits processor of one sequence: where mistral.rs's steps become ours.
+//! The logits processor of a sequence, which samples the tokens in place of mistral.rs.
 //!
-//! mistral.rs 0.8.1 calls it once a step, on the thread that samples, with the
-//! logits of the next token. The token is chosen here, and sent; the engine gets
-//! logits that leave it no choice: that token, or, where the sequence has ended, an
-//! end-of-sequence token, after which the engine drops it. No grammar is ever given
-//! to the engine (it would call twice in a step): constraints are enforced here too.
+//! mistral.rs 0.8.1 calls it once per step, on the thread that samples, with the logits of
+//! the next token. The processor samples and sends the token, and returns logits that force
+//! the engine to take that token, or an end-of-sequence token if the sequence has ended,
+//! after which the engine drops it. The engine never gets a grammar, because it would then
+//! call the processor twice per step; constraints are enforced here.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{Storage, Tensor};
+use hostler_executor::EngineStatus;
 use hostler_executor_kit::sampling::Scratch;
 use hostler_executor_kit::{Ending, Generation};
 use hostler_protocol::TokenId;
 use mistralrs::core::CustomLogitsProcessor;
+use parking_lot::Mutex;
 
-use crate::life::Life;
+use crate::Fault;
 
 thread_local! {
-    /// The engine samples on a few long-lived threads; each has its own buffers.
+    /// Buffers for each of the engine's few sampling threads.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// A sequence in the engine's hands. The engine and the dispatcher share it.
+/// The parameters of the model that a step needs.
+#[derive(Clone, Copy)]
+pub(crate) struct ModelParams {
+    /// An end-of-sequence token of the model.
+    pub(crate) end_token: TokenId,
+    /// Logits from this index on belong to no token: models pad their output.
+    pub(crate) vocabulary_size: usize,
+    /// A simulated fault.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A sequence in the engine, shared with the dispatcher.
 pub(crate) struct Running {
+    /// A panic of the engine's thread during a step does not poison the lock, so that the
+    /// dispatcher can still fail the sequence.
     state: Mutex<State>,
-    life: Arc<Life>,
-    end_token: TokenId,
-    /// Logits beyond it belong to no token: models pad their output.
-    vocabulary_size: usize,
+    status: Arc<EngineStatus>,
+    model: ModelParams,
 }
 
 struct State {
-    /// `None` once it has ended.
+    /// `None` after the sequence has ended.
     generation: Option<Generation>,
-    /// Tokens of the answer that are known already, and that the engine takes step by
-    /// step before it is asked for another (see [`crate::executor`]).
+    /// Tokens of a continued answer that the engine decodes before it generates new ones
+    /// (see [`crate::executor`]).
     replay: std::vec::IntoIter<TokenId>,
 }
 
@@ -43,18 +56,17 @@ impl Running {
     pub(crate) fn new(
         generation: Generation,
         replay: Vec<TokenId>,
-        life: Arc<Life>,
-        end_token: TokenId,
-        vocabulary_size: u32,
+        status: Arc<EngineStatus>,
+        model: ModelParams,
     ) -> Self {
         let state = Mutex::new(State { generation: Some(generation), replay: replay.into_iter() });
-        Self { state, life, end_token, vocabulary_size: vocabulary_size as usize }
+        Self { state, status, model }
     }
 
-    /// The engine gets it now. False where nobody wants it any more: then it has ended.
+    /// Starts the sequence. Returns false if it was cancelled, and has therefore ended.
     pub(crate) fn begin(&self) -> bool {
-        let mut state = self.lock();
-        if state.stop_if_asked() {
+        let mut state = self.state.lock();
+        if state.stop_if_requested() {
             return false;
         }
         if let Some(generation) = &mut state.generation {
@@ -63,40 +75,37 @@ impl Running {
         true
     }
 
-    /// Ends it if it was asked to stop while it waits; whether it has ended.
-    pub(crate) fn stop_if_asked(&self) -> bool {
-        self.lock().stop_if_asked()
+    /// Ends the sequence if it was asked to stop; returns whether it has ended.
+    pub(crate) fn stop_if_requested(&self) -> bool {
+        self.state.lock().stop_if_requested()
     }
 
-    /// Ends it from outside the engine's steps, unless it has ended.
+    /// Ends the sequence unless it has ended.
     pub(crate) fn end(&self, ending: Ending) {
-        self.lock().end(ending);
+        self.state.lock().end(ending);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.lock().generation.is_none()
+        self.state.lock().generation.is_none()
     }
 
-    /// The step itself: the token that the engine must take.
+    /// Runs one step; returns the token that the engine must take.
     fn step(&self, logits: &[f32]) -> TokenId {
-        let mut state = self.lock();
-        self.life.step();
-        let logits = &logits[..logits.len().min(self.vocabulary_size)];
-        state.step(logits).unwrap_or(self.end_token)
-    }
-
-    /// A panic of the engine's thread in the middle of a step leaves what is still
-    /// good for telling the reader of it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock();
+        let steps = self.status.count_step();
+        if let Some(Fault::PanicAfterSteps(after)) = self.model.fault {
+            assert!(steps != after, "simulated fault: panic after {after} steps");
+        }
+        let logits = &logits[..logits.len().min(self.model.vocabulary_size)];
+        state.step(logits).unwrap_or(self.model.end_token)
     }
 }
 
 impl State {
-    /// The next token; `None` once the sequence has ended.
+    /// The next token; `None` after the sequence has ended.
     fn step(&mut self, logits: &[f32]) -> Option<TokenId> {
         if !self.replay.as_slice().is_empty() {
-            return if self.stop_if_asked() { None } else { self.replay.next() };
+            return if self.stop_if_requested() { None } else { self.replay.next() };
         }
         let generation = self.generation.as_mut()?;
         match SCRATCH.with_borrow_mut(|scratch| generation.next(logits, scratch)) {
@@ -108,11 +117,10 @@ impl State {
         }
     }
 
-    /// Whether it has ended, now or before.
-    fn stop_if_asked(&mut self) -> bool {
+    fn stop_if_requested(&mut self) -> bool {
         let Some(generation) = &mut self.generation else { return true };
         let Some(code) = generation.sink().stop_requested() else { return false };
-        self.end(Ending::Asked(code));
+        self.end(Ending::StopRequested(code));
         true
     }
 
@@ -137,8 +145,8 @@ impl CustomLogitsProcessor for Running {
     }
 }
 
-/// Logits whose largest is at `id`. The engine samples greedily, by a plain search,
-/// so none are needed after it.
+/// Logits with the maximum at `id`. The engine samples greedily by a linear search, so
+/// logits after `id` are not needed.
 fn forced(id: TokenId) -> candle_core::Result<Tensor> {
     let mut logits = vec![0.0_f32; id as usize + 1];
     logits[id as usize] = 1.0;

@@ -1,8 +1,8 @@
-//! Rewrites a GGUF file in the weight format that this engine runs fastest.
+//! Rewrites a GGUF file in the weight format that is fastest with this engine.
 //!
-//! On a CPU with AVX2, candle multiplies `Q8_0` by vector instructions and `Q4_1`
-//! by scalar ones: the small format is the slow one (57 against 75 tokens/s with
-//! the demo model on two cores). A model is rewritten once, when it is pulled.
+//! On a CPU with AVX2, candle multiplies `Q8_0` with vector instructions and `Q4_1` with
+//! scalar ones, so the smaller format is slower (57 instead of 75 tokens/s with the demo
+//! model on two cores). A model is rewritten once, when it is pulled.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
@@ -12,13 +12,13 @@ use candle_core::quantized::gguf_file::{self, Content, TensorInfo, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{D, Device};
 
-/// What the matrices become.
+/// The new type of the matrices.
 const TARGET_DTYPE: GgmlDType = GgmlDType::Q8_0;
 
-/// `general.file_type` of a file whose matrices are `Q8_0`, from the GGUF specification.
+/// `general.file_type` of a file with `Q8_0` matrices, from the GGUF specification.
 const FILE_TYPE_MOSTLY_Q8_0: u32 = 7;
 
-/// The only alignment that candle's writer produces; GGUF's default.
+/// The alignment of candle's writer, which is GGUF's default.
 const ALIGNMENT_BYTES: u32 = 32;
 
 /// Why a file could not be rewritten.
@@ -27,7 +27,7 @@ pub enum RequantiseError {
     /// The source cannot be read as GGUF.
     #[error("cannot read {path}: {reason}")]
     Source {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -35,22 +35,22 @@ pub enum RequantiseError {
     /// The target cannot be written.
     #[error("cannot write {path}: {reason}")]
     Target {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
 
 /// Writes the model in `source` to `target` with every matrix in `Q8_0`.
 ///
-/// Vectors (norms, biases) and matrices whose rows do not divide into blocks keep
-/// their type; metadata is kept but for what describes the weights. The target
-/// appears whole or not at all. All weights of the target are in memory meanwhile.
-/// `progress` hears how many tensors are done, out of how many.
+/// Vectors (norms, biases) and matrices whose rows do not divide into blocks keep their
+/// type; metadata is kept except for what describes the weights. The target is written
+/// atomically. All its weights are in memory during the call. `progress` is called with the
+/// number of tensors that are done and their total.
 ///
 /// # Errors
-/// [`RequantiseError`], with nothing left behind.
+/// [`RequantiseError`]; no partial file is left.
 pub fn requantise_gguf(source: &Path, target: &Path, progress: &dyn Fn(usize, usize)) -> Result<(), RequantiseError> {
     let unreadable =
         |error: &dyn std::error::Error| RequantiseError::Source { path: source.to_owned(), reason: error.to_string() };
@@ -59,7 +59,7 @@ pub fn requantise_gguf(source: &Path, target: &Path, progress: &dyn Fn(usize, us
     let mut reader = BufReader::new(File::open(source).map_err(|error| unreadable(&error))?);
     let content = Content::read(&mut reader).map_err(|error| unreadable(&error))?;
 
-    // In the order of the source file, so that it is read from front to back.
+    // In the order of the source file, so that it is read sequentially.
     let mut infos: Vec<(&String, &TensorInfo)> = content.tensor_infos.iter().collect();
     infos.sort_by_key(|(_, info)| info.offset);
     let mut tensors = Vec::with_capacity(infos.len());
@@ -75,13 +75,13 @@ pub fn requantise_gguf(source: &Path, target: &Path, progress: &dyn Fn(usize, us
 
     let partial = partial_path(target);
     write(&partial, &metadata(&content), &tensors).and_then(|()| fs::rename(&partial, target)).map_err(|error| {
-        // It may not exist, and the error that counts is the first.
+        // The file may not exist; the first error is returned.
         let _ = fs::remove_file(&partial);
         unwritable(&error)
     })
 }
 
-/// One tensor in its new type.
+/// Converts one tensor.
 fn requantise(tensor: QTensor) -> candle_core::Result<QTensor> {
     let is_matrix = tensor.shape().rank() >= 2;
     let divides = tensor.shape().dim(D::Minus1)?.is_multiple_of(TARGET_DTYPE.block_size());
@@ -91,8 +91,8 @@ fn requantise(tensor: QTensor) -> candle_core::Result<QTensor> {
     QTensor::quantize(&tensor.dequantize(&Device::Cpu)?, TARGET_DTYPE)
 }
 
-/// The source's metadata, corrected to what the target is, sorted so that the same
-/// source gives the same bytes.
+/// The source's metadata, updated for the target, and sorted so that the output is
+/// reproducible.
 fn metadata(content: &Content) -> Vec<(&str, Value)> {
     let mut metadata: Vec<(&str, Value)> = content
         .metadata
@@ -106,7 +106,7 @@ fn metadata(content: &Content) -> Vec<(&str, Value)> {
     metadata
 }
 
-/// Writes the whole file, and has it on the disk before it gets its name.
+/// Writes and syncs the file, before it is renamed.
 fn write(path: &Path, metadata: &[(&str, Value)], tensors: &[(&str, QTensor)]) -> io::Result<()> {
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
@@ -116,7 +116,7 @@ fn write(path: &Path, metadata: &[(&str, Value)], tensors: &[(&str, QTensor)]) -
     writer.get_ref().sync_all()
 }
 
-/// A name beside the target, of this process alone.
+/// A name in the target's folder that is unique to this process.
 fn partial_path(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn matrices_change_and_everything_else_stays() {
+    fn matrices_are_converted_and_all_else_is_kept() {
         let folder = tempfile::tempdir().expect("a folder");
         let (source, target) = (folder.path().join("source.gguf"), folder.path().join("target.gguf"));
         write_source(&source);
-        let told = Cell::new((0, 0));
-        requantise_gguf(&source, &target, &|done, total| told.set((done, total))).expect("it can be rewritten");
-        assert_eq!(told.get(), (3, 3));
+        let progress = Cell::new((0, 0));
+        requantise_gguf(&source, &target, &|done, total| progress.set((done, total))).expect("it can be rewritten");
+        assert_eq!(progress.get(), (3, 3));
 
         let mut reader = File::open(&target).expect("the target is there");
         let content = Content::read(&mut reader).expect("the target is GGUF");
@@ -176,21 +176,21 @@ mod tests {
         for name in ["matrix", "narrow", "vector"] {
             let (old, new) = (values(&before, &mut original, name), values(&content, &mut reader, name));
             let worst = old.iter().zip(&new).map(|(old, new)| (old - new).abs()).fold(0.0, f32::max);
-            // Half a step of 8 bits over the largest value of a block, about 4.
-            assert!(worst < 4.0 / 127.0, "{name} is off by {worst}");
+            // Half a quantisation step for the largest value of a block, about 4.
+            assert!(worst < 4.0 / 127.0, "{name} differs by {worst}");
         }
     }
 
     #[test]
-    fn a_failure_leaves_nothing_behind() {
+    fn a_failure_leaves_no_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let source = folder.path().join("source.gguf");
         fs::write(&source, b"no model").expect("a file");
         let target = folder.path().join("target.gguf");
         assert!(matches!(requantise_gguf(&source, &target, &|_, _| {}), Err(RequantiseError::Source { .. })));
         write_source(&source);
-        let nowhere = folder.path().join("no such folder").join("target.gguf");
-        assert!(matches!(requantise_gguf(&source, &nowhere, &|_, _| {}), Err(RequantiseError::Target { .. })));
+        let missing = folder.path().join("no such folder").join("target.gguf");
+        assert!(matches!(requantise_gguf(&source, &missing, &|_, _| {}), Err(RequantiseError::Target { .. })));
         assert_eq!(fs::read_dir(folder.path()).expect("the folder is there").count(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a model's files are, in the terms of mistral.rs's loaders.
+//! Locates a model's files for mistral.rs's loaders.
 
 use std::fmt;
 use std::fs;
@@ -11,28 +11,28 @@ use mistralrs::core::{
 
 use crate::ModelSource;
 
-/// A source that has been looked at.
+/// A source whose files were found.
 pub(crate) struct Located {
     /// A folder, or the id of a repository.
     repository: String,
     pub(crate) revision: Option<String>,
-    /// The one file that counts; `None`: safetensors.
+    /// The GGUF file; `None`: safetensors.
     gguf: Option<String>,
     on_hub: bool,
 }
 
 impl ModelSource {
-    /// Looks whether the files are there that must be there.
+    /// Checks that the necessary files exist.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing file.
     pub(crate) fn locate(&self) -> Result<Located, String> {
         match self {
             Self::Gguf(file) => {
                 if !file.is_file() {
-                    return Err("there is no such file".to_owned());
+                    return Err("no such file".to_owned());
                 }
-                let name = file.file_name().ok_or("it is not the path of a file")?;
+                let name = file.file_name().ok_or("not the path of a file")?;
                 let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 Ok(Located {
                     repository: utf8(folder.as_os_str())?,
@@ -44,7 +44,7 @@ impl ModelSource {
             Self::Folder(folder) => {
                 for needed in ["config.json", "tokenizer.json"] {
                     if !folder.join(needed).is_file() {
-                        return Err(format!("there is no {needed} in it"));
+                        return Err(format!("the folder has no {needed}"));
                     }
                 }
                 Ok(Located { repository: utf8(folder.as_os_str())?, revision: None, gguf: None, on_hub: false })
@@ -61,8 +61,10 @@ impl Located {
         self.gguf.is_some()
     }
 
+    /// Creates mistral.rs's loader.
+    ///
     /// # Errors
-    /// What mistral.rs has against it.
+    /// mistral.rs's message.
     pub(crate) fn loader(&self) -> Result<Box<dyn Loader>, String> {
         let repository = self.repository.clone();
         match &self.gguf {
@@ -79,13 +81,12 @@ impl Located {
         }
     }
 
-    /// A private repository is read with the token that the hub's own tools have stored.
+    /// The token for private repositories: the one that the hub's own tools have stored.
     pub(crate) fn token_source(&self) -> TokenSource {
         if self.on_hub { TokenSource::CacheToken } else { TokenSource::None }
     }
 
-    /// The file or folder that the weights are in. For a repository, once it has been
-    /// fetched.
+    /// The file or folder of the weights; that of a repository after it has been fetched.
     pub(crate) fn weights(&self) -> Option<PathBuf> {
         let folder = if self.on_hub { snapshot(&self.repository)? } else { PathBuf::from(&self.repository) };
         Some(match &self.gguf {
@@ -103,10 +104,10 @@ fn snapshot(repository: &str) -> Option<PathBuf> {
 }
 
 fn utf8(text: &std::ffi::OsStr) -> Result<String, String> {
-    text.to_str().map(str::to_owned).ok_or_else(|| "mistral.rs takes only paths that are UTF-8".to_owned())
+    text.to_str().map(str::to_owned).ok_or_else(|| "mistral.rs only supports paths in UTF-8".to_owned())
 }
 
-/// As error messages name it.
+/// The form in error messages.
 impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,21 +123,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
-        let refused = |source: ModelSource| source.locate().err().expect("files are missing");
-        assert!(refused(ModelSource::Gguf(folder.path().join("m.gguf"))).contains("no such file"));
-        assert!(refused(ModelSource::Folder(folder.path().to_owned())).contains("config.json"));
+        let error = |source: ModelSource| source.locate().err().expect("files are missing");
+        assert!(error(ModelSource::Gguf(folder.path().join("m.gguf"))).contains("no such file"));
+        assert!(error(ModelSource::Folder(folder.path().to_owned())).contains("config.json"));
         fs::write(folder.path().join("config.json"), "{}").expect("a file");
-        assert!(refused(ModelSource::Folder(folder.path().to_owned())).contains("tokenizer.json"));
+        assert!(error(ModelSource::Folder(folder.path().to_owned())).contains("tokenizer.json"));
     }
 
     #[test]
-    fn a_file_is_found_in_its_folder() {
+    fn a_gguf_file_is_located() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("m.gguf");
         fs::write(&file, "").expect("a file");
-        let located = ModelSource::Gguf(file.clone()).locate().expect("it is there");
+        let located = ModelSource::Gguf(file.clone()).locate().expect("it exists");
         assert!(located.is_gguf());
         assert_eq!(located.weights(), Some(file));
     }

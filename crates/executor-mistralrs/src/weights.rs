@@ -1,4 +1,4 @@
-//! What a model's files say of its weights.
+//! The weight format and size of a model's files.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use candle_core::quantized::gguf_file::Content;
 
-/// The type that most bytes of a GGUF file's tensors have, as llama.cpp spells it
-/// (`Q8_0`, `Q4_K`, `F16`).
+/// The type of most bytes of a GGUF file's tensors, in llama.cpp's spelling (`Q8_0`,
+/// `Q4_K`, `F16`).
 ///
-/// The file's own `general.file_type` is not asked: tools that convert a file
-/// forget to change it.
+/// The field `general.file_type` is not used, because conversion tools often do not update
+/// it.
 ///
 /// # Errors
-/// Why the file cannot be read as GGUF.
+/// The file is not valid GGUF.
 pub(crate) fn gguf_weight_format(path: &Path) -> candle_core::Result<String> {
     let content = Content::read(&mut BufReader::new(File::open(path)?))?;
     let mut bytes_by_type: HashMap<String, usize> = HashMap::new();
@@ -26,7 +26,7 @@ pub(crate) fn gguf_weight_format(path: &Path) -> candle_core::Result<String> {
     Ok(with_underscore(&dominant.unwrap_or_default()))
 }
 
-/// candle's `Q8_0` has its underscore, its `Q4K` has not.
+/// candle spells `Q8_0` with the underscore, but `Q4K` without.
 fn with_underscore(name: &str) -> String {
     match name.strip_suffix('K') {
         Some(bits) if bits.starts_with('Q') => format!("{bits}_K"),
@@ -34,7 +34,7 @@ fn with_underscore(name: &str) -> String {
     }
 }
 
-/// Size of one file, or of all safetensors in a folder, in bytes; 0 where there are none.
+/// Size of one file, or of all safetensors in a folder, in bytes; 0 if there are none.
 pub(crate) fn weight_bytes(path: &Path) -> u64 {
     let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     if path.is_file() {
@@ -53,12 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_spelt_as_llama_cpp_spells_them() {
+    fn types_have_llama_cpps_spelling() {
         assert_eq!(["Q8_0", "Q4K", "Q8K", "F16", "BF16"].map(with_underscore), ["Q8_0", "Q4_K", "Q8_K", "F16", "BF16"]);
     }
 
     #[test]
-    fn a_folders_weights_are_its_safetensors() {
+    fn the_weights_of_a_folder_are_its_safetensors() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, bytes) in [("model-1-of-2.safetensors", 5), ("model-2-of-2.safetensors", 7), ("config.json", 9)] {
             fs::write(folder.path().join(name), vec![0; bytes]).expect("a file");

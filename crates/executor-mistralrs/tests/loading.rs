@@ -1,4 +1,4 @@
-//! Sources: what is refused, and a folder of safetensors, made here.
+//! Loading: errors, and a generated folder of safetensors.
 
 mod support;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use support::{collect, endless};
 
-/// Bytes, and one token that ends an answer.
+/// 256 bytes and an end-of-sequence token.
 const VOCABULARY: usize = 257;
 const HIDDEN: usize = 64;
 const LAYERS: usize = 2;
@@ -23,33 +23,33 @@ fn config(source: ModelSource) -> MistralrsConfig {
     MistralrsConfig::new(ModelId::new("test-model"), source)
 }
 
-fn refused(config: MistralrsConfig) -> LoadError {
+fn load_error(config: MistralrsConfig) -> LoadError {
     MistralrsFactory::new(config).load(&()).err().expect("it cannot be loaded")
 }
 
 #[test]
-fn what_cannot_be_loaded_says_why() {
+fn load_errors_contain_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
-    let missing = refused(config(ModelSource::Gguf(folder.path().join("none.gguf"))));
+    let missing = load_error(config(ModelSource::Gguf(folder.path().join("none.gguf"))));
     assert!(missing.to_string().contains("no such file"), "{missing}");
     let garbage = folder.path().join("garbage.gguf");
-    fs::write(&garbage, b"this is no model at all").expect("a file");
-    let error = refused(config(ModelSource::Gguf(garbage)));
+    fs::write(&garbage, b"this is not a model").expect("a file");
+    let error = load_error(config(ModelSource::Gguf(garbage)));
     assert!(error.to_string().contains("garbage.gguf"), "{error}");
-    let error = refused(config(ModelSource::Folder(folder.path().to_owned())));
+    let error = load_error(config(ModelSource::Folder(folder.path().to_owned())));
     assert!(error.to_string().contains("config.json"), "{error}");
 }
 
 #[cfg(not(feature = "cuda"))]
 #[test]
-fn a_device_that_is_not_there_is_refused_before_any_file_is_read() {
+fn an_unsupported_device_is_rejected_before_any_file_is_read() {
     let mut config = config(ModelSource::Gguf("none.gguf".into()));
     config.device = Device::Cuda(0);
-    assert!(matches!(refused(config), LoadError::Device { device, .. } if device == "cuda:0"));
+    assert!(matches!(load_error(config), LoadError::Device { device, .. } if device == "cuda:0"));
 }
 
 #[test]
-fn a_folder_of_safetensors_is_served_in_each_format_that_a_cpu_has() {
+fn a_folder_of_safetensors_is_served_in_each_cpu_format() {
     let folder = tempfile::tempdir().expect("a folder");
     write_model(folder.path());
     for (format, name) in [(WeightFormat::Native, "F32"), (WeightFormat::F16, "F16"), (WeightFormat::Q8_0, "Q8_0")] {
@@ -58,7 +58,7 @@ fn a_folder_of_safetensors_is_served_in_each_format_that_a_cpu_has() {
         let executor = MistralrsFactory::new(config).load(&()).expect("the model loads");
         let description = executor.description();
         assert_eq!(description.weight_format, name);
-        assert_eq!(description.context_length, 128, "the model's own limit is below the configured one");
+        assert_eq!(description.context_length, 128, "the model's limit is below the configured one");
         assert_eq!(description.vocabulary_size as usize, VOCABULARY);
         assert!(description.weight_bytes > 0);
         assert!(!description.capabilities.chat);
@@ -101,7 +101,7 @@ fn write_model(folder: &Path) {
     candle_core::safetensors::save(&weights(), folder.join("model.safetensors")).expect("the weights are written");
 }
 
-/// The characters that stand for the 256 bytes in a byte-level vocabulary.
+/// The characters that represent the 256 bytes in a byte-level vocabulary.
 fn byte_characters() -> impl Iterator<Item = char> {
     let printable = |byte: u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let mut others = 256..;

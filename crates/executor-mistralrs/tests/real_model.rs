@@ -1,5 +1,5 @@
-//! What the contract does not ask of every engine: more sequences than may run at
-//! once, a panic inside, memory over time.
+//! Tests beyond the contract suite: more sequences than may run concurrently, a panic
+//! inside the engine, memory over time.
 
 mod support;
 
@@ -22,7 +22,7 @@ const PROMPTS: [&str; 8] = [
     "A horse walks into a bar",
 ];
 
-/// Steps that the warm-up of a fresh engine takes.
+/// Steps of a new engine's warm-up.
 const WARM_UP_STEPS: u64 = 2;
 
 #[test]
@@ -41,8 +41,8 @@ fn sequences_beyond_the_limit_wait_and_are_not_mixed_up() {
 }
 
 #[test]
-fn a_sequence_that_waits_notices_that_it_is_cancelled() {
-    let Some(config) = support::config("cancelling what waits") else { return };
+fn a_waiting_sequence_can_be_cancelled() {
+    let Some(config) = support::config("cancellation of a waiting sequence") else { return };
     let executor = MistralrsFactory::new(config).load(&()).expect("the model loads");
     let running = executor.generate(endless(&*executor, "Once upon a time", 1_000));
     let waiting = executor.generate(endless(&*executor, "Water boils at", 8));
@@ -51,11 +51,11 @@ fn a_sequence_that_waits_notices_that_it_is_cancelled() {
     assert!(tokens.is_empty());
     assert_eq!(end.expect_err("it was cancelled").code, ErrorCode::Cancelled);
     running.cancel_handle().cancel();
-    assert!(collect(running).0.len() < 1_000, "the other one was still running");
+    assert!(collect(running).0.len() < 1_000, "the other sequence was still running");
 }
 
 #[test]
-fn a_panic_of_the_engine_is_told_to_every_sequence_and_another_can_be_loaded() {
+fn a_panic_of_the_engine_fails_all_sequences_and_the_model_can_be_reloaded() {
     let Some(mut config) = support::config("a panic of the engine") else { return };
     config.fault = Some(Fault::PanicAfterSteps(WARM_UP_STEPS + 5));
     let factory = MistralrsFactory::new(config);
@@ -64,18 +64,18 @@ fn a_panic_of_the_engine_is_told_to_every_sequence_and_another_can_be_loaded() {
 
     let (running, waiting) = (executor.generate(sequence.clone()), executor.generate(sequence.clone()));
     let (tokens, end) = collect(running);
-    assert_eq!(tokens.len(), 5, "so many steps went well");
+    assert_eq!(tokens.len(), 5, "the steps before the panic produced tokens");
     assert_eq!(end.expect_err("the engine panicked").code, ErrorCode::EngineFailed);
-    assert!(!executor.progress().alive, "who hears of the failure finds the engine dead");
+    assert!(!executor.progress().alive, "a client that sees the failure finds the engine dead");
     assert_eq!(collect(waiting).1.expect_err("the engine is dead").code, ErrorCode::EngineFailed);
     let (_, end) = collect(executor.generate(sequence.clone()));
     assert_eq!(end.expect_err("the engine is dead").code, ErrorCode::EngineFailed);
     drop(executor);
 
-    // A continuation elsewhere gives what the first would have given.
-    let executor = factory.load(&()).expect("the fault is gone with the first");
+    // The continuation on another engine equals the whole answer.
+    let executor = factory.load(&()).expect("the fault applies to the first executor only");
     let (whole, end) = collect(executor.generate(sequence.clone()));
-    assert_eq!(end.expect("it lives").reason, FinishReason::Length);
+    assert_eq!(end.expect("it finishes").reason, FinishReason::Length);
     let continued: Arc<[TokenId]> = sequence.tokens.iter().chain(&tokens).copied().collect();
     let rest = Sequence { tokens: continued, answered: 5, max_new_tokens: 15, ..sequence };
     assert_eq!(collect(executor.generate(rest)).0, whole[5..]);
@@ -83,7 +83,7 @@ fn a_panic_of_the_engine_is_told_to_every_sequence_and_another_can_be_loaded() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn memory_does_not_grow_with_requests_and_is_given_back() {
+fn memory_does_not_grow_with_requests_and_is_returned() {
     let Some(config) = support::config("memory over time") else { return };
     let before = resident_megabytes();
     let executor = MistralrsFactory::new(config).load(&()).expect("the model loads");
@@ -102,13 +102,13 @@ fn memory_does_not_grow_with_requests_and_is_given_back() {
     drop(executor);
     let dropped = resident_megabytes();
     eprintln!("resident: {before} MB before, {warm} MB warm, {after} MB after 200 requests, {dropped} MB dropped");
-    assert!(dropped + model < after, "of {after} MB, {dropped} MB are left of a dropped model of {model} MB");
+    assert!(dropped + model < after, "{dropped} of {after} MB remain after dropping a model of {model} MB");
 }
 
-/// Memory of this process, as the system counts it.
+/// Resident memory of this process.
 #[cfg(target_os = "linux")]
 fn resident_megabytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has this file");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has this line");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") / 1_000
 }

@@ -1,4 +1,4 @@
-//! A form that an answer must have, as an engine enforces it.
+//! Compiled constraints.
 
 use std::any::Any;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use hostler_protocol::RequestError;
 
-/// A constraint that one engine has compiled, at some point of an answer. Only that
-/// engine can read it: to everything else it is opaque.
+/// A constraint that an engine has compiled, in its state at some position of an answer. It
+/// is opaque to everything except that engine.
 #[derive(Clone)]
 pub struct CompiledConstraint(Arc<dyn Any + Send + Sync>);
 
@@ -16,7 +16,7 @@ pub struct CompiledConstraint(Arc<dyn Any + Send + Sync>);
 pub type CompileFuture = BoxFuture<'static, Result<CompiledConstraint, RequestError>>;
 
 impl CompiledConstraint {
-    /// Wraps an engine's own state.
+    /// Wraps the engine's state.
     pub fn new(state: impl Any + Send + Sync) -> Self {
         Self(Arc::new(state))
     }
@@ -34,7 +34,7 @@ impl fmt::Debug for CompiledConstraint {
     }
 }
 
-/// Two are equal if they are the same.
+/// Equality is identity.
 impl PartialEq for CompiledConstraint {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

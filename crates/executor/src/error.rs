@@ -1,35 +1,35 @@
-//! What can go wrong before a sequence runs.
+//! Errors that occur before a sequence runs.
 
 use hostler_protocol::{ErrorCode, RequestError};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The files are missing or not what they should be.
+    /// The files are missing or invalid.
     #[error("cannot load the model from {path}: {reason}")]
     Model {
-        /// Which file or folder.
+        /// The file or folder.
         path: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The device is not there, or this build has no support for it.
+    /// The device does not exist, or this build does not support it.
     #[error("cannot use device {device}: {reason}")]
     Device {
         /// The device, as configured.
         device: String,
-        /// Why not, and what would be possible.
+        /// Why it cannot be used, and which devices can.
         reason: String,
     },
-    /// The engine failed while it loaded, a panic included.
-    #[error("the engine failed while it loaded the model: {0}")]
+    /// The engine failed or panicked during loading.
+    #[error("the engine failed to load the model: {0}")]
     Engine(String),
 }
 
-/// Why text could not be turned into tokens, or back.
+/// Why text could not be encoded to tokens, or tokens decoded to text.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
-    /// The tokenizer refused the text.
+    /// The tokenizer rejected the text.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),
     /// A token id is not in the vocabulary.
@@ -37,14 +37,14 @@ pub enum TextError {
     UnknownToken {
         /// The id.
         id: u32,
-        /// Ids must be below this.
+        /// Valid ids are below this.
         vocabulary_size: u32,
     },
     /// The model has no chat template.
     #[error("this model has no chat template; use a completion instead")]
     NoChatTemplate,
-    /// The chat template refused the messages.
-    #[error("the model's chat template refuses these messages: {0}")]
+    /// The chat template rejected the messages.
+    #[error("the model's chat template rejects these messages: {0}")]
     Template(String),
 }
 

@@ -1,68 +1,69 @@
-//! What an engine must do.
+//! The interface of an engine: executor, codec and factory.
+
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use hostler_protocol::{ChatMessage, Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
 
-use crate::{CompileFuture, Sequence, TextError, TokenSink, TokenStream, token_channel};
+use crate::{CompileFuture, EngineProgress, LoadError, Sequence, TextError, TokenSink, TokenStream, token_channel};
 
 /// A loaded model, ready to generate.
 ///
-/// Dropping it stops the engine and frees the model; sequences that still run
-/// end with [`hostler_protocol::ErrorCode::EngineFailed`].
+/// Dropping it stops the engine and frees the model; running sequences end with
+/// [`hostler_protocol::ErrorCode::EngineFailed`].
 pub trait ModelExecutor: Send + Sync + 'static {
-    /// What it is, and how it may be driven.
+    /// The model's properties, and how the engine must be driven.
     fn description(&self) -> &ModelDescription;
 
-    /// Its tokenizer and chat template.
+    /// The tokenizer and the chat template.
     fn text(&self) -> &dyn TextCodec;
 
-    /// Hands a sequence to the engine and returns at once.
+    /// Submits a sequence to the engine and returns at once.
     ///
-    /// Everything that happens to it goes to `sink`, refusals included: an empty
-    /// prompt, a token outside the vocabulary, a prompt that with `max_tokens`
-    /// exceeds the context. The engine asks [`TokenSink::stop_requested`] at
-    /// least once a decode step and then ends the sequence. A caller keeps at
-    /// most `description().driving.max_sequences` sequences in flight; what is
-    /// beyond that waits inside the engine, or fails with `Overloaded`.
+    /// All results go to `sink`, including the rejection of an invalid sequence: an empty
+    /// prompt, a token outside the vocabulary, or more tokens than the context holds. The
+    /// engine calls [`TokenSink::stop_requested`] at least once per decode step and ends the
+    /// sequence if it must stop. Callers have at most
+    /// `description().driving.max_sequences` sequences in flight; further ones wait inside
+    /// the engine, or fail with `Overloaded`.
     fn start(&self, sequence: Sequence, sink: TokenSink);
 
-    /// Compiles a constraint to its state after `answered`, the part of the answer that
-    /// is there already. The work is done on a thread of the executor's own, since a
-    /// client decides how much it is. It is limited in memory and processor time, but
-    /// not in waiting time: a caller stops waiting by dropping the future.
+    /// Compiles a constraint to its state after the tokens `answered`. The compilation runs
+    /// on a thread of the executor, because clients determine its cost. Its memory and CPU
+    /// time are limited, but not its time in the queue: a caller stops waiting by dropping
+    /// the future.
     ///
     /// # Errors
-    /// `InvalidRequest`, naming the field: the constraint cannot be read, does not admit
-    /// `answered`, exceeds a limit, or this engine keeps to no constraints.
-    /// `Overloaded`: too many wait to be compiled.
+    /// `InvalidRequest`, with the name of the field: the constraint is invalid, excludes
+    /// `answered`, or exceeds a limit, or the engine does not support constraints.
+    /// `Overloaded`: too many constraints are waiting to be compiled.
     fn compile(&self, constraint: Constraint, _answered: Vec<TokenId>) -> CompileFuture {
-        let message =
-            format!("the engine {} cannot constrain the form of an answer", self.description().engine.as_str());
+        let message = format!("the engine {} does not support constrained answers", self.description().engine.as_str());
         ready(Err(RequestError::invalid(constraint.param(), message))).boxed()
     }
 
-    /// How far the engine has come: what a watchdog needs to tell a slow engine
-    /// from a hung or dead one.
-    fn progress(&self) -> Progress;
+    /// The engine's progress, from which a watchdog can tell a slow engine from a hung or
+    /// dead one.
+    fn progress(&self) -> EngineProgress;
 
-    /// The vector that stands for a text, of length 1. Running sequences keep their
-    /// keys and values, and wait for a bounded piece of the text at most. Dropping
-    /// the future gives it up, at the latest after such a piece.
+    /// Computes the embedding of a text, a vector of length 1. Running sequences keep their
+    /// KV cache and wait for at most one bounded chunk of the text. Dropping the future
+    /// cancels the computation, at the latest after the current chunk.
     ///
     /// # Errors
-    /// `InvalidRequest`, for an empty text, a token outside the vocabulary, more
-    /// tokens than the context holds, or an engine without
+    /// `InvalidRequest` for an empty text, a token outside the vocabulary, more tokens than
+    /// the context holds, or an engine without
     /// [`embedding_dimensions`](hostler_protocol::Capabilities::embedding_dimensions);
     /// `EngineFailed`.
     fn embed(&self, _tokens: Vec<TokenId>) -> EmbeddingFuture {
         let engine = self.description().engine.as_str();
-        let message = format!("the engine {engine} makes no embeddings");
+        let message = format!("the engine {engine} does not support embeddings");
         ready(Err(RequestError::new(ErrorCode::InvalidRequest, message))).boxed()
     }
 
-    /// [`ModelExecutor::start`] with a stream of its own: dropping the stream
-    /// cancels the sequence.
+    /// Calls [`ModelExecutor::start`] with a new channel. Dropping the stream cancels the
+    /// sequence.
     fn generate(&self, sequence: Sequence) -> TokenStream {
         let (sink, stream) = token_channel(&sequence, None);
         self.start(sequence, sink);
@@ -70,47 +71,66 @@ pub trait ModelExecutor: Send + Sync + 'static {
     }
 }
 
-/// What [`ModelExecutor::embed`] answers.
+/// The result of [`ModelExecutor::embed`].
 pub type EmbeddingFuture = BoxFuture<'static, Result<Vec<f32>, RequestError>>;
 
-/// What an engine says of its own life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Whether the engine can still run anything. Once false, it stays false.
-    pub alive: bool,
-    /// Steps done since it was loaded, prefill chunks and decode steps alike.
-    pub steps: u64,
-}
-
-/// A model's tokenizer and chat template. Cheap to call from any thread, and
-/// never waits for the engine.
+/// A model's tokenizer and chat template. It can be called from any thread and never waits
+/// for the engine.
 pub trait TextCodec: Send + Sync {
-    /// Text to tokens. `add_special` adds what the model expects around a text
-    /// (a beginning-of-sequence token, say); special tokens written out in the
-    /// text are recognised.
+    /// Encodes a text. `add_special` adds the special tokens that the model expects, such as
+    /// a beginning-of-sequence token. Special tokens in the text are recognised.
     ///
     /// # Errors
     /// [`TextError::Tokenize`].
     fn encode(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TextError>;
 
-    /// Tokens to text. Special tokens are left out; bytes that are not UTF-8
-    /// become U+FFFD.
+    /// Decodes tokens. Special tokens are omitted; bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`TextError::UnknownToken`].
     fn decode(&self, tokens: &[TokenId]) -> Result<String, TextError>;
 
-    /// One token as it stands in the vocabulary, as bytes, special tokens too:
-    /// what log probabilities are labelled with.
+    /// The bytes of a token in the vocabulary, including special tokens. Log probabilities
+    /// are labelled with them.
     ///
     /// # Errors
     /// [`TextError::UnknownToken`].
     fn piece(&self, token: TokenId) -> Result<Vec<u8>, TextError>;
 
-    /// Lays a conversation out as the model was trained to read it, up to where
-    /// the assistant speaks. Encode the result with `add_special = false`.
+    /// Renders a conversation with the model's chat template, up to the start of the
+    /// assistant's answer. Encode the result with `add_special = false`.
     ///
     /// # Errors
     /// [`TextError::NoChatTemplate`], or [`TextError::Template`].
     fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError>;
+}
+
+/// Loads a model. The scheduler keeps the factory, so that it can replace a failed
+/// engine by a fresh one.
+pub trait ExecutorFactory: Send + Sync + 'static {
+    /// Loads the model. Blocks for seconds or minutes: call it on a blocking thread.
+    ///
+    /// # Errors
+    /// [`LoadError`], also when the engine panics.
+    fn load(&self, progress: &dyn LoadProgress) -> Result<Arc<dyn ModelExecutor>, LoadError>;
+}
+
+/// Receives the stages of loading.
+pub trait LoadProgress: Send + Sync {
+    /// A stage has begun.
+    fn stage(&self, stage: LoadStage);
+}
+
+/// A stage of loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadStage {
+    /// Reading weights into memory.
+    Weights,
+    /// Running first steps, so that the first request is not slower than the others.
+    WarmUp,
+}
+
+/// Ignores the progress.
+impl LoadProgress for () {
+    fn stage(&self, _stage: LoadStage) {}
 }

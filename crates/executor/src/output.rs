@@ -1,71 +1,65 @@
-//! How tokens leave an engine.
+//! The output channel of a sequence.
 //!
-//! A sequence's output is a channel that can hold all that it may ever produce:
-//! an engine never waits for a reader, however slow. The engine holds the
-//! [`TokenSink`], the client the [`TokenStream`]. Dropping the stream asks the
-//! engine to stop; dropping the sink before its end is an engine failure, and the
-//! client is told so. Neither side can forget the other.
+//! The channel has capacity for every event that the sequence may produce, so an
+//! engine never waits for a slow reader. The engine holds the [`TokenSink`], the
+//! client the [`TokenStream`]. Dropping the stream asks the engine to stop. Dropping
+//! the sink before it has ended reports an engine failure to the client.
 
 mod sink;
-mod stream;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hostler_protocol::{ErrorCode, FinishReason, Timings, Usage};
+use futures::Stream;
+use hostler_protocol::{ErrorCode, FinishReason, Timings, TokenEvent, Usage};
 use tokio::sync::mpsc;
 
-pub use sink::TokenSink;
-pub use stream::TokenStream;
+pub use sink::{TokenSink, token_channel};
 
-use crate::Sequence;
-
-/// Events of one sequence besides its tokens: its start and its end.
-const EVENTS_BESIDE_TOKENS: usize = 2;
-
-/// Hears what happens to a sequence, on the engine's own thread: so it must be
-/// quick, and must not block.
+/// Observes a sequence. The engine's thread calls it, so it must be fast and must
+/// not block.
 pub trait SequenceObserver: Send {
-    /// The engine took it; it had waited for `queue`.
+    /// The engine started the sequence after `queue` in the queue.
     fn started(&mut self, queue: Duration);
 
-    /// It produced its `index`-th token (from 0), `gap` after the one before (or
-    /// after its start).
+    /// The sequence produced its `index`-th token (from 0), `gap` after the previous
+    /// token (or after its start).
     fn token(&mut self, index: u32, gap: Duration);
 
-    /// It ended. Called exactly once, whatever happens, with the last event
-    /// already sent.
+    /// The sequence ended. Called exactly once, after the last event was sent.
     fn ended(&mut self, report: &EndReport);
 }
 
 /// How a sequence ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EndReport {
-    /// In success or in an error.
+    /// Success or error.
     pub state: EndState,
-    /// Tokens in and out.
+    /// Prompt and completion tokens.
     pub usage: Usage,
-    /// Where the time went.
+    /// Time spent in the queue, in prefill and in decode.
     pub timings: Timings,
-    /// Whether the engine began it at all.
+    /// Whether the engine started it.
     pub started: bool,
 }
 
-/// Success or error.
+/// Whether a sequence ended in success or in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndState {
-    /// It finished, for this reason.
+    /// The sequence finished, for this reason.
     Finished(FinishReason),
-    /// It failed.
+    /// The sequence failed.
     Failed(ErrorCode),
 }
 
-/// Asks one sequence to stop. Clones ask the same sequence.
+/// Asks a sequence to stop. Clones refer to the same sequence.
 #[derive(Clone, Debug)]
 pub struct CancelHandle(Arc<CancelState>);
 
-/// Why a sequence shall stop; the first reason stands.
+/// Why a sequence must stop; `cancelled` takes precedence.
 #[derive(Debug, Default)]
 struct CancelState {
     cancelled: AtomicBool,
@@ -73,17 +67,17 @@ struct CancelState {
 }
 
 impl CancelHandle {
-    /// Somebody no longer wants the answer.
+    /// Cancels the sequence: the client no longer wants the answer.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Its deadline passed.
+    /// Stops the sequence because its deadline has passed.
     pub fn time_out(&self) {
         self.0.timed_out.store(true, Ordering::Relaxed);
     }
 
-    /// Why it shall stop, if it shall.
+    /// Why the sequence must stop; `None` while it may continue.
     #[must_use]
     pub fn reason(&self) -> Option<ErrorCode> {
         if self.0.cancelled.load(Ordering::Relaxed) {
@@ -96,14 +90,36 @@ impl CancelHandle {
     }
 }
 
-/// The two ends of a sequence's output. The time from here until
-/// [`TokenSink::started`] counts as its time in the queue.
-#[must_use]
-pub fn token_channel(sequence: &Sequence, observer: Option<Box<dyn SequenceObserver>>) -> (TokenSink, TokenStream) {
-    let capacity = sequence.max_new_tokens as usize + EVENTS_BESIDE_TOKENS;
-    let (sender, receiver) = mpsc::channel(capacity);
-    let cancel = CancelHandle(Arc::default());
-    let prompt_tokens = u32::try_from(sequence.prompt().len()).unwrap_or(u32::MAX);
-    let sink = TokenSink::new(sender, cancel.clone(), observer, prompt_tokens, Instant::now());
-    (sink, TokenStream::new(receiver, cancel))
+/// The events of a sequence, in order; the stream ends after `Finished` or `Failed`.
+/// Dropping it cancels the sequence.
+#[derive(Debug)]
+pub struct TokenStream {
+    receiver: mpsc::Receiver<TokenEvent>,
+    cancel: CancelHandle,
+}
+
+impl TokenStream {
+    /// The next event; `None` after the final one.
+    pub async fn next_event(&mut self) -> Option<TokenEvent> {
+        self.receiver.recv().await
+    }
+
+    /// The next event, for threads that may block.
+    pub fn blocking_next_event(&mut self) -> Option<TokenEvent> {
+        self.receiver.blocking_recv()
+    }
+
+    /// A handle that cancels this sequence.
+    #[must_use]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+}
+
+impl Stream for TokenStream {
+    type Item = TokenEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<TokenEvent>> {
+        self.receiver.poll_recv(context)
+    }
 }

@@ -1,4 +1,4 @@
-//! A request as an engine sees it: tokens, not text.
+//! A sequence: a request in the form that an engine processes, with tokens instead of text.
 
 use std::sync::Arc;
 
@@ -6,34 +6,34 @@ use hostler_protocol::{RequestId, SamplingParams, StopConditions, TokenId};
 
 use crate::CompiledConstraint;
 
-/// One sequence to run.
+/// A sequence to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
-    /// The request that it belongs to.
+    /// The id of its request.
     pub id: RequestId,
-    /// Prompt tokens, and after them the tokens of the answer that were
-    /// generated elsewhere already.
+    /// The prompt, followed by the tokens of the answer that another engine has already
+    /// generated.
     pub tokens: Arc<[TokenId]>,
-    /// How many of `tokens`, at their end, belong to the answer. Seeded sampling,
-    /// penalties, `min_tokens` and stop sequences count from there.
+    /// How many of `tokens`, at their end, belong to the answer. Seeded sampling, penalties,
+    /// `min_tokens` and stop sequences count from there.
     pub answered: usize,
-    /// Most tokens still to generate; at least 1.
+    /// Maximum tokens still to generate; at least 1.
     pub max_new_tokens: u32,
-    /// How the next token is chosen.
+    /// The sampling parameters.
     pub sampling: SamplingParams,
-    /// When it ends. `max_tokens` is accounted for in `max_new_tokens` already.
+    /// The stop conditions. `max_new_tokens` already accounts for `max_tokens`.
     pub stop: StopConditions,
-    /// The form that the answer must have, from [`ModelExecutor::compile`] of the
-    /// engine that runs it, called with [`answer`](Self::answer).
+    /// The constraint of the answer, compiled by [`ModelExecutor::compile`] of the engine
+    /// that runs the sequence, for [`answer`](Self::answer).
     ///
     /// [`ModelExecutor::compile`]: crate::ModelExecutor::compile
     pub constraint: Option<CompiledConstraint>,
-    /// Report log probabilities, with so many alternatives a position.
+    /// If set, log probabilities are reported, with this many alternatives per position.
     pub top_logprobs: Option<u32>,
 }
 
 impl Sequence {
-    /// A sequence that continues `tokens` by at most `max_new_tokens`, greedily.
+    /// A greedy sequence that continues `tokens` by at most `max_new_tokens`.
     #[must_use]
     pub fn greedy(tokens: impl Into<Arc<[TokenId]>>, max_new_tokens: u32) -> Self {
         Self {
@@ -48,13 +48,13 @@ impl Sequence {
         }
     }
 
-    /// The prompt, without the part of the answer that is there already.
+    /// The tokens of the prompt.
     #[must_use]
     pub fn prompt(&self) -> &[TokenId] {
         &self.tokens[..self.tokens.len() - self.answered]
     }
 
-    /// The part of the answer that is there already.
+    /// The tokens of the answer that were already generated.
     #[must_use]
     pub fn answer(&self) -> &[TokenId] {
         &self.tokens[self.tokens.len() - self.answered..]

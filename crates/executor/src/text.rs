@@ -1,8 +1,8 @@
-//! Generated ids to text that can be shown, the same for every engine.
+//! Incremental detokenization and stop detection, shared by all engines.
 //!
-//! An engine gives each sequence an [`Answer`], pushes every token that the model
-//! chose, and does what the [`Verdict`] says. Incomplete characters and possible
-//! beginnings of stop sequences are held back here, and nowhere else.
+//! An engine creates an [`Answer`] for each sequence, pushes every sampled token, and
+//! acts on the [`Verdict`]. Incomplete characters and partial matches of stop
+//! sequences are held back here and nowhere else.
 
 mod answer;
 mod bytes;
@@ -14,16 +14,16 @@ use hostler_protocol::TokenId;
 
 use crate::TextError;
 
-/// A tokenizer's decoder that takes one token at a time. One per sequence.
+/// Decodes the tokens of one sequence, one at a time.
 pub trait IncrementalDecoder: Send {
     /// The text that `token` completes: empty for a special token, and while a
-    /// character is incomplete. Joined, the texts are what
-    /// [`TextCodec::decode`](crate::TextCodec::decode) makes of all the tokens.
+    /// character is incomplete. The concatenated texts equal
+    /// [`TextCodec::decode`](crate::TextCodec::decode) of all the tokens.
     ///
     /// # Errors
     /// [`TextError::UnknownToken`].
     fn push(&mut self, token: TokenId) -> Result<String, TextError>;
 
-    /// What is left at the end: an incomplete character becomes U+FFFD.
+    /// The rest at the end: an incomplete character becomes U+FFFD.
     fn flush(&mut self) -> String;
 }

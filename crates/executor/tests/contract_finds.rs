@@ -1,4 +1,4 @@
-//! The contract suite finds engines that break it.
+//! The contract suite finds engines that violate the contract.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,22 +11,22 @@ use hostler_executor::simulated::{
     CostModel, Fault, FaultKind, Faults, SequenceFault, SimulatedConfig, SimulatedFactory,
 };
 use hostler_executor::{
-    CompileFuture, CompiledConstraint, EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, ModelExecutor,
-    Progress, Sequence, TextCodec, TokenSink,
+    CompileFuture, CompiledConstraint, EmbeddingFuture, EngineProgress, ExecutorFactory, LoadError, LoadProgress,
+    ModelExecutor, Sequence, TextCodec, TokenSink,
 };
 use hostler_protocol::{Constraint, ModelDescription, TokenId};
 
-/// How an engine misbehaves: what it makes of a sequence that is the so-many-th.
-type Misdeed = fn(Sequence, u32) -> Sequence;
+/// Changes the n-th sequence before the engine runs it.
+type Tamper = fn(Sequence, u32) -> Sequence;
 
-/// An engine that does not run what it is given.
-struct Misbehaving {
+/// An engine that runs other sequences than it is given.
+struct Tampered {
     engine: Arc<dyn ModelExecutor>,
-    misdeed: Misdeed,
+    tamper: Tamper,
     started: AtomicU32,
 }
 
-impl ModelExecutor for Misbehaving {
+impl ModelExecutor for Tampered {
     fn description(&self) -> &ModelDescription {
         self.engine.description()
     }
@@ -37,34 +37,35 @@ impl ModelExecutor for Misbehaving {
 
     fn start(&self, sequence: Sequence, sink: TokenSink) {
         let ordinal = self.started.fetch_add(1, Ordering::Relaxed);
-        self.engine.start((self.misdeed)(sequence, ordinal), sink);
+        self.engine.start((self.tamper)(sequence, ordinal), sink);
     }
 
-    /// It takes every constraint, and keeps to none.
+    /// Accepts every constraint and ignores it.
     fn compile(&self, _: Constraint, _: Vec<TokenId>) -> CompileFuture {
         ready(Ok(CompiledConstraint::new(()))).boxed()
     }
 
     fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
-        // It treats a text as it treats a prompt, and forgets the length.
+        // Changes a text as it changes a prompt; a changed `max_new_tokens` changes the
+        // length of the vector.
         let ordinal = self.started.fetch_add(1, Ordering::Relaxed);
-        let sequence = (self.misdeed)(Sequence::greedy(tokens, 1), ordinal);
+        let sequence = (self.tamper)(Sequence::greedy(tokens, 1), ordinal);
         let embedding = self.engine.embed(sequence.tokens.to_vec());
         let factor = if sequence.max_new_tokens == 1 { 1.0 } else { 2.0 };
         embedding.map(move |vector| Ok(vector?.into_iter().map(|number| number * factor).collect())).boxed()
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> EngineProgress {
         self.engine.progress()
     }
 }
 
-struct MisbehavingFactory(SimulatedFactory, Misdeed);
+struct TamperedFactory(SimulatedFactory, Tamper);
 
-impl ExecutorFactory for MisbehavingFactory {
+impl ExecutorFactory for TamperedFactory {
     fn load(&self, progress: &dyn LoadProgress) -> Result<Arc<dyn ModelExecutor>, LoadError> {
-        let (engine, misdeed) = (self.0.load(progress)?, self.1);
-        Ok(Arc::new(Misbehaving { engine, misdeed, started: AtomicU32::new(0) }))
+        let (engine, tamper) = (self.0.load(progress)?, self.1);
+        Ok(Arc::new(Tampered { engine, tamper, started: AtomicU32::new(0) }))
     }
 }
 
@@ -74,8 +75,8 @@ fn factory(faults: Faults) -> SimulatedFactory {
     SimulatedFactory::new("simulated", config).expect("the test's configuration is allowed")
 }
 
-/// The names of the promises that an engine breaks.
-fn broken(factory: &dyn ExecutorFactory) -> Vec<&'static str> {
+/// The names of the checks that an engine fails.
+fn failed_checks(factory: &dyn ExecutorFactory) -> Vec<&'static str> {
     let options =
         ContractOptions { short_requests: 20, patience: Duration::from_millis(300), ..ContractOptions::default() };
     let report = run_all(factory, &options).expect("it loads");
@@ -83,91 +84,91 @@ fn broken(factory: &dyn ExecutorFactory) -> Vec<&'static str> {
 }
 
 #[track_caller]
-fn finds(misdeed: Misdeed, promise: &str) {
-    let broken = broken(&MisbehavingFactory(factory(Faults::default()), misdeed));
-    assert!(broken.contains(&promise), "{promise:?} is not among {broken:?}");
+fn assert_finds(tamper: Tamper, check: &str) {
+    let failed = failed_checks(&TamperedFactory(factory(Faults::default()), tamper));
+    assert!(failed.contains(&check), "{check:?} is not among {failed:?}");
 }
 
 #[test]
-fn text_that_leaks_from_elsewhere() {
-    let leak: Misdeed = |mut sequence, ordinal| {
+fn sequences_that_affect_each_other_are_found() {
+    let leak: Tamper = |mut sequence, ordinal| {
         if ordinal % 7 == 6 && sequence.tokens.len() > 1 {
             sequence.tokens = sequence.tokens.iter().skip(1).copied().collect();
             sequence.answered = sequence.answered.min(sequence.tokens.len() - 1);
         }
         sequence
     };
-    finds(leak, "n concurrent greedy runs equal their solo runs");
+    assert_finds(leak, "n concurrent greedy runs equal their solo runs");
 }
 
 #[test]
-fn stop_conditions_that_are_ignored() {
-    let careless: Misdeed = |mut sequence, _| {
+fn ignored_stop_conditions_are_found() {
+    let ignore: Tamper = |mut sequence, _| {
         sequence.stop = Default::default();
         sequence
     };
-    finds(careless, "a stop sequence ends the answer before it");
-    finds(careless, "a stop token ends the answer before it");
+    assert_finds(ignore, "a stop sequence ends the answer before it");
+    assert_finds(ignore, "a stop token ends the answer before it");
 }
 
 #[test]
-fn vectors_that_are_not_of_length_one() {
-    let stretching: Misdeed = |mut sequence, _| {
+fn embeddings_of_a_length_other_than_one_are_found() {
+    let stretch: Tamper = |mut sequence, _| {
         sequence.max_new_tokens = sequence.max_new_tokens.saturating_add(1);
         sequence
     };
-    finds(stretching, "a text has a vector of length 1, or is refused");
+    assert_finds(stretch, "an embedding has length 1, or is rejected");
 }
 
 #[test]
-fn vectors_that_others_change() {
-    let leak: Misdeed = |mut sequence, ordinal| {
+fn embeddings_that_affect_each_other_are_found() {
+    let leak: Tamper = |mut sequence, ordinal| {
         if ordinal % 3 == 2 && sequence.tokens.len() > 1 {
             sequence.tokens = sequence.tokens.iter().skip(1).copied().collect();
             sequence.answered = sequence.answered.min(sequence.tokens.len() - 1);
         }
         sequence
     };
-    finds(leak, "embeddings and sequences do not disturb each other");
+    assert_finds(leak, "embeddings and sequences do not affect each other");
 }
 
 #[test]
-fn seeds_that_are_ignored() {
-    let careless: Misdeed = |mut sequence, _| {
+fn ignored_seeds_are_found() {
+    let ignore: Tamper = |mut sequence, _| {
         sequence.sampling.seed = None;
         sequence
     };
-    finds(careless, "a seed decides the answer, with neighbours or without");
+    assert_finds(ignore, "a seed determines the answer, alone and in a batch");
 }
 
 #[test]
-fn constraints_that_are_ignored() {
-    let careless: Misdeed = |sequence, _| sequence;
-    finds(careless, "an answer has the form that a constraint demands");
+fn ignored_constraints_are_found() {
+    let ignore: Tamper = |sequence, _| sequence;
+    assert_finds(ignore, "an answer satisfies its constraint");
 }
 
 #[test]
-fn answers_that_are_begun_anew_instead_of_continued() {
-    let forgetful: Misdeed = |mut sequence, _| {
+fn answers_that_are_restarted_instead_of_continued_are_found() {
+    let restart: Tamper = |mut sequence, _| {
         sequence.tokens = sequence.prompt().into();
         sequence.answered = 0;
         sequence
     };
-    finds(forgetful, "an answer continues at any point as if it were unbroken");
+    assert_finds(restart, "an answer continued at any point equals the whole answer");
 }
 
 #[test]
-fn sequences_that_fail_and_sequences_that_hang() {
+fn failing_and_hanging_sequences_are_found() {
     for kind in [FaultKind::Fail, FaultKind::Hang] {
         let sequence = Some(SequenceFault { kind, after_tokens: 3, every: 2 });
-        let broken = broken(&factory(Faults { sequence, ..Faults::default() }));
-        assert!(broken.contains(&"a greedy answer is always the same"), "{kind:?}: {broken:?}");
+        let failed = failed_checks(&factory(Faults { sequence, ..Faults::default() }));
+        assert!(failed.contains(&"a greedy answer is deterministic"), "{kind:?}: {failed:?}");
     }
 }
 
 #[test]
-fn an_engine_that_dies() {
+fn an_engine_that_dies_is_found() {
     let engine = Some(Fault { kind: FaultKind::Fail, after_tokens: 100 });
-    let broken = broken(&factory(Faults { engine, ..Faults::default() }));
-    assert!(broken.contains(&"steps are counted while the engine lives"), "{broken:?}");
+    let failed = failed_checks(&factory(Faults { engine, ..Faults::default() }));
+    assert!(failed.contains(&"steps are counted while the engine is alive"), "{failed:?}");
 }

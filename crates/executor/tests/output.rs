@@ -1,4 +1,4 @@
-//! The two ends of a sequence's output: neither can forget the other.
+//! The two ends of a sequence's output channel.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,49 +6,49 @@ use std::time::Duration;
 use hostler_executor::{EndReport, EndState, Sequence, SequenceObserver, TokenSink, TokenStream, token_channel};
 use hostler_protocol::{ErrorCode, FinishReason, Token, TokenEvent};
 
-/// What an observer heard, in order.
+/// A call of an observer.
 #[derive(Clone, Debug, PartialEq)]
-enum Heard {
+enum Call {
     Started,
     Token(u32),
     Ended(EndReport),
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Heard>>>);
+struct Log(Arc<Mutex<Vec<Call>>>);
 
 impl Log {
-    fn add(&self, heard: Heard) {
-        self.0.lock().expect("no test panics while it holds the log").push(heard);
+    fn add(&self, call: Call) {
+        self.0.lock().expect("no test panics while it holds the log").push(call);
     }
 
-    fn take(&self) -> Vec<Heard> {
+    fn take(&self) -> Vec<Call> {
         std::mem::take(&mut self.0.lock().expect("no test panics while it holds the log"))
     }
 
-    /// The one report of the end, which must be the last thing heard.
+    /// The report of the end, which must be the last call and the only one of its kind.
     fn end(&self) -> EndReport {
-        let heard = self.take();
-        let ends = heard.iter().filter(|heard| matches!(heard, Heard::Ended(_))).count();
-        assert_eq!(ends, 1, "{heard:?}");
-        match heard.last() {
-            Some(Heard::Ended(report)) => *report,
-            other => panic!("the end was not the last: {other:?}"),
+        let calls = self.take();
+        let ends = calls.iter().filter(|call| matches!(call, Call::Ended(_))).count();
+        assert_eq!(ends, 1, "{calls:?}");
+        match calls.last() {
+            Some(Call::Ended(report)) => *report,
+            other => panic!("the last call is not the end: {other:?}"),
         }
     }
 }
 
 impl SequenceObserver for Log {
     fn started(&mut self, _queue: Duration) {
-        self.add(Heard::Started);
+        self.add(Call::Started);
     }
 
     fn token(&mut self, index: u32, _gap: Duration) {
-        self.add(Heard::Token(index));
+        self.add(Call::Token(index));
     }
 
     fn ended(&mut self, report: &EndReport) {
-        self.add(Heard::Ended(*report));
+        self.add(Call::Ended(*report));
     }
 }
 
@@ -64,7 +64,7 @@ fn token(id: u32) -> Token {
 }
 
 #[test]
-fn events_come_in_order_and_are_counted() {
+fn events_arrive_in_order_and_are_counted() {
     let (mut sink, mut stream, log) = channel(2);
     sink.started();
     sink.reused(2);
@@ -80,12 +80,12 @@ fn events_come_in_order_and_are_counted() {
     assert_eq!((finish.usage.prompt_tokens, finish.usage.cached_tokens, finish.usage.completion_tokens), (3, 2, 2));
     assert_eq!(stream.blocking_next_event(), None);
 
-    let heard = log.take();
-    assert_eq!(heard[..3], [Heard::Started, Heard::Token(0), Heard::Token(1)]);
-    let Heard::Ended(report) = heard[3] else { panic!("the end was not heard: {heard:?}") };
+    let calls = log.take();
+    assert_eq!(calls[..3], [Call::Started, Call::Token(0), Call::Token(1)]);
+    let Call::Ended(report) = calls[3] else { panic!("the end was not observed: {calls:?}") };
     assert_eq!((report.state, report.usage), (EndState::Finished(FinishReason::Length), finish.usage));
     assert_eq!((report.timings, report.started), (finish.timings, true));
-    assert_eq!(heard.len(), 4);
+    assert_eq!(calls.len(), 4);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_panic_of_the_engine_is_an_engine_failure() {
     let (sink, mut stream, log) = channel(2);
     let engine = std::thread::spawn(move || {
         let _sink = sink;
-        panic!("the engine panics, as this test wants it to");
+        panic!("the engine panics, as this test intends");
     });
     assert!(engine.join().is_err());
     assert!(
@@ -117,7 +117,7 @@ fn a_panic_of_the_engine_is_an_engine_failure() {
 }
 
 #[test]
-fn a_dropped_stream_asks_the_engine_to_stop_and_the_end_is_still_heard() {
+fn a_dropped_stream_asks_the_engine_to_stop_and_the_end_is_still_observed() {
     let (mut sink, stream, log) = channel(2);
     sink.started();
     assert_eq!(sink.stop_requested(), None);
@@ -130,7 +130,7 @@ fn a_dropped_stream_asks_the_engine_to_stop_and_the_end_is_still_heard() {
 }
 
 #[test]
-fn a_handle_stops_from_either_end_and_says_why() {
+fn a_cancel_handle_reports_its_reason_to_both_ends() {
     let (sink, stream, _) = channel(2);
     stream.cancel_handle().time_out();
     assert_eq!(sink.stop_requested(), Some(ErrorCode::DeadlineExceeded));
@@ -142,7 +142,7 @@ fn a_handle_stops_from_either_end_and_says_why() {
 }
 
 #[test]
-fn a_reader_that_never_reads_loses_nothing() {
+fn a_reader_that_never_reads_loses_no_events() {
     let (mut sink, mut stream, log) = channel(1_000);
     sink.started();
     for id in 0..1_000 {
@@ -157,7 +157,7 @@ fn a_reader_that_never_reads_loses_nothing() {
 }
 
 #[test]
-fn an_engine_that_exceeds_its_bound_is_stopped_and_the_end_still_arrives() {
+fn an_engine_that_exceeds_max_new_tokens_is_stopped_and_the_end_still_arrives() {
     let (mut sink, mut stream, log) = channel(1);
     sink.started();
     for id in 0..3 {

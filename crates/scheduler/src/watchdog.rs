@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hostler_executor::Progress;
+use hostler_executor::EngineProgress;
 
 /// Follows an engine's steps.
 #[derive(Debug)]
@@ -29,7 +29,12 @@ impl Watchdog {
     }
 
     /// Looks at the engine. Returns the time since its last step, zero when idle.
-    pub(crate) fn check(&mut self, now: Instant, progress: Progress, running: bool) -> Result<Duration, EngineFault> {
+    pub(crate) fn check(
+        &mut self,
+        now: Instant,
+        progress: EngineProgress,
+        running: bool,
+    ) -> Result<Duration, EngineFault> {
         if !progress.alive {
             return Err(EngineFault::Dead);
         }
@@ -50,12 +55,12 @@ mod tests {
     fn only_a_busy_engine_without_steps_is_hung() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let steps = |steps| Progress { alive: true, steps };
+        let steps = |steps| EngineProgress { alive: true, steps };
         let mut watchdog = Watchdog::new(Duration::from_secs(10), start);
         assert_eq!(watchdog.check(at(100), steps(0), false), Ok(Duration::ZERO), "idle");
         assert_eq!(watchdog.check(at(109), steps(0), true), Ok(Duration::from_secs(9)), "slow");
         assert_eq!(watchdog.check(at(115), steps(1), true), Ok(Duration::ZERO), "moving");
         assert_eq!(watchdog.check(at(125), steps(1), true), Err(EngineFault::Hung(Duration::from_secs(10))));
-        assert_eq!(watchdog.check(at(125), Progress { alive: false, steps: 2 }, false), Err(EngineFault::Dead));
+        assert_eq!(watchdog.check(at(125), EngineProgress { alive: false, steps: 2 }, false), Err(EngineFault::Dead));
     }
 }

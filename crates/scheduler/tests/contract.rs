@@ -15,5 +15,5 @@ async fn a_local_scheduler_keeps_the_contract() {
     })
     .await;
     println!("{report}");
-    report.assert_kept();
+    report.assert_passed();
 }

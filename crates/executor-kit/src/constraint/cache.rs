@@ -1,20 +1,19 @@
-//! Constraints that were compiled before: an application sends the same few schemas all
-//! day.
+//! Cache of compiled constraints: applications send the same few schemas repeatedly.
 
 use hostler_protocol::Constraint;
 use lru::LruCache;
 
 use super::ConstraintState;
 
-/// What all cached constraints may weigh, in units of llguidance's lexer fuel: each is
-/// about 400 bytes, so this is some 200 MB.
+/// Maximum weight of the cache, in units of llguidance's lexer fuel. A unit is about 400
+/// bytes, so this is about 200 MB.
 const WEIGHT_MAX: u64 = 500_000;
 
-/// The lexer's cost does not count a grammar's rules: a constraint weighs at least this,
-/// which also bounds the number of those in the cache.
+/// Minimum weight of a constraint, because the lexer's cost does not include a grammar's
+/// rules. It also bounds the number of cached constraints.
 const WEIGHT_MIN: u64 = 2_000;
 
-/// Compiled constraints, of which the least recently used are forgotten first.
+/// Compiled constraints; the least recently used are evicted first.
 pub(super) struct Cache {
     states: LruCache<Constraint, Cached>,
     weight: u64,
@@ -30,12 +29,12 @@ impl Cache {
         Self { states: LruCache::unbounded(), weight: 0 }
     }
 
-    /// The state of `constraint` at the beginning of an answer.
+    /// The state of `constraint` at the start of an answer.
     pub(super) fn get(&mut self, constraint: &Constraint) -> Option<ConstraintState> {
         self.states.get(constraint).map(|cached| cached.state.clone())
     }
 
-    /// Keeps a state that took so much fuel to compile.
+    /// Adds a state whose compilation took `fuel`.
     pub(super) fn insert(&mut self, constraint: Constraint, state: ConstraintState, fuel: u64) {
         let weight = fuel.max(WEIGHT_MIN);
         self.weight += weight;
@@ -43,8 +42,8 @@ impl Cache {
             self.weight -= replaced.weight;
         }
         while self.weight > WEIGHT_MAX {
-            let Some((_, forgotten)) = self.states.pop_lru() else { break };
-            self.weight -= forgotten.weight;
+            let Some((_, evicted)) = self.states.pop_lru() else { break };
+            self.weight -= evicted.weight;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! From a request's constraint to the state of an answer.
+//! Compiles a request's constraint to the initial state of its answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -9,34 +9,35 @@ use hostler_executor::{CompileFuture, CompiledConstraint};
 use hostler_protocol::{Constraint, ErrorCode, RequestError, TokenId};
 use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
 use llguidance::{Logger, Matcher, ParserFactory};
+use parking_lot::Mutex;
 
 use super::cache::Cache;
 use super::pool::{Full, Pool};
 use super::schema;
 use super::state::{ConstraintState, Endings};
 
-/// Of llguidance's log levels, the one that says nothing.
+/// The log level of llguidance that logs nothing.
 const SILENT: u32 = 0;
 
-/// An error's text is at most so long: llguidance quotes what it was given.
+/// Maximum length of an error, because llguidance quotes its input.
 const REASON_BYTES_MAX: usize = 400;
 
-/// What one constraint may cost. llguidance's defaults are for schemas of megabytes; a
-/// request holds 64 KiB.
+/// The limits of one constraint. llguidance's defaults are for schemas of megabytes; a
+/// request has at most 64 KiB.
 fn limits() -> ParserLimits {
     ParserLimits {
-        // Nodes of the lexer's expressions, about 4 µs each: at most 0.4 s. 300 properties
-        // that are dates have 100,000.
+        // Nodes of the lexer's expressions, about 4 µs each: at most 0.4 s. A schema of 300
+        // date properties has 100,000.
         initial_lexer_fuel: 100_000,
-        // Likewise for one token's mask, which the engine's thread computes.
+        // The same for the mask of one token, which the engine's thread computes.
         step_lexer_fuel: 20_000,
-        // Parser items for one token's mask, 20,000 a millisecond.
+        // Parser items for the mask of one token; 20,000 take a millisecond.
         step_max_items: 50_000,
         // Up to 2 kB each, for each running answer.
         max_lexer_states: 50_000,
-        // Symbols of all rules: a text of 64 KiB has fewer unless its repetitions explode.
+        // Symbols of all rules: a text of 64 KiB has fewer, unless it has huge repetitions.
         max_grammar_size: 100_000,
-        // They would quote the grammar.
+        // Verbose errors quote the grammar.
         verbose_errors: false,
         ..ParserLimits::default()
     }
@@ -50,18 +51,18 @@ pub struct ConstraintCompiler {
 }
 
 struct Shared {
-    /// Holds the vocabulary as a tree, which takes a tenth of a second to build.
+    /// Contains the vocabulary as a trie, which takes 0.1 s to build.
     factory: Arc<ParserFactory>,
     endings: Endings,
     cache: Mutex<Cache>,
 }
 
 impl ConstraintCompiler {
-    /// A compiler for the vocabulary in `factory`, of a model that ends its answers
-    /// with one of `end_tokens`.
+    /// A compiler for the vocabulary in `factory`, of a model that ends its answers with one
+    /// of `end_tokens`.
     ///
     /// # Errors
-    /// The system starts no thread.
+    /// The thread cannot be started.
     pub fn new(factory: Arc<ParserFactory>, end_tokens: &[TokenId]) -> std::io::Result<Self> {
         let grammar = factory.tok_env().tok_trie().eos_tokens().into();
         let endings = Endings { grammar, model: end_tokens.into() };
@@ -69,8 +70,8 @@ impl ConstraintCompiler {
         Ok(Self { shared: Arc::new(shared), pool: Arc::new(Pool::start()?) })
     }
 
-    /// The state of `constraint` after the part of the answer that is there already: a
-    /// [`ConstraintState`] inside. Dropping the future gives up a place in the queue.
+    /// Compiles `constraint` to a [`ConstraintState`] after the tokens `answered`. Dropping
+    /// the future cancels a queued compilation.
     ///
     /// # Errors
     /// As [`ModelExecutor::compile`](hostler_executor::ModelExecutor::compile).
@@ -80,15 +81,15 @@ impl ConstraintCompiler {
         let job = move || {
             if !reply.is_canceled() {
                 let compiled = shared.compile(constraint, &answered).map(CompiledConstraint::new);
-                // A caller that no longer waits needs no answer.
+                // The caller may have dropped its future.
                 let _ = reply.send(compiled);
             }
         };
         if let Err(Full) = self.pool.submit(job) {
-            let message = "too many constraints wait to be compiled; retry in a second";
+            let message = "too many constraints are waiting to be compiled; retry in a second";
             return ready(Err(RequestError::new(ErrorCode::Overloaded, message))).boxed();
         }
-        let panicked = move |_| Err(refused(param, "the compiler failed on it"));
+        let panicked = move |_| Err(rejected(param, "the compiler panicked"));
         answer.map(move |answer| answer.unwrap_or_else(panicked)).boxed()
     }
 }
@@ -96,12 +97,12 @@ impl ConstraintCompiler {
 impl Shared {
     fn compile(&self, constraint: Constraint, answered: &[TokenId]) -> Result<ConstraintState, RequestError> {
         let param = constraint.param();
-        let cached = self.cache().get(&constraint);
+        let cached = self.cache.lock().get(&constraint);
         let mut state = match cached {
             Some(state) => state,
             None => self.compile_new(constraint)?,
         };
-        state.matcher.consume_tokens(answered).map_err(|error| refused(param, &error.to_string()))?;
+        state.matcher.consume_tokens(answered).map_err(|error| rejected(param, &error.to_string()))?;
         Ok(state)
     }
 
@@ -110,13 +111,13 @@ impl Shared {
         let grammar = match &constraint {
             Constraint::JsonSchema(schema) => {
                 let schema = serde_json::from_str(schema)
-                    .map_err(|error| refused(param, &format!("the JSON schema is not JSON: {error}")))?;
-                schema::check(&schema).map_err(|reason| refused(param, &reason))?;
+                    .map_err(|error| rejected(param, &format!("the JSON schema is not JSON: {error}")))?;
+                schema::check(&schema).map_err(|reason| rejected(param, &reason))?;
                 TopLevelGrammar::from_json_schema(schema)
             }
             Constraint::Regex(regex) => TopLevelGrammar::from_regex(regex),
             Constraint::Lark(grammar) => {
-                schema::check_in_lark(grammar).map_err(|reason| refused(param, &reason))?;
+                schema::check_in_lark(grammar).map_err(|reason| rejected(param, &reason))?;
                 TopLevelGrammar::from_lark(grammar.clone())
             }
         };
@@ -129,19 +130,15 @@ impl Shared {
         let fuel = parser.as_ref().map_or(0, |parser| parser.parser_stats().lexer_cost);
         let matcher = Matcher::new(parser);
         if let Some(error) = matcher.get_error() {
-            return Err(refused(param, &error));
+            return Err(rejected(param, &error));
         }
         let state = ConstraintState { matcher, endings: self.endings.clone() };
-        self.cache().insert(constraint, state.clone(), fuel);
+        self.cache.lock().insert(constraint, state.clone(), fuel);
         Ok(state)
-    }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn refused(param: &'static str, reason: &str) -> RequestError {
+fn rejected(param: &'static str, reason: &str) -> RequestError {
     let end = reason.floor_char_boundary(REASON_BYTES_MAX);
     RequestError::invalid(param, format!("{param} cannot be compiled: {}", &reason[..end]))
 }

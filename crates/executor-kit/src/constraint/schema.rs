@@ -1,22 +1,22 @@
-//! What llguidance does not limit itself in a JSON schema.
+//! Limits of JSON schemas that llguidance does not enforce.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Deserializer, Number, Value};
 
-/// `multipleOf` becomes a state for each remainder, and those that apply to one number
-/// multiply: so many states take about 0.15 s and 12 MB (measured: 7 µs and 450 bytes
-/// each). llguidance's fuel does not count them.
+/// `multipleOf` is compiled to a state for each remainder, and the numbers of states of
+/// several `multipleOf` for one value multiply. This many states take about 0.15 s and 12 MB
+/// (measured: 7 µs and 450 bytes each). llguidance's fuel does not count them.
 const REMAINDERS_MAX: u64 = 20_000;
 
-/// Refuses a schema whose `multipleOf` would explode.
+/// Rejects a schema whose `multipleOf` values need too many states.
 ///
 /// # Errors
 /// The reason, for the client.
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     let mut divisors = BTreeSet::new();
     collect_divisors(schema, &mut divisors)?;
-    // Which of them meet in one number is not known before they are compiled: all may.
+    // Which of them apply to the same value is only known after compilation; assume all.
     let remainders = divisors.iter().try_fold(1_u64, |product, &divisor| product.checked_mul(divisor));
     match remainders {
         Some(remainders) if remainders <= REMAINDERS_MAX => Ok(()),
@@ -33,7 +33,7 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
 pub(super) fn check_in_lark(grammar: &str) -> Result<(), String> {
     for (index, keyword) in grammar.match_indices("%json") {
         let rest = &grammar[index + keyword.len()..];
-        // What is not JSON is refused by the grammar's own parser.
+        // The grammar's own parser rejects invalid JSON.
         if let Some(Ok(schema)) = Deserializer::from_str(rest).into_iter::<Value>().next() {
             check(&schema)?;
         }
@@ -55,7 +55,7 @@ fn collect_divisors(schema: &Value, divisors: &mut BTreeSet<u64>) -> Result<(), 
     }
 }
 
-/// Its digits without a decimal point and trailing zeros: 250, 0.25 and 2.5e3 are all 25.
+/// The digits without decimal point and trailing zeros: 25 for 250, 0.25 and 2.5e3.
 fn coefficient(number: &Number) -> Option<u64> {
     let text = number.to_string();
     let mantissa = text.split(['e', 'E']).next().unwrap_or(&text);
@@ -73,28 +73,28 @@ mod tests {
     }
 
     #[test]
-    fn divisors_that_explode_are_refused_wherever_they_stand() {
-        for fine in [
+    fn divisors_with_too_many_remainders_are_rejected() {
+        for valid in [
             r#"{"multipleOf": 0.01}"#,
             r#"{"properties": {"a": {"multipleOf": 0.25}, "b": {"multipleOf": 100}, "c": {"multipleOf": 12}}}"#,
             r#"{"properties": {"a": {"multipleOf": 997}, "b": {"multipleOf": 997}}}"#,
             r#"{"properties": {"multipleOf": {"type": "string"}}}"#,
             r#"{"multipleOf": 0}"#,
         ] {
-            assert_eq!(checked(fine), Ok(()), "{fine}");
+            assert_eq!(checked(valid), Ok(()), "{valid}");
         }
-        for exploding in [
+        for invalid in [
             r#"{"multipleOf": 20001}"#,
             r#"{"multipleOf": 1.00003}"#,
             r#"{"multipleOf": 12345678901234567890123}"#,
             r#"{"allOf": [{"multipleOf": 997}, {"items": {"multipleOf": 991}}]}"#,
         ] {
-            assert!(checked(exploding).is_err(), "{exploding}");
+            assert!(checked(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn schemas_within_a_grammar_are_checked_as_well() {
+    fn schemas_in_a_lark_grammar_are_checked() {
         let lark = |divisor: u32| format!("start: \"[\" n \"]\"\nn: %json {{\"multipl\\u0065Of\": {divisor}}}\n");
         assert_eq!(check_in_lark(&lark(7)), Ok(()));
         assert!(check_in_lark(&lark(20_001)).is_err());

@@ -1,4 +1,4 @@
-//! The state of one constrained answer.
+//! The state of a constrained answer.
 
 use std::sync::Arc;
 
@@ -9,47 +9,46 @@ use llguidance::toktrie::SimpleVob;
 /// Bits in one word of llguidance's token sets.
 const WORD_BITS: usize = u32::BITS as usize;
 
-/// What ends an answer: the tokens that llguidance takes for an end, and those that
-/// the model uses. They need not agree.
+/// The tokens that end an answer for llguidance, and those that end it for the model. They
+/// may differ.
 #[derive(Clone)]
 pub(super) struct Endings {
     pub(super) grammar: Arc<[TokenId]>,
     pub(super) model: Arc<[TokenId]>,
 }
 
-/// How far one answer has come in its constraint.
+/// The state of an answer in its constraint.
 pub struct ConstraintState {
     pub(super) matcher: Matcher,
     pub(super) endings: Endings,
 }
 
 impl Clone for ConstraintState {
-    /// The copy shares nothing with the original: two answers must not wait for each
-    /// other's lexer.
+    /// A deep copy, so that two answers do not contend for a lexer.
     fn clone(&self) -> Self {
         Self { matcher: self.matcher.deep_clone(), endings: self.endings.clone() }
     }
 }
 
 impl ConstraintState {
-    /// Gives minus infinity to every token that may not come next. Once the
-    /// constraint is fulfilled, only an end of sequence may.
+    /// Sets the logits of all tokens that are not allowed next to minus infinity. When the
+    /// constraint is satisfied, only an end of sequence is allowed.
     ///
     /// # Errors
-    /// What the parser says when it gives up.
+    /// The parser's message, if it fails.
     pub(crate) fn mask(&mut self, logits: &mut [f32]) -> Result<(), String> {
         let mut allowed = self.matcher.compute_mask_or_eos().map_err(|error| error.to_string())?;
         self.endings.translate(&mut allowed);
-        forbid_all_but(&allowed, logits);
+        mask_all_but(&allowed, logits);
         Ok(())
     }
 
-    /// The token was chosen.
+    /// Advances the state by a token.
     ///
     /// # Errors
-    /// What the parser says when it gives up.
+    /// The parser's message, if it fails.
     pub(crate) fn accept(&mut self, id: TokenId) -> Result<(), String> {
-        // An end is the end, whatever the grammar would call that token.
+        // An end of sequence ends the answer, even if the grammar could accept the token.
         if self.matcher.is_stopped() || self.endings.model.contains(&id) {
             return Ok(());
         }
@@ -58,8 +57,7 @@ impl ConstraintState {
 }
 
 impl Endings {
-    /// Where the grammar may end, every end of the model is allowed; where it may
-    /// not, none is.
+    /// Allows all end tokens of the model if the grammar can end here, and none otherwise.
     fn translate(&self, allowed: &mut SimpleVob) {
         let may_end = self.grammar.iter().any(|&end| allowed.get(end as usize));
         for &end in &*self.grammar {
@@ -75,7 +73,7 @@ impl Endings {
     }
 }
 
-fn forbid_all_but(allowed: &SimpleVob, logits: &mut [f32]) {
+fn mask_all_but(allowed: &SimpleVob, logits: &mut [f32]) {
     let words = allowed.as_slice();
     for (index, chunk) in logits.chunks_mut(WORD_BITS).enumerate() {
         match words.get(index).copied().unwrap_or(0) {
@@ -105,21 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_allowed_keeps_its_logit() {
+    fn only_allowed_tokens_keep_their_logits() {
         let mut logits = vec![1.0_f32; 110];
-        forbid_all_but(&set(70, &[0, 31, 32, 69]), &mut logits);
+        mask_all_but(&set(70, &[0, 31, 32, 69]), &mut logits);
         let left: Vec<usize> = (0..110).filter(|&id| logits[id] == 1.0).collect();
         assert_eq!(left, [0, 31, 32, 69]);
     }
 
     #[test]
-    fn the_models_ends_stand_for_the_grammars() {
+    fn the_end_tokens_of_the_grammar_become_those_of_the_model() {
         let endings = Endings { grammar: [0].into(), model: [2, 5].into() };
         let mut may_end = set(8, &[0, 3]);
         endings.translate(&mut may_end);
         assert_eq!(may_end.to_list(), [2, 3, 5]);
-        let mut must_go_on = set(8, &[2, 3]);
-        endings.translate(&mut must_go_on);
-        assert_eq!(must_go_on.to_list(), [3]);
+        let mut must_continue = set(8, &[2, 3]);
+        endings.translate(&mut must_continue);
+        assert_eq!(must_continue.to_list(), [3]);
     }
 }

@@ -1,12 +1,12 @@
-//! The likeliest token, in one pass that the compiler turns into vector code.
+//! The likeliest token, in one pass that the compiler vectorises.
 
 use hostler_protocol::TokenId;
 
-/// As many maxima are kept side by side as the widest vectors hold.
+/// Number of maxima that are tracked in parallel: that of the widest vectors.
 const LANES: usize = 16;
 
-/// The index of the largest logit, the first of equals; `None` if all are minus
-/// infinity, or there are none. NaN is never the largest.
+/// The index of the largest logit, the first one if several are equal; `None` if all are
+/// minus infinity or `logits` is empty. NaN is never the largest.
 pub(crate) fn argmax(logits: &[f32]) -> Option<TokenId> {
     let largest = largest(logits);
     if largest == f32::NEG_INFINITY {
@@ -16,7 +16,7 @@ pub(crate) fn argmax(logits: &[f32]) -> Option<TokenId> {
     TokenId::try_from(index).ok()
 }
 
-/// The largest logit; minus infinity if there is none.
+/// The largest logit; minus infinity if `logits` is empty.
 pub(crate) fn largest(logits: &[f32]) -> f32 {
     let larger = |left: f32, right: f32| if right > left { right } else { left };
     let chunks = logits.chunks_exact(LANES);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_equals_and_never_nan() {
+    fn it_is_the_first_of_equal_logits_and_never_nan() {
         assert_eq!(argmax(&[1.0, 3.0, 3.0, f32::NAN]), Some(1));
         assert_eq!(argmax(&[f32::NEG_INFINITY; 40]), None);
         assert_eq!(argmax(&[]), None);
@@ -45,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_a_plain_search_finds(logits in proptest::collection::vec(-9.0_f32..9.0, 1..80)) {
+        fn it_equals_a_naive_search(logits in proptest::collection::vec(-9.0_f32..9.0, 1..80)) {
             let mut expected = 0;
             for (index, logit) in logits.iter().enumerate() {
                 if *logit > logits[expected] {

@@ -1,7 +1,7 @@
-//! Penalties for what was said already.
+//! Repetition, presence and frequency penalties.
 //!
-//! Presence and frequency count the answer alone, as in OpenAI's API; repetition
-//! counts prompt and answer, as in vLLM.
+//! Presence and frequency count the answer only, as in OpenAI's API; repetition counts
+//! prompt and answer, as in vLLM.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Whether any penalty is asked for.
+    /// Whether the request has any penalty.
     pub(crate) fn needed(params: &SamplingParams) -> bool {
         params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0
     }
@@ -29,19 +29,19 @@ impl History {
         history
     }
 
-    /// One more token of the answer.
+    /// Adds a token of the answer.
     pub(crate) fn add(&mut self, id: TokenId) {
         *self.answer.entry(id).or_default() += 1;
     }
 
-    /// Lowers the logits of what was said.
+    /// Lowers the logits of the tokens in the history.
     pub(crate) fn penalise(&self, params: &SamplingParams, logits: &mut [f32]) {
         let repetition = params.repetition_penalty;
         if repetition != 1.0 {
             let only_prompt = self.prompt.iter().filter(|id| !self.answer.contains_key(id));
             for &id in only_prompt.chain(self.answer.keys()) {
                 let logit = &mut logits[id as usize];
-                // A negative logit is lowered by the factor, not by its inverse.
+                // Multiplying lowers a negative logit.
                 *logit = if *logit > 0.0 { *logit / repetition } else { *logit * repetition };
             }
         }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repetition_counts_the_prompt_and_the_others_only_the_answer() {
+    fn repetition_counts_prompt_and_answer_and_the_others_only_the_answer() {
         let history = History::new(&[0, 1, 3], &[1, 2, 2]);
         let params = SamplingParams {
             repetition_penalty: 2.0,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_counted_when_nothing_is_asked_for() {
+    fn history_is_only_needed_for_penalties() {
         assert!(!History::needed(&SamplingParams::default()));
         assert!(History::needed(&SamplingParams { presence_penalty: -0.1, ..SamplingParams::default() }));
     }

@@ -1,5 +1,5 @@
-//! Log probabilities at one position, of the distribution as the model gave it:
-//! before temperature, bias, penalties and constraint.
+//! Log probabilities at one position, of the model's own distribution: before
+//! temperature, bias, penalties and constraint.
 
 use hostler_protocol::{Logprob, TokenId};
 
@@ -14,8 +14,8 @@ pub(crate) fn logprob(logits: &[f32], chosen: TokenId, count: usize) -> Logprob 
     Logprob { logprob: logits[chosen as usize] - log_sum, top }
 }
 
-/// The `count` largest logits, largest first, of equals the first. For the few that
-/// are asked for, insertion beats sorting a vocabulary.
+/// The `count` largest logits, largest first, equal ones by id. For a small `count`,
+/// insertion is faster than sorting the vocabulary.
 fn likeliest(logits: &[f32], count: usize) -> Vec<(TokenId, f32)> {
     let mut top: Vec<(TokenId, f32)> = Vec::with_capacity(count + 1);
     for (id, &logit) in (0..).zip(logits) {
@@ -49,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_likeliest_are_what_sorting_finds(logits in proptest::collection::vec(-5_i8..5, 0..40), count in 0_usize..12) {
+        fn the_likeliest_equal_those_found_by_sorting(logits in proptest::collection::vec(-5_i8..5, 0..40), count in 0_usize..12) {
             let logits: Vec<f32> = logits.into_iter().map(f32::from).collect();
             let mut sorted: Vec<(TokenId, f32)> = (0..).zip(logits.iter().copied()).collect();
             sorted.sort_by(|left, right| right.1.total_cmp(&left.1));

@@ -1,5 +1,5 @@
-//! What a long prompt does to the sequences that run: the longest gap between two
-//! of their tokens, and how long the prompt takes, by chunk size.
+//! Measures the effect of a long prompt on running sequences, by chunk size: the longest
+//! time between two of their tokens, and the duration of the prefill.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ const STREAMS: usize = 7;
 const LONG_PROMPT: usize = 1500;
 
 pub(crate) fn measure(load: &dyn Fn(u32) -> Arc<dyn ModelExecutor>) {
-    println!("chunk  median gap before ms  median gap beside ms  longest gap beside ms  prompt read in ms");
+    println!("chunk  median gap before ms  median gap during ms  longest gap during ms         prefill ms");
     for chunk in CHUNKS {
         let executor = load(chunk);
         let mut before = Vec::new();
-        let mut beside = Vec::new();
-        let mut read = Duration::ZERO;
+        let mut during = Vec::new();
+        let mut prefill = Duration::ZERO;
         std::thread::scope(|scope| {
             let streams: Vec<TokenStream> = (0..STREAMS)
                 .map(|index| {
@@ -34,34 +34,34 @@ pub(crate) fn measure(load: &dyn Fn(u32) -> Arc<dyn ModelExecutor>) {
             let long = Sequence::greedy(workload::tokens(&*executor, 99, LONG_PROMPT), 1);
             arrivals(executor.generate(long));
             let done = Instant::now();
-            read = done - sent;
+            prefill = done - sent;
             for reader in readers {
                 let arrivals = reader.join().expect("no reader panics");
                 for pair in arrivals.windows(2) {
                     if pair[1] < sent {
                         before.push(pair[1] - pair[0]);
                     } else if pair[0] > sent && pair[1] < done {
-                        beside.push(pair[1] - pair[0]);
+                        during.push(pair[1] - pair[0]);
                     }
                 }
             }
         });
-        // The first steps read the streams' own prompts.
+        // The first steps process the streams' own prompts.
         before.drain(..STREAMS.min(before.len()));
         before.sort_unstable();
-        beside.sort_unstable();
+        during.sort_unstable();
         let ms = |gap: Option<&Duration>| gap.map_or(f64::NAN, |gap| gap.as_secs_f64() * 1e3);
         println!(
             "{chunk:5}  {:20.1}  {:20.1}  {:21.1}  {:17.0}",
             ms(before.get(before.len() / 2)),
-            ms(beside.get(beside.len() / 2)),
-            ms(beside.last()),
-            read.as_secs_f64() * 1e3,
+            ms(during.get(during.len() / 2)),
+            ms(during.last()),
+            prefill.as_secs_f64() * 1e3,
         );
     }
 }
 
-/// When each token came.
+/// The arrival time of each token.
 fn arrivals(mut stream: TokenStream) -> Vec<Instant> {
     let mut arrivals = Vec::new();
     while let Some(event) = stream.blocking_next_event() {

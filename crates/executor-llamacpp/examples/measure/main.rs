@@ -1,4 +1,4 @@
-//! Measures the engine alone, without schedulers or HTTP.
+//! Measures the engine without schedulers or HTTP.
 //!
 //! ```text
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf throughput [PATTERN] [CONCURRENCY]
@@ -8,11 +8,10 @@
 //! cargo run -p hostler-executor-llamacpp --example measure -- MODEL.gguf workload PATTERN
 //! ```
 //!
-//! `PATTERN` is `like` (prompts and answers of equal length) or `unlike` (prompts of
-//! 10 to 200 tokens, answers of 10 to 100). `workload` prints the requests as JSON,
-//! to put the same load on another server. Settings come from the environment:
-//! `DEVICE`, `THREADS`, `BATCH`, `CHUNK`, `ROUNDS`,
-//! `REQUESTS`.
+//! `PATTERN` is `like` (prompts and answers of equal length) or `unlike` (prompts of 10 to
+//! 200 tokens, answers of 10 to 100). `workload` prints the requests as JSON, to send the
+//! same load to another server. Environment variables: `DEVICE`, `THREADS`, `BATCH`,
+//! `CHUNK`, `ROUNDS`, `REQUESTS`.
 
 mod drift;
 mod gap;
@@ -20,14 +19,13 @@ mod prefix;
 mod throughput;
 mod workload;
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use hostler_executor::{ExecutorFactory, ModelExecutor};
 use hostler_executor_llamacpp::{Device, LlamacppConfig, LlamacppFactory};
 use hostler_protocol::ModelId;
 
-use crate::workload::Pattern;
+use crate::workload::{Pattern, setting};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,10 +46,6 @@ fn main() {
 
 fn usage() {
     eprintln!("usage: measure MODEL.gguf throughput|workload|gap|prefix|drift [like|unlike] [CONCURRENCY]");
-}
-
-fn setting<T: FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 fn load(path: &str, chunk: Option<u32>) -> Arc<dyn ModelExecutor> {

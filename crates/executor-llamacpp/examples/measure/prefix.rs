@@ -1,5 +1,5 @@
-//! What a shared prefix saves: the time to the first token of 20 prompts that share
-//! 1,000 tokens and end differently.
+//! Measures the benefit of prefix reuse: the time to first token of 20 prompts with a
+//! common prefix of 1,000 tokens and different endings.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) fn measure(executor: &dyn ModelExecutor) {
         } else {
             later.push(time);
         }
-        // A prompt of its own, read anew: what it takes without sharing.
+        // A prompt without a shared prefix, for comparison.
         let alone = run(executor, Sequence::greedy(workload::tokens(executor, 2000 + index, SHARED + ENDING), 4));
         first.push(alone.timings.prefill);
     }
@@ -48,7 +48,7 @@ fn run(executor: &dyn ModelExecutor, sequence: Sequence) -> Finish {
             TokenEvent::Started(_) | TokenEvent::Token(_) => {}
         }
     }
-    panic!("a stream ended without an end");
+    panic!("a stream ended without a final event");
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

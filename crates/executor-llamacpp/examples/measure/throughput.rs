@@ -1,4 +1,4 @@
-//! Tokens per second with so many requests at once.
+//! Measures tokens per second at a given concurrency.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -10,14 +10,14 @@ use hostler_protocol::TokenEvent;
 use crate::workload::{self, Pattern, ROUNDS};
 
 pub(crate) fn measure(executor: &dyn ModelExecutor, pattern: Pattern, concurrency: usize) {
-    let rounds = crate::setting("ROUNDS").unwrap_or(ROUNDS);
+    let rounds = workload::setting("ROUNDS").unwrap_or(ROUNDS);
     let mut rates: Vec<f64> = (0..rounds).map(|round| one_round(executor, pattern, concurrency, round)).collect();
     rates.sort_by(f64::total_cmp);
-    println!("{pattern:?}, {concurrency} at once: {:.1} tokens/s (of {rates:.1?})", rates[rounds / 2]);
+    println!("{pattern:?}, concurrency {concurrency}: {:.1} tokens/s (median of {rates:.1?})", rates[rounds / 2]);
 }
 
-/// A closed loop: each client sends its next request when it has its answer. All
-/// clients share one thread, which takes little from the engine's.
+/// A closed loop: each client sends its next request when it has received an answer. All
+/// clients share one thread, which takes little CPU time from the engine.
 fn one_round(executor: &dyn ModelExecutor, pattern: Pattern, concurrency: usize, round: usize) -> f64 {
     let requests = RefCell::new(workload::round(executor, pattern, round).into_iter());
     let client = || async {

@@ -1,15 +1,17 @@
-//! The requests that are measured with.
+//! The requests of the measurements.
+
+use std::str::FromStr;
 
 use hostler_executor::{ModelExecutor, Sequence};
 use hostler_protocol::TokenId;
 
-/// Rounds of a measurement; their median counts.
+/// Rounds of a measurement; the result is their median.
 pub(crate) const ROUNDS: usize = 5;
 
 /// Requests of one round.
 const REQUESTS: usize = 40;
 
-/// How long prompts and answers are.
+/// Lengths of prompts and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
     /// 24 in, 50 out.
@@ -27,18 +29,23 @@ impl Pattern {
         }
     }
 
-    /// Tokens in and out of the `index`-th request.
+    /// Prompt and answer tokens of the `index`-th request.
     fn lengths(self, index: usize) -> (usize, u32) {
         match self {
             Self::Like => (24, 50),
-            // Steps that have no factor in common with the ranges visit all of them.
+            // Strides that are coprime to the ranges visit all values.
             Self::Unlike => (10 + index * 83 % 191, 10 + (index * 37 % 91) as u32),
         }
     }
 }
 
-/// A text of many words, in an order of its own for every `index`, so that no two
-/// prompts begin alike.
+/// A setting from the environment.
+pub(crate) fn setting<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// A text of many words, in a different order for each `index`, so that no two prompts
+/// share a prefix.
 pub(crate) fn tokens(executor: &dyn ModelExecutor, index: usize, count: usize) -> Vec<TokenId> {
     const WORDS: [&str; 16] = [
         "river", "engine", "winter", "garden", "letter", "copper", "window", "doctor", "mountain", "ticket", "paper",
@@ -58,7 +65,7 @@ pub(crate) fn tokens(executor: &dyn ModelExecutor, index: usize, count: usize) -
 
 /// The requests of one round; no two rounds share a prompt.
 pub(crate) fn round(executor: &dyn ModelExecutor, pattern: Pattern, round: usize) -> Vec<Sequence> {
-    (0..crate::setting("REQUESTS").unwrap_or(REQUESTS))
+    (0..setting("REQUESTS").unwrap_or(REQUESTS))
         .map(|index| {
             let (prompt, answer) = pattern.lengths(index);
             let mut sequence = Sequence::greedy(tokens(executor, round * REQUESTS + index, prompt), answer);

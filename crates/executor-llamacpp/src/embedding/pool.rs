@@ -1,28 +1,28 @@
-//! One vector out of those of all tokens: pure.
+//! Pooling of the vectors of all tokens to one embedding. Pure.
 
 use llama_cpp_2::model::LlamaModel;
 
-/// Which vector stands for a text.
+/// How the embedding of a text is computed from the vectors of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
-    /// The mean of all tokens' vectors: of a model that says nothing of it.
+    /// The mean of all vectors. The default.
     Mean,
-    /// The first token's.
+    /// The vector of the first token.
     First,
-    /// The last token's, which alone has seen the whole text.
+    /// The vector of the last token, which alone depends on the whole text.
     Last,
 }
 
 impl Pooling {
-    /// As the model was trained to be read; `None` for a model that ranks texts and
-    /// has no vectors to give.
+    /// The pooling that the model declares; `None` for a reranking model, which has no
+    /// embeddings.
     pub(crate) fn of(model: &LlamaModel) -> Option<Self> {
         let architecture = model.meta_val_str("general.architecture").unwrap_or_default();
         let declared = model.meta_val_str(&format!("{architecture}.pooling_type"));
         Self::declared(declared.as_deref().unwrap_or("0"))
     }
 
-    /// llama.cpp's numbers.
+    /// Parses llama.cpp's number of a pooling type.
     fn declared(number: &str) -> Option<Self> {
         match number {
             "2" => Some(Self::First),
@@ -33,7 +33,7 @@ impl Pooling {
     }
 }
 
-/// Vectors of tokens so far.
+/// Accumulates the vectors of the tokens.
 pub(crate) struct Pool {
     pooling: Pooling,
     count: usize,
@@ -45,7 +45,7 @@ impl Pool {
         Self { pooling, count: 0, sum: Vec::new() }
     }
 
-    /// The next token's.
+    /// Adds the vector of the next token.
     pub(crate) fn add(&mut self, vector: &[f32]) {
         self.count += 1;
         self.sum.resize(vector.len(), 0.0);
@@ -58,10 +58,10 @@ impl Pool {
         }
     }
 
-    /// The vector of the text, of length 1: a mean and a sum have the same direction.
+    /// The embedding, normalised to length 1; a sum has the same direction as a mean.
     pub(crate) fn finish(self) -> Vec<f32> {
         let length = self.sum.iter().map(|number| number * number).sum::<f64>().sqrt();
-        // A vector of zeros has no direction, and stays what it is.
+        // A zero vector has no direction and stays zero.
         let factor = if length > 0.0 { length.recip() } else { 0.0 };
         self.sum.into_iter().map(|number| (number * factor) as f32).collect()
     }
@@ -80,17 +80,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_one_vector_of_length_one() {
+    fn vectors_are_pooled_and_normalised() {
         assert_eq!(pooled(Pooling::Mean), [0.6, 0.8]);
         assert_eq!(pooled(Pooling::First), [1.0, 0.0]);
         assert_eq!(pooled(Pooling::Last), [0.0, 1.0]);
-        let mut nothing = Pool::new(Pooling::Mean);
-        nothing.add(&[0.0, 0.0]);
-        assert_eq!(nothing.finish(), [0.0, 0.0]);
+        let mut zero = Pool::new(Pooling::Mean);
+        zero.add(&[0.0, 0.0]);
+        assert_eq!(zero.finish(), [0.0, 0.0]);
     }
 
     #[test]
-    fn a_model_s_own_pooling_is_taken_and_a_ranking_one_has_none() {
+    fn the_declared_pooling_is_used_and_reranking_models_have_none() {
         let declared = ["0", "1", "2", "3", "4"].map(Pooling::declared);
         let expected = [Some(Pooling::Mean), Some(Pooling::Mean), Some(Pooling::First), Some(Pooling::Last), None];
         assert_eq!(declared, expected);

@@ -1,13 +1,12 @@
-//! On a real model: an answer on a reused prefix is, to the last bit of every logit,
-//! the one of an undisturbed engine that reads the prompt in the same pieces. And one
-//! wrong key or value among those that are reused is found by that, which the tests
-//! prove by planting some.
+//! On a real model: the logits of an answer with a reused prefix equal, bit by bit, those of
+//! a fresh engine that processes the prompt in the same chunks. The tests inject faults to
+//! show that this comparison finds a single wrong key or value in the reused prefix.
 //!
-//! Needs `HOSTLER_TEST_MODEL`, as the tests in `tests/` do.
+//! They need `HOSTLER_TEST_MODEL`, as the tests in `tests/` do.
 
 use hostler_executor::text::{Answer, IncrementalDecoder};
 use hostler_executor::{TextError, TokenStream, token_channel};
-use hostler_executor_kit::sampling::Chooser;
+use hostler_executor_kit::sampling::Sampler;
 use hostler_protocol::{ModelId, SamplingParams, StopConditions, TokenEvent};
 use llama_cpp_2::model::LlamaModel;
 
@@ -15,30 +14,30 @@ use super::*;
 use crate::LlamacppConfig;
 use crate::model;
 
-/// The prefix that is shared: what an engine with nothing else to do reads in one
-/// step, so that a fresh prompt is cut where a reused one is.
+/// Length of the shared prefix: what an idle engine processes in one step, so that a fresh
+/// prompt is split at the end of the reused one.
 const SHARED: usize = 256;
 
 const ANSWER: u32 = 8;
 
-/// What goes wrong with a reused prefix.
+/// A fault in the reuse of a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
-    /// The cell at this distance from the end of the prefix belongs to another token,
-    /// as if the prefix had been taken for one token longer than it is.
+    /// The cell at this distance from the end of the prefix belongs to another token, as if
+    /// the prefix had been assumed to be one token longer.
     StaleCell(usize),
-    /// The first token after the prefix is left out, as if it were there already.
+    /// The first token after the prefix is skipped, as if it were in the cache.
     SkippedToken,
 }
 
-/// llama.cpp with a fault planted where a prefix is reused, and all logits kept.
+/// llama.cpp with an injected fault in the reuse of prefixes; records all logits.
 struct Recorder<'model> {
     inner: LlamaForward<'model>,
     fault: Fault,
-    /// What each slot was fed.
+    /// The tokens that each slot was fed.
     held: Vec<Vec<TokenId>>,
-    /// So many tokens of each slot were left out.
+    /// Number of skipped tokens of each slot.
     skipped: Vec<usize>,
     logits: Vec<Vec<u32>>,
 }
@@ -76,7 +75,7 @@ impl Forward for Recorder<'_> {
             let mut stale = self.held[slot][at..].to_vec();
             stale[0] += 1;
             let row = FeedRow { slot, position: at, tokens: &stale, wants_logits: false };
-            self.inner.feed(&[row]).expect("the model reads it");
+            self.inner.feed(&[row]).expect("the pass succeeds");
         }
         self.inner.truncate(slot, length)
     }
@@ -87,7 +86,7 @@ impl Forward for Recorder<'_> {
     }
 }
 
-/// Tokens have no text here.
+/// Decodes every token to an empty text.
 struct NoText;
 
 impl IncrementalDecoder for NoText {
@@ -100,10 +99,10 @@ impl IncrementalDecoder for NoText {
     }
 }
 
-/// The model, on one thread; `None`, aloud, where there is none to test with.
+/// The model, on one thread; `None`, with a message, if `HOSTLER_TEST_MODEL` is not set.
 fn loaded(test: &str) -> Option<(LlamacppConfig, LlamaModel)> {
     let Some(path) = std::env::var_os("HOSTLER_TEST_MODEL") else {
-        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL names no GGUF file");
+        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL is not set");
         return None;
     };
     let config =
@@ -114,7 +113,7 @@ fn loaded(test: &str) -> Option<(LlamacppConfig, LlamaModel)> {
 
 fn engine<'model>(config: &LlamacppConfig, model: &'model LlamaModel, fault: Fault) -> Engine<Recorder<'model>> {
     let (engine, _) = model::engine(config, model, &|_| {}).expect("there is memory");
-    assert_eq!(engine.budget.alone, SHARED, "a fresh prompt must be cut where the reused one ends");
+    assert_eq!(engine.budget.alone, SHARED, "a fresh prompt must be split where the reused one ends");
     let slots = config.max_batch_size as usize;
     let recorder = Recorder {
         inner: engine.forward,
@@ -126,7 +125,7 @@ fn engine<'model>(config: &LlamacppConfig, model: &'model LlamaModel, fault: Fau
     Engine::new(recorder, slots, ReusePolicy::SharedPrefix { copy_saves_min: 1 }, engine.budget)
 }
 
-/// A text of ordinary words, another one for each seed.
+/// A text of ordinary words, different for each seed.
 fn text(model: &LlamaModel, seed: usize, count: usize) -> Vec<TokenId> {
     const WORDS: [&str; 8] = ["river ", "engine ", "winter ", "garden ", "letter ", "copper ", "window ", "doctor "];
     let words: String = (0..2 * count).map(|at| WORDS[(at * at + at * seed + seed / 3) % WORDS.len()]).collect();
@@ -138,12 +137,12 @@ fn submit(engine: &mut Engine<Recorder<'_>>, prompt: &[TokenId], count: u32) -> 
     let sequence = Sequence::greedy(prompt, count);
     let (sink, stream) = token_channel(&sequence, None);
     let answer = Answer::new(Box::new(NoText), &StopConditions::default(), &[], &[]).expect("nothing is answered");
-    let chooser = Chooser::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
-    engine.submit(Job { sequence, generation: Generation::new(sink, answer, chooser, count) });
+    let sampler = Sampler::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
+    engine.submit(Job { sequence, generation: Generation::new(sink, answer, sampler, count) });
     stream
 }
 
-/// Runs one prompt to its end; the logits of every choice, and how much was reused.
+/// Runs one prompt to its end; returns the logits of every step and the reused tokens.
 fn run(engine: &mut Engine<Recorder<'_>>, prompt: &[TokenId], count: u32) -> (Vec<Vec<u32>>, u32) {
     engine.forward.logits.clear();
     let mut stream = submit(engine, prompt, count);
@@ -151,7 +150,7 @@ fn run(engine: &mut Engine<Recorder<'_>>, prompt: &[TokenId], count: u32) -> (Ve
         engine.step().expect("the model does not fail");
     }
     loop {
-        match stream.blocking_next_event().expect("a stream has an end") {
+        match stream.blocking_next_event().expect("a stream has a final event") {
             TokenEvent::Finished(finish) => return (engine.forward.logits.clone(), finish.usage.cached_tokens),
             TokenEvent::Failed(error) => panic!("it failed: {error}"),
             TokenEvent::Started(_) | TokenEvent::Token(_) => {}
@@ -159,7 +158,7 @@ fn run(engine: &mut Engine<Recorder<'_>>, prompt: &[TokenId], count: u32) -> (Ve
     }
 }
 
-/// The logits of a prompt, read anew and on a reused prefix.
+/// The logits of a prompt, computed afresh and with a reused prefix.
 fn fresh_and_reused(
     config: &LlamacppConfig,
     model: &LlamaModel,
@@ -187,7 +186,7 @@ fn a_reused_prefix_changes_no_bit() {
 
 #[test]
 fn a_wrong_cell_and_a_skipped_token_are_found() {
-    let Some((config, model)) = loaded("planted faults are found") else { return };
+    let Some((config, model)) = loaded("injected faults are found") else { return };
     for fault in [Fault::StaleCell(1), Fault::StaleCell(100), Fault::SkippedToken] {
         let (fresh, reused) = fresh_and_reused(&config, &model, fault, 3);
         let difference = largest(&fresh[0], &reused[0]);
@@ -196,7 +195,7 @@ fn a_wrong_cell_and_a_skipped_token_are_found() {
     }
 }
 
-/// A copy is as good as the original, whatever happens to the original afterwards.
+/// A copy equals the original, and later changes of the original do not affect it.
 #[test]
 fn a_copied_prefix_changes_no_bit() {
     let Some((config, model)) = loaded("a copied prefix changes no bit") else { return };
@@ -205,7 +204,7 @@ fn a_copied_prefix_changes_no_bit() {
     let mut logits = [false, true].map(|copied| {
         let mut forward = engine(&config, &model, Fault::None).forward;
         let mut feed = |slot, position, tokens: &[TokenId]| {
-            forward.feed(&[FeedRow { slot, position, tokens, wants_logits: true }]).expect("the model reads it");
+            forward.feed(&[FeedRow { slot, position, tokens, wants_logits: true }]).expect("the pass succeeds");
         };
         feed(usize::from(!copied), 0, shared);
         if copied {
@@ -213,12 +212,12 @@ fn a_copied_prefix_changes_no_bit() {
             forward.copy(0, 1);
             assert!(forward.truncate(1, SHARED));
             let more = FeedRow { slot: 0, position: prompt.len() - 3, tokens: &ending[..1], wants_logits: false };
-            forward.feed(&[more]).expect("the model reads it");
+            forward.feed(&[more]).expect("the pass succeeds");
         }
         forward
             .feed(&[FeedRow { slot: 1, position: SHARED, tokens: ending, wants_logits: true }])
-            .expect("it reads it");
-        forward.logits.pop().expect("logits were wanted")
+            .expect("the pass succeeds");
+        forward.logits.pop().expect("the row wants logits")
     });
     let [original, copy] = &mut logits;
     assert!(original == copy, "the largest difference is {}", largest(original, copy));

@@ -1,4 +1,4 @@
-//! One pass of the model over a batch, and the cache behind it.
+//! A pass of the model over a batch, and its KV cache.
 
 use std::ops::Range;
 
@@ -7,48 +7,47 @@ use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-/// A pass over the model, and what it does with the cache: the seam at which the
-/// engine is tested without one.
+/// A forward pass with a KV cache. Tests replace it by a fake.
 pub(crate) trait Forward {
-    /// Feeds `rows`. Afterwards [`logits`](Self::logits) speaks of them.
+    /// Runs a pass over `rows`.
     ///
     /// # Errors
-    /// What went wrong; the cache is in an unknown state then.
+    /// The engine's message; the state of the cache is then unknown.
     fn feed(&mut self, rows: &[FeedRow<'_>]) -> Result<(), String>;
 
-    /// The logits after the last token of the `row`-th of the rows that were fed,
-    /// which wanted them: one number a token of the vocabulary.
+    /// The logits after the last token of the `row`-th row of the last `feed`, one for
+    /// each token of the vocabulary. The row must have `wants_logits`.
     fn logits(&self, row: usize) -> &[f32];
 
-    /// Forgets what `slot` holds from `length` on. Whether it could: if not, it has
-    /// forgotten all of it.
+    /// Truncates the contents of `slot` to `length` tokens. If that is not possible, it
+    /// clears the slot and returns false.
     fn truncate(&mut self, slot: usize, length: usize) -> bool;
 
-    /// Makes `to` hold what `from` holds.
+    /// Copies the contents of `from` to `to`.
     fn copy(&mut self, from: usize, to: usize);
 }
 
-/// Some tokens of one sequence.
+/// Consecutive tokens of one sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct FeedRow<'a> {
     pub(crate) slot: usize,
-    /// The position of the first one.
+    /// The position of the first token.
     pub(crate) position: usize,
     pub(crate) tokens: &'a [TokenId],
-    /// Whether the next token is to be chosen after the last of them.
+    /// Whether the logits after the last token are needed.
     pub(crate) wants_logits: bool,
 }
 
-/// llama.cpp's context: one KV stream a slot.
+/// llama.cpp's context, with one KV stream for each slot.
 pub(crate) struct LlamaForward<'model> {
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
-    /// Where in the batch each row stood.
+    /// The range of each row in the batch.
     rows: Vec<Range<i32>>,
 }
 
 impl<'model> LlamaForward<'model> {
-    /// `batch_tokens`: most tokens of all rows of one pass.
+    /// `batch_tokens`: maximum tokens of one pass.
     pub(crate) fn new(context: LlamaContext<'model>, batch_tokens: usize) -> Self {
         Self { context, batch: LlamaBatch::new(batch_tokens, 1), rows: Vec::new() }
     }
@@ -92,11 +91,11 @@ impl Forward for LlamaForward<'_> {
     fn copy(&mut self, from: usize, to: usize) {
         self.context
             .kv_cache_seq_cp(signed(from), signed(to), None, None)
-            .expect("no position is given, so none is out of range");
+            .expect("without positions, none can be out of range");
     }
 }
 
-/// Slots and positions are below the context length, an `i32` of llama.cpp's.
+/// Slots and positions are below the context length, which is an `i32` in llama.cpp.
 fn signed(number: usize) -> i32 {
     i32::try_from(number).expect("slots and positions are bounded by the context")
 }

@@ -1,9 +1,8 @@
-//! Which slot of the KV cache holds what, and which one a new sequence gets: pure.
+//! The contents of the KV cache's slots, and the choice of a slot for a new sequence. Pure.
 //!
-//! A slot is one sequence's place in the cache. When its sequence has ended, what
-//! it holds is kept, and a new sequence that begins in the same way takes it over,
-//! or has it copied. The least recently used slot gives way. What is kept is
-//! bounded by the slots themselves.
+//! A slot holds the keys and values of one sequence. They are kept when the sequence has
+//! ended: a new sequence with the same prefix reuses the slot, or copies it. Otherwise the
+//! least recently used slot is evicted. The number of slots bounds what is kept.
 
 use std::cmp::Reverse;
 
@@ -14,40 +13,40 @@ use hostler_protocol::TokenId;
 pub(crate) struct Slots {
     slots: Vec<Slot>,
     policy: ReusePolicy,
-    /// Counts placements: the clock by which slots are least recently used.
+    /// Number of placements, as the clock of the LRU order.
     clock: u64,
 }
 
 /// Whether and when keys and values are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReusePolicy {
-    /// Never: the model cannot take back part of what it has read.
+    /// Never, because the model's state cannot be truncated.
     Never,
-    /// Wherever a beginning is shared.
+    /// Whenever sequences share a prefix.
     SharedPrefix {
-        /// A copy from another slot must save reading so many tokens.
+        /// A copy of another slot must save the prefill of at least this many tokens.
         copy_saves_min: usize,
     },
 }
 
 #[derive(Clone, Debug, Default)]
 struct Slot {
-    /// The tokens whose keys and values the cache holds here, from position 0.
+    /// The tokens whose keys and values the slot holds, from position 0.
     tokens: Vec<TokenId>,
     busy: bool,
     last_used: u64,
 }
 
-/// Where a new sequence goes, and what must be done to the cache first: copy, then
-/// cut the slot down to `keep` tokens.
+/// The slot for a new sequence, and how to prepare it: copy `copy_from`, then truncate to
+/// `keep` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Its slot.
+    /// The slot.
     pub(crate) slot: usize,
-    /// The slot whose contents are copied there first.
+    /// The slot to copy from.
     pub(crate) copy_from: Option<usize>,
-    /// How many tokens of the sequence are there then. Fewer than it has: at least
-    /// its last one must be fed to get the next.
+    /// Number of tokens of the sequence in the slot after the preparation. Fewer than it
+    /// has, because its last token must be fed to get the next one.
     pub(crate) keep: usize,
 }
 
@@ -56,13 +55,13 @@ impl Slots {
         Self { slots: vec![Slot::default(); count], policy, clock: 0 }
     }
 
-    /// Whether a sequence can be placed.
+    /// Whether a slot is free.
     pub(crate) fn has_room(&self) -> bool {
         self.slots.iter().any(|slot| !slot.busy)
     }
 
-    /// Places a sequence that consists of `tokens` so far; `None` when every slot
-    /// is busy. The caller does to the cache what the placement says.
+    /// Places a sequence with these tokens; `None` if every slot is busy. The caller must
+    /// prepare the cache as the placement specifies.
     pub(crate) fn place(&mut self, tokens: &[TokenId]) -> Option<Placement> {
         let placement = match self.policy {
             ReusePolicy::Never => Placement { slot: self.least_recently_used(None)?, copy_from: None, keep: 0 },
@@ -80,16 +79,16 @@ impl Slots {
     }
 
     fn best_placement(&self, tokens: &[TokenId], copy_saves_min: usize) -> Option<Placement> {
-        let most = tokens.len().saturating_sub(1);
-        let shared = |slot: usize| shared_prefix(&self.slots[slot].tokens, tokens).min(most);
+        let keep_max = tokens.len().saturating_sub(1);
+        let shared = |slot: usize| shared_prefix(&self.slots[slot].tokens, tokens).min(keep_max);
         let victim = self.least_recently_used(None)?;
-        // Of equals, one that need not be copied, and the least recently used of those.
+        // Among equal prefixes, prefer a slot that is not busy, then the least recently used.
         let source = (0..self.slots.len()).max_by_key(|&index| {
             let slot = &self.slots[index];
             (shared(index), !slot.busy, Reverse(slot.last_used), Reverse(index))
         })?;
 
-        // The source itself, unless most of what it keeps would be lost by that.
+        // Use the source itself, unless most of its contents would be lost.
         let lost = self.slots[source].tokens.len() - shared(source);
         if !self.slots[source].busy && (source == victim || lost <= shared(source)) {
             return Some(Placement { slot: source, copy_from: None, keep: shared(source) });
@@ -102,24 +101,24 @@ impl Slots {
         Some(Placement { slot: victim, copy_from: None, keep: shared(victim) })
     }
 
-    /// The idle slot whose use lies furthest back, `except` left out.
+    /// The least recently used slot that is not busy and not `except`.
     fn least_recently_used(&self, except: Option<usize>) -> Option<usize> {
         (0..self.slots.len())
             .filter(|&slot| !self.slots[slot].busy && Some(slot) != except)
             .min_by_key(|&slot| self.slots[slot].last_used)
     }
 
-    /// These tokens of its sequence were fed.
+    /// Records that these tokens were fed.
     pub(crate) fn fed(&mut self, slot: usize, tokens: &[TokenId]) {
         self.slots[slot].tokens.extend_from_slice(tokens);
     }
 
-    /// The cache could not keep what `place` wanted to keep there: it holds nothing.
-    pub(crate) fn emptied(&mut self, slot: usize) {
+    /// Records that the cache had to clear the slot.
+    pub(crate) fn cleared(&mut self, slot: usize) {
         self.slots[slot].tokens.clear();
     }
 
-    /// Its sequence has ended. What it holds is kept for others.
+    /// Frees the slot of an ended sequence; its contents are kept for reuse.
     pub(crate) fn release(&mut self, slot: usize) {
         self.slots[slot].busy = false;
     }

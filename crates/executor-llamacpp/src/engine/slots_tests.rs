@@ -1,4 +1,4 @@
-//! Whatever comes and goes, the slots describe the cache truly.
+//! The slots match the contents of the cache after any sequence of events.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const REUSE: ReusePolicy = ReusePolicy::SharedPrefix { copy_saves_min: 4 };
 
-/// A cache as llama.cpp keeps it, and the slots that shall describe it.
+/// A model of llama.cpp's cache, and the slots that must match it.
 struct Cache {
     slots: Slots,
     held: Vec<Vec<TokenId>>,
@@ -17,7 +17,7 @@ impl Cache {
         Self { slots: Slots::new(count, policy), held: vec![Vec::new(); count] }
     }
 
-    /// Places a sequence and feeds all of it.
+    /// Places a sequence and feeds all its tokens.
     fn run(&mut self, tokens: &[TokenId]) -> Option<Placement> {
         let placement = self.slots.place(tokens)?;
         if let Some(source) = placement.copy_from {
@@ -32,7 +32,7 @@ impl Cache {
 }
 
 #[test]
-fn an_ended_sequence_is_taken_over_and_the_least_recently_used_gives_way() {
+fn the_slot_of_an_ended_sequence_is_reused_and_the_least_recently_used_is_evicted() {
     let mut cache = Cache::new(2, REUSE);
     let first = cache.run(&[1, 2, 3, 4]).expect("a slot is free");
     let second = cache.run(&[9, 8, 7]).expect("a slot is free");
@@ -57,7 +57,7 @@ fn the_last_token_is_always_fed() {
 }
 
 #[test]
-fn a_long_beginning_is_copied_from_a_busy_slot_and_a_short_one_is_not() {
+fn a_long_prefix_is_copied_from_a_busy_slot_and_a_short_one_is_not() {
     let mut cache = Cache::new(2, REUSE);
     cache.run(&[1, 2, 3, 4, 5]).expect("a slot is free");
     let copied = cache.run(&[1, 2, 3, 4, 6]).expect("a slot is free");
@@ -69,13 +69,13 @@ fn a_long_beginning_is_copied_from_a_busy_slot_and_a_short_one_is_not() {
 }
 
 #[test]
-fn a_long_answer_is_not_thrown_away_for_a_short_beginning() {
+fn a_long_answer_is_not_evicted_for_a_short_prefix() {
     let mut cache = Cache::new(2, REUSE);
     let long = cache.run(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).expect("a slot is free");
     let idle = cache.run(&[20]).expect("a slot is free");
     cache.slots.release(long.slot);
     cache.slots.release(idle.slot);
-    // The long one is the older, but it is not the one to begin with anew.
+    // The slot with the long answer is reused, although it is the older one.
     let again = cache.run(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).expect("a slot is free");
     cache.slots.release(again.slot);
     let branch = cache.run(&[1, 2, 3, 4, 30]).expect("a slot is free");
@@ -83,7 +83,7 @@ fn a_long_answer_is_not_thrown_away_for_a_short_beginning() {
 }
 
 #[test]
-fn a_model_that_cannot_forget_in_part_reuses_nothing() {
+fn a_model_that_cannot_truncate_reuses_nothing() {
     let mut cache = Cache::new(1, ReusePolicy::Never);
     for _ in 0..2 {
         let placement = cache.run(&[1, 2, 3]).expect("a slot is free");
@@ -100,7 +100,7 @@ enum Event {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    // Two token values only, so that beginnings are shared.
+    // Only two token values, so that prefixes are shared.
     let tokens = proptest::collection::vec(0_u32..2, 1..12);
     prop_oneof![
         tokens.prop_map(Event::Start),
@@ -113,7 +113,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn the_slots_describe_the_cache_truly(events in proptest::collection::vec(any_event(), 0..60)) {
+    fn the_slots_match_the_cache(events in proptest::collection::vec(any_event(), 0..60)) {
         let mut cache = Cache::new(4, REUSE);
         let mut running: Vec<Option<Vec<TokenId>>> = vec![None; 4];
         for event in events {
@@ -125,7 +125,7 @@ proptest! {
                     prop_assert_eq!(placement.is_some(), had_room);
                     if let Some(placement) = placement {
                         prop_assert!(placement.keep < tokens.len());
-                        prop_assert!(running[placement.slot].is_none(), "a busy slot was given away");
+                        prop_assert!(running[placement.slot].is_none(), "a busy slot was assigned");
                         running[placement.slot] = Some(tokens);
                     }
                 }
@@ -145,7 +145,7 @@ proptest! {
             for (slot, tokens) in running.iter().enumerate() {
                 prop_assert_eq!(&cache.slots.slots[slot].tokens, &cache.held[slot]);
                 if let Some(tokens) = tokens {
-                    prop_assert_eq!(&cache.held[slot], tokens, "a sequence reads another's keys and values");
+                    prop_assert_eq!(&cache.held[slot], tokens, "a sequence uses keys and values of another");
                 }
             }
         }

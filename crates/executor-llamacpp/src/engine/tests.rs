@@ -1,11 +1,11 @@
-//! The engine on a model that is a hash: its next token depends on every token
-//! before it, so one wrong key or value in a slot shows in the text.
+//! The engine on a fake model whose logits are a hash of all previous tokens, so one wrong
+//! key or value in a slot changes the answer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hostler_executor::text::{Answer, IncrementalDecoder};
 use hostler_executor::{TextError, TokenStream, token_channel};
-use hostler_executor_kit::sampling::Chooser;
+use hostler_executor_kit::sampling::Sampler;
 use hostler_protocol::{Finish, FinishReason, SamplingParams, StopConditions, TokenEvent};
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ use super::*;
 const VOCABULARY: u32 = 24;
 const END: TokenId = 0;
 const SLOTS: usize = 3;
-const BUDGET: ChunkBudget = ChunkBudget { beside_decoding: 4, alone: 8 };
+const BUDGET: ChunkBudget = ChunkBudget { with_decoding: 4, alone: 8 };
 const REUSE: ReusePolicy = ReusePolicy::SharedPrefix { copy_saves_min: 3 };
 
 fn next_logits(tokens: &[TokenId]) -> Vec<f32> {
@@ -27,7 +27,7 @@ fn next_logits(tokens: &[TokenId]) -> Vec<f32> {
         .collect()
 }
 
-/// What a sequence answers when it is alone.
+/// The answer of a sequence that runs alone.
 fn solo(prompt: &[TokenId], count: u32) -> Vec<TokenId> {
     let mut tokens = prompt.to_vec();
     for _ in 0..count {
@@ -42,21 +42,24 @@ fn solo(prompt: &[TokenId], count: u32) -> Vec<TokenId> {
     tokens.split_off(prompt.len())
 }
 
-/// A prompt whose answer does not end by itself before so many tokens.
-fn talkative(count: u32) -> Vec<TokenId> {
+/// A prompt whose answer has at least `count` tokens.
+fn prompt_with_long_answer(count: u32) -> Vec<TokenId> {
     let prompts = (1..VOCABULARY).flat_map(|first| (1..VOCABULARY).map(move |second| vec![first, second]));
-    prompts.into_iter().find(|prompt| solo(prompt, count).len() == count as usize).expect("one of many goes on")
+    prompts
+        .into_iter()
+        .find(|prompt| solo(prompt, count).len() == count as usize)
+        .expect("one of many has a long answer")
 }
 
-/// Holds the tokens themselves where llama.cpp holds keys and values.
+/// Holds tokens in place of keys and values.
 #[derive(Default)]
 struct HashModel {
     held: Vec<Vec<TokenId>>,
     logits: Vec<Vec<f32>>,
-    /// Of every pass: tokens of each row.
+    /// The number of tokens of each row, for every pass.
     passes: Vec<Vec<usize>>,
     fails: bool,
-    cannot_cut: bool,
+    cannot_truncate: bool,
 }
 
 impl HashModel {
@@ -70,12 +73,12 @@ impl Forward for HashModel {
         if self.fails {
             return Err("out of memory".into());
         }
-        assert!(rows.is_sorted_by(|left, right| left.slot < right.slot), "one row a slot, in order");
+        assert!(rows.is_sorted_by(|left, right| left.slot < right.slot), "one row per slot, in order");
         self.logits.clear();
         self.passes.push(rows.iter().map(|row| row.tokens.len()).collect());
         for row in rows {
             let held = &mut self.held[row.slot];
-            assert_eq!(held.len(), row.position, "positions follow each other");
+            assert_eq!(held.len(), row.position, "positions must be consecutive");
             held.extend_from_slice(row.tokens);
             self.logits.push(if row.wants_logits { next_logits(held) } else { Vec::new() });
         }
@@ -87,7 +90,7 @@ impl Forward for HashModel {
     }
 
     fn truncate(&mut self, slot: usize, length: usize) -> bool {
-        let can = length == 0 || !self.cannot_cut;
+        let can = length == 0 || !self.cannot_truncate;
         self.held[slot].truncate(if can { length } else { 0 });
         can
     }
@@ -97,7 +100,7 @@ impl Forward for HashModel {
     }
 }
 
-/// Tokens have no text here.
+/// Decodes every token to an empty text.
 struct NoText;
 
 impl IncrementalDecoder for NoText {
@@ -114,7 +117,7 @@ fn job(prompt: &[TokenId], count: u32) -> (Job, TokenStream) {
     job_until(&[END], prompt, count)
 }
 
-/// One that has its count of tokens, whatever they are.
+/// A job without end tokens, whose answer has exactly `count` tokens.
 fn endless_job(prompt: &[TokenId], count: u32) -> (Job, TokenStream) {
     job_until(&[], prompt, count)
 }
@@ -123,8 +126,8 @@ fn job_until(ends: &[TokenId], prompt: &[TokenId], count: u32) -> (Job, TokenStr
     let sequence = Sequence::greedy(prompt, count);
     let (sink, stream) = token_channel(&sequence, None);
     let answer = Answer::new(Box::new(NoText), &StopConditions::default(), ends, &[]).expect("nothing is answered");
-    let chooser = Chooser::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
-    let generation = Generation::new(sink, answer, chooser, count);
+    let sampler = Sampler::new(SamplingParams::greedy(), 0, prompt, &[], None, None);
+    let generation = Generation::new(sink, answer, sampler, count);
     (Job { sequence, generation }, stream)
 }
 
@@ -139,10 +142,10 @@ fn run_to_idle(engine: &mut Engine<HashModel>) {
         }
         engine.step().expect("the model does not fail");
     }
-    panic!("the engine does not come to an end");
+    panic!("the engine does not become idle");
 }
 
-/// The tokens and the end of a sequence that has ended.
+/// The tokens and the final event of a sequence that has ended.
 fn outcome(mut stream: TokenStream) -> (Vec<TokenId>, TokenEvent) {
     let mut tokens = Vec::new();
     while let Some(event) = stream.blocking_next_event() {
@@ -152,7 +155,7 @@ fn outcome(mut stream: TokenStream) -> (Vec<TokenId>, TokenEvent) {
             end => return (tokens, end),
         }
     }
-    panic!("a stream ended without an end");
+    panic!("a stream ended without a final event");
 }
 
 fn finish(end: TokenEvent) -> Finish {
@@ -163,7 +166,7 @@ fn finish(end: TokenEvent) -> Finish {
 }
 
 #[test]
-fn a_shared_beginning_is_reused_and_reported() {
+fn a_shared_prefix_is_reused_and_reported() {
     let mut engine = engine(REUSE);
     let first: Vec<TokenId> = (1..20).collect();
     let mut second = first.clone();
@@ -179,9 +182,9 @@ fn a_shared_beginning_is_reused_and_reported() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_cut_is_read_anew() {
+fn a_cache_that_cannot_be_truncated_is_recomputed() {
     let mut engine = engine(REUSE);
-    engine.forward.cannot_cut = true;
+    engine.forward.cannot_truncate = true;
     for _ in 0..2 {
         let (job, stream) = job(&[1, 2, 3, 4], 5);
         engine.submit(job);
@@ -193,9 +196,9 @@ fn a_cache_that_cannot_be_cut_is_read_anew() {
 }
 
 #[test]
-fn a_sequence_that_is_not_wanted_stops_at_the_next_step() {
+fn a_cancelled_sequence_stops_at_the_next_step() {
     let mut engine = engine(REUSE);
-    let prompt = talkative(4);
+    let prompt = prompt_with_long_answer(4);
     let mut streams = Vec::new();
     for _ in 0..=SLOTS {
         let (job, stream) = job(&prompt, 10_000);
@@ -214,15 +217,15 @@ fn a_sequence_that_is_not_wanted_stops_at_the_next_step() {
     }
 }
 
-/// The bound that `docs/performance.md` states: between two tokens of a running
-/// sequence lies one pass, with one token of each that runs and at most one chunk of a
-/// prompt, however long that is.
+/// The bound that `docs/performance.md` states: between two tokens of a running sequence
+/// there is one pass, with one token of each running sequence and at most one chunk of a
+/// prompt, regardless of its length.
 #[test]
-fn a_long_prompt_stands_between_two_tokens_with_one_chunk_only() {
+fn a_long_prompt_delays_tokens_by_at_most_one_chunk() {
     const RUNNING: usize = 7;
     const PROMPT: usize = 1_500;
     for chunk in [4, 16, 65, 256, 2_000] {
-        let budget = ChunkBudget { beside_decoding: chunk, alone: chunk.max(256) };
+        let budget = ChunkBudget { with_decoding: chunk, alone: chunk.max(256) };
         let mut engine = Engine::new(HashModel::new(RUNNING + 1), RUNNING + 1, REUSE, budget);
         let steps = PROMPT.div_ceil(chunk);
         let prompt = [1, 2];
@@ -233,7 +236,7 @@ fn a_long_prompt_stands_between_two_tokens_with_one_chunk_only() {
                 stream
             })
             .collect();
-        // Until all of them decode.
+        // Run until all of them decode.
         while engine.running.len() < RUNNING
             || engine.running.iter().any(|running| running.tokens.len() <= prompt.len())
         {
@@ -249,7 +252,7 @@ fn a_long_prompt_stands_between_two_tokens_with_one_chunk_only() {
         for step in 0..steps {
             let before = answered(&engine);
             engine.step().expect("the model does not fail");
-            assert_eq!(answered(&engine), before + RUNNING, "chunk {chunk}: somebody got no token in step {step}");
+            assert_eq!(answered(&engine), before + RUNNING, "chunk {chunk}: a sequence got no token in step {step}");
         }
         let read = engine.running.iter().find(|running| running.tokens.len() > PROMPT);
         assert!(read.is_some_and(|long| long.fed == PROMPT), "chunk {chunk}: the prompt needs more than {steps} steps");
@@ -264,7 +267,7 @@ fn a_long_prompt_stands_between_two_tokens_with_one_chunk_only() {
 #[test]
 fn a_failed_pass_fails_all_of_them() {
     let mut engine = engine(REUSE);
-    let (first, stream) = job(&talkative(4), 10);
+    let (first, stream) = job(&prompt_with_long_answer(4), 10);
     engine.submit(first);
     engine.step().expect("the model does not fail");
     engine.forward.fails = true;
@@ -282,7 +285,7 @@ enum Event {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    // Few token values, so that beginnings are shared.
+    // Few token values, so that prefixes are shared.
     let prompt = proptest::collection::vec(1_u32..3, 1..16);
     prop_oneof![
         (prompt, 1_u32..12).prop_map(|(prompt, count)| Event::Submit(prompt, count)),
@@ -296,7 +299,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn whatever_else_runs_a_sequence_answers_as_if_alone(events in proptest::collection::vec(any_event(), 0..50)) {
+    fn every_answer_equals_that_of_a_sequence_alone(events in proptest::collection::vec(any_event(), 0..50)) {
         let mut engine = engine(REUSE);
         let mut submitted = Vec::new();
         for event in events {

@@ -6,27 +6,27 @@ use hostler_executor::{ModelExecutor, Sequence, TokenStream};
 use hostler_executor_llamacpp::{LlamacppConfig, LlamacppFactory};
 use hostler_protocol::{Finish, ModelId, Token, TokenEvent, TokenId};
 
-/// A factory for the model that `HOSTLER_TEST_MODEL` names. Without it, `test` is
-/// skipped, aloud.
+/// A factory for the model in `HOSTLER_TEST_MODEL`. Without that variable, prints that
+/// `test` is skipped.
 pub(crate) fn factory(test: &str) -> Option<LlamacppFactory> {
     config(test).map(LlamacppFactory::new)
 }
 
-/// The same on one thread: for tests of which several run at once. Two threads a
-/// model would wait for each other more than they compute.
+/// The same with one compute thread, for tests that run concurrently: with two threads
+/// per model, they would mostly wait for each other.
 pub(crate) fn one_thread_factory(test: &str) -> Option<LlamacppFactory> {
     config(test).map(|config| LlamacppFactory::new(LlamacppConfig { threads: Some(1), ..config }))
 }
 
 fn config(test: &str) -> Option<LlamacppConfig> {
     let Some(path) = std::env::var_os("HOSTLER_TEST_MODEL") else {
-        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL names no GGUF file");
+        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL is not set");
         return None;
     };
     Some(LlamacppConfig::new(ModelId::new("test-model"), path))
 }
 
-/// The tokens and the end of a sequence that must finish.
+/// The tokens and the `Finished` event of a sequence that must finish.
 pub(crate) fn finished(mut stream: TokenStream) -> (Vec<Token>, Finish) {
     let mut tokens = Vec::new();
     while let Some(event) = stream.blocking_next_event() {
@@ -37,10 +37,10 @@ pub(crate) fn finished(mut stream: TokenStream) -> (Vec<Token>, Finish) {
             TokenEvent::Failed(error) => panic!("a sequence failed: {error}"),
         }
     }
-    panic!("a stream ended without an end");
+    panic!("a stream ended without a final event");
 }
 
-/// Runs one sequence with nothing beside it.
+/// Runs one sequence alone.
 pub(crate) fn run(executor: &dyn ModelExecutor, sequence: Sequence) -> (Vec<Token>, Finish) {
     finished(executor.generate(sequence))
 }
@@ -50,37 +50,35 @@ pub(crate) fn encode(executor: &dyn ModelExecutor, text: &str) -> Vec<TokenId> {
     executor.text().encode(text, true).expect("it can be tokenized")
 }
 
-/// How many alternatives [`part_at_a_tie`] must be able to see.
+/// `top_logprobs` of the answers for [`diverge_at_a_tie`].
 pub(crate) const ALTERNATIVES: u32 = 8;
 
-/// Logarithms of the probabilities of two tokens that are as good as equal differ by less.
+/// Two tokens are tied if their log probabilities differ by less than this.
 const TIE: f32 = 0.3;
 
-/// Whether two greedy answers to one prompt part, which they may do only where the
-/// model found two tokens as good as equal.
+/// Whether two greedy answers to the same prompt diverge, which they may only do at a tie.
 ///
-/// llama.cpp reads one token, a batch and a long prompt by different kernels, which
-/// add in another order and partly in 16 bits, on activations rounded to 8 bits. So
-/// the same context gives log probabilities that differ by about a twentieth, rarely
-/// by more than a tenth (measured on the demo model in Q8_0), and a choice between
-/// tokens that are nearer to each other than that may differ too. A fault looks
-/// different: the text turns into another one although the model was sure. Both
-/// answers need [`ALTERNATIVES`].
+/// llama.cpp processes one token, a batch and a long prompt with different kernels, which
+/// sum in different orders and partly in 16 bits, on activations rounded to 8 bits. So the
+/// log probabilities of the same context differ by about 0.05, rarely by more than 0.1
+/// (measured on the demo model in Q8_0), which can decide between tokens that are closer
+/// than that. A fault in the engine is different: the answers diverge although one token
+/// is clearly the likeliest. Both answers need [`ALTERNATIVES`].
 ///
 /// # Panics
-/// Where they part although the model was sure.
-pub(crate) fn part_at_a_tie(left: &[Token], right: &[Token]) -> bool {
+/// If they diverge where there is no tie.
+pub(crate) fn diverge_at_a_tie(left: &[Token], right: &[Token]) -> bool {
     let Some(place) = left.iter().zip(right).position(|(left, right)| left.id != right.id) else {
         assert_eq!(left.len(), right.len());
         return false;
     };
     let (left, right) = (&left[place], &right[place]);
     for (token, other) in [(left, right), (right, left)] {
-        let logprob = token.logprob.as_ref().expect("log probabilities were asked for");
+        let logprob = token.logprob.as_ref().expect("log probabilities were requested");
         let other = logprob.top.iter().find(|(id, _)| *id == other.id);
         let behind = other.map_or(f32::INFINITY, |(_, other)| logprob.logprob - other);
-        eprintln!("two answers part at their token {place}, where the other one was {behind:.3} behind");
-        assert!(behind < TIE, "the model was sure, and still chose otherwise: {:?}", logprob.top);
+        eprintln!("two answers diverge at token {place}, where the other one was {behind:.3} less likely");
+        assert!(behind < TIE, "the answers diverge without a tie: {:?}", logprob.top);
     }
     true
 }

@@ -1,43 +1,96 @@
-//! Which sequences wait, which the engine has, and whether there still is an engine.
+//! The waiting sequences, those in the engine, and the engine itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hostler_executor_kit::Ending;
+use hostler_executor::EngineStatus;
+use hostler_executor_kit::{Ending, Generation};
 use hostler_protocol::{ErrorCode, RequestError, TokenId};
+use mistralrs::core::Response;
+use tokio::sync::mpsc::Receiver;
 
-use super::drain::{Complaint, Drained, drain};
-use super::{Job, Rules};
 use crate::engine::Engine;
-use crate::life::Life;
-use crate::processor::Running;
+use crate::processor::{ModelParams, Running};
 
+/// A validated sequence.
+pub(crate) struct Job {
+    /// The tokens that the engine processes as the prompt.
+    pub(crate) tokens: Vec<TokenId>,
+    /// The tokens that the engine decodes after that, before it generates new ones.
+    pub(crate) replay: Vec<TokenId>,
+    pub(crate) max_new_tokens: u32,
+    pub(crate) generation: Generation,
+}
+
+/// The maximum number of concurrent sequences, and the parameters of the model.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_sequences: usize,
+    pub(crate) model: ModelParams,
+}
+
+/// The state of the dispatcher.
 pub(super) struct Dispatch {
-    /// `None` once it has failed or was stopped; it stays so.
+    /// `None` after it has failed or was stopped.
     engine: Option<Engine>,
-    rules: Rules,
-    life: Arc<Life>,
+    limits: Limits,
+    status: Arc<EngineStatus>,
     waiting: VecDeque<Waiting>,
-    /// Everything that the engine has, until it is through with it.
+    /// The sequences in the engine, until it has dropped them.
     in_flight: Vec<Arc<Running>>,
     pub(super) draining: FuturesUnordered<BoxFuture<'static, Drained>>,
 }
 
 struct Waiting {
     tokens: Vec<TokenId>,
-    /// Steps after the prompt's, replayed ones included.
+    /// Steps after the prefill, including replayed ones.
     max_steps: usize,
     running: Arc<Running>,
 }
 
+/// The engine's responses to a sequence, other than tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EngineError {
+    /// The request is invalid.
+    Rejected(String),
+    /// The engine failed.
+    Failed(String),
+}
+
+/// A sequence that the engine has dropped.
+pub(super) struct Drained {
+    running: Arc<Running>,
+    error: Option<EngineError>,
+}
+
+/// Receives the responses until the engine drops its sender, together with the sequence.
+async fn drain(running: Arc<Running>, mut responses: Receiver<Response>) -> Drained {
+    let mut error = None;
+    while let Some(response) = responses.recv().await {
+        error = error.or(engine_error(response));
+    }
+    Drained { running, error }
+}
+
+fn engine_error(response: Response) -> Option<EngineError> {
+    match response {
+        Response::ValidationError(error) => Some(EngineError::Rejected(error.to_string())),
+        Response::InternalError(error) => Some(EngineError::Failed(error.to_string())),
+        Response::ModelError(message, _) | Response::CompletionModelError(message, _) => {
+            Some(EngineError::Failed(message))
+        }
+        _ => None,
+    }
+}
+
 impl Dispatch {
-    pub(super) fn new(engine: Engine, rules: Rules, life: Arc<Life>) -> Self {
+    pub(super) fn new(engine: Engine, limits: Limits, status: Arc<EngineStatus>) -> Self {
         Self {
             engine: Some(engine),
-            rules,
-            life,
+            limits,
+            status,
             waiting: VecDeque::new(),
             in_flight: Vec::new(),
             draining: FuturesUnordered::new(),
@@ -56,22 +109,20 @@ impl Dispatch {
         if self.engine.is_none() {
             return job.generation.fail(failure("it has stopped"));
         }
-        let Rules { end_token, vocabulary_size, .. } = self.rules;
         let Job { tokens, replay, max_new_tokens, generation } = job;
         let max_steps = replay.len() + max_new_tokens as usize;
-        let life = Arc::clone(&self.life);
-        let running = Arc::new(Running::new(generation, replay, life, end_token, vocabulary_size));
+        let running = Arc::new(Running::new(generation, replay, Arc::clone(&self.status), self.limits.model));
         self.waiting.push_back(Waiting { tokens, max_steps, running });
     }
 
-    /// Drops those that wait and that nobody wants any more.
+    /// Ends waiting sequences that were cancelled.
     pub(super) fn sweep(&mut self) {
-        self.waiting.retain(|waiting| !waiting.running.stop_if_asked());
+        self.waiting.retain(|waiting| !waiting.running.stop_if_requested());
     }
 
-    /// Hands over as many as there is room for.
-    pub(super) fn hand_over(&mut self) {
-        while self.in_flight.len() < self.rules.max_sequences
+    /// Submits waiting sequences while there are free slots.
+    pub(super) fn submit_waiting(&mut self) {
+        while self.in_flight.len() < self.limits.max_sequences
             && let Some(engine) = &mut self.engine
             && let Some(Waiting { tokens, max_steps, running }) = self.waiting.pop_front()
         {
@@ -92,34 +143,33 @@ impl Dispatch {
         }
     }
 
-    /// The engine is through with a sequence. It must have ended by then: by its
-    /// processor, or here, because the engine refused it or failed.
-    pub(super) fn drained(&mut self, drained: Drained) {
-        let Drained { running, complaint } = drained;
-        match complaint {
-            Complaint::Refused(reason) => {
-                let error = RequestError::new(ErrorCode::InvalidRequest, format!("the engine refuses this: {reason}"));
-                running.end(Ending::Failed(error));
+    /// Handles a sequence that the engine has dropped. The processor has ended it, unless
+    /// the engine rejected it or failed.
+    pub(super) fn drained(&mut self, Drained { running, error }: Drained) {
+        match error {
+            Some(EngineError::Rejected(reason)) => {
+                let message = format!("the engine rejects the request: {reason}");
+                running.end(Ending::Failed(RequestError::new(ErrorCode::InvalidRequest, message)));
             }
-            // What the engine does after a failure cannot be known: another is loaded.
-            Complaint::Failed(reason) => self.fail(&reason),
-            Complaint::None if !running.has_ended() => self.fail("it dropped a sequence without a final event"),
-            Complaint::None => {}
+            // The state of the engine after a failure is unknown, so a new one is loaded.
+            Some(EngineError::Failed(reason)) => self.fail(&reason),
+            None if !running.has_ended() => self.fail("it dropped a sequence without a final event"),
+            None => {}
         }
         self.in_flight.retain(|other| !Arc::ptr_eq(other, &running));
     }
 
-    /// The engine failed.
+    /// Handles a failure of the engine.
     pub(super) fn fail(&mut self, reason: &str) {
         if self.engine.is_some() {
-            tracing::error!(reason, "the engine failed");
+            tracing::error!(reason, "engine failed");
         }
         self.stop(reason);
     }
 
-    /// Stops the engine and tells every sequence.
+    /// Stops the engine and fails all sequences.
     pub(super) fn stop(&mut self, reason: &str) {
-        self.life.end();
+        self.status.mark_dead();
         self.engine = None;
         let waiting = self.waiting.drain(..).map(|waiting| waiting.running);
         for running in waiting.chain(self.in_flight.iter().cloned()) {

@@ -8,10 +8,10 @@ use hostler_executor::{ModelExecutor, Sequence, TokenStream};
 use hostler_executor_mistralrs::{MistralrsConfig, ModelSource};
 use hostler_protocol::{Finish, ModelId, RequestError, TokenEvent, TokenId};
 
-/// The model that `HOSTLER_TEST_MODEL` names. Without it, `test` is skipped, aloud.
+/// The model in `HOSTLER_TEST_MODEL`. Without that variable, prints that `test` is skipped.
 pub(crate) fn config(test: &str) -> Option<MistralrsConfig> {
     let Some(path) = std::env::var_os("HOSTLER_TEST_MODEL") else {
-        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL names no GGUF file");
+        eprintln!("SKIPPED: {test}: HOSTLER_TEST_MODEL is not set");
         return None;
     };
     Some(MistralrsConfig::new(ModelId::new("test-model"), ModelSource::Gguf(PathBuf::from(path))))
@@ -29,7 +29,7 @@ pub(crate) fn endless(executor: &dyn ModelExecutor, prompt: &str, tokens: u32) -
 pub(crate) fn collect(mut stream: TokenStream) -> (Vec<TokenId>, Result<Finish, RequestError>) {
     let mut tokens = Vec::new();
     loop {
-        match stream.blocking_next_event().expect("a stream has an end") {
+        match stream.blocking_next_event().expect("a stream has a final event") {
             TokenEvent::Started(_) => {}
             TokenEvent::Token(token) => tokens.push(token.id),
             TokenEvent::Finished(finish) => return (tokens, Ok(finish)),

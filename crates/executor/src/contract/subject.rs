@@ -1,4 +1,4 @@
-//! The engine under test, and what the checks do with it.
+//! The engine under test, and the operations that the checks run on it.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use crate::{
     token_channel,
 };
 
-/// Prompts of unlike content and unlike length.
+/// Prompts of different content and different length.
 const PROMPTS: [&str; 8] = [
     "The capital of France is",
     "Once upon a time there was a small green frog who",
@@ -38,25 +38,25 @@ pub struct Subject {
     runtime: Runtime,
 }
 
-/// A sequence that finished.
+/// The events of a sequence that finished.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completed {
-    /// What was said when it began.
+    /// The `Started` event.
     pub started: Started,
-    /// Its tokens.
+    /// The tokens.
     pub tokens: Vec<Token>,
-    /// How it ended.
+    /// The `Finished` event.
     pub finish: Finish,
 }
 
 impl Completed {
-    /// The ids of its tokens.
+    /// The token ids.
     #[must_use]
     pub fn ids(&self) -> Vec<TokenId> {
         self.tokens.iter().map(|token| token.id).collect()
     }
 
-    /// All of its text, as a client would have seen it.
+    /// The whole text, as a client receives it.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text: String = self.tokens.iter().map(|token| token.text.as_str()).collect();
@@ -65,7 +65,7 @@ impl Completed {
     }
 }
 
-/// How a sequence ended, well or not, and what came before.
+/// The events of a sequence that finished or failed.
 pub(super) struct Ended {
     started: Option<Started>,
     pub(super) tokens: Vec<Token>,
@@ -73,26 +73,26 @@ pub(super) struct Ended {
 }
 
 impl Subject {
-    /// An engine that is loaded already.
+    /// Takes a loaded engine.
     ///
     /// # Errors
-    /// Where this machine gives no runtime to wait in.
+    /// If no runtime can be created.
     pub fn new(executor: Arc<dyn ModelExecutor>, options: ContractOptions) -> Result<Self, Violation> {
         let runtime = Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|error| Violation(format!("no runtime to wait in: {error}")))?;
+        let runtime = runtime.map_err(|error| Violation(format!("cannot create a runtime: {error}")))?;
         Ok(Self { executor, options, runtime })
     }
 
     /// Loads an engine.
     ///
     /// # Errors
-    /// Where it does not load.
+    /// If the engine does not load.
     pub fn load(factory: &dyn ExecutorFactory, options: ContractOptions) -> Result<Self, Violation> {
-        let executor = factory.load(&()).map_err(|error| Violation(format!("it does not load: {error}")))?;
+        let executor = factory.load(&()).map_err(|error| Violation(format!("the engine does not load: {error}")))?;
         Self::new(executor, options)
     }
 
-    /// Gives the engine up; whoever drops it last stops it.
+    /// Returns the engine; dropping its last reference stops it.
     pub(super) fn into_parts(self) -> (Arc<dyn ModelExecutor>, ContractOptions, Runtime) {
         (self.executor, self.options, self.runtime)
     }
@@ -113,31 +113,31 @@ impl Subject {
         self.description().driving.max_sequences as usize
     }
 
-    /// Tokens of a text, as a completion would send them.
+    /// The tokens of a text, encoded as the prompt of a completion.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<TokenId>, Violation> {
         let tokens = self.executor.text().encode(text, true);
-        tokens.map_err(|error| Violation(format!("it does not encode {text:?}: {error}")))
+        tokens.map_err(|error| Violation(format!("cannot encode {text:?}: {error}")))
     }
 
-    /// The tokens of one of eight unlike prompts.
+    /// The tokens of one of eight different prompts.
     pub(super) fn prompt(&self, index: usize) -> Result<Vec<TokenId>, Violation> {
         self.encode(PROMPTS[index % PROMPTS.len()])
     }
 
-    /// A greedy sequence of the usual length that goes on to its full length.
+    /// A greedy sequence of `answer_tokens` tokens that ignores the end of sequence.
     pub(super) fn greedy(&self, prompt: usize) -> Result<Sequence, Violation> {
         let mut sequence = Sequence::greedy(self.prompt(prompt)?, self.options.answer_tokens);
         sequence.stop.ignore_eos = true;
         Ok(sequence)
     }
 
-    /// As many different greedy sequences as there are prompts.
+    /// A greedy sequence for each prompt.
     pub(super) fn greedy_all(&self) -> Result<Vec<Sequence>, Violation> {
         (0..PROMPTS.len()).map(|prompt| self.greedy(prompt)).collect()
     }
 
-    /// A greedy sequence that is still running when it is interrupted: the engine
-    /// must not be so fast that it has done 2,000 steps before.
+    /// A greedy sequence that is still running when a check interrupts it, provided
+    /// that the engine does not do 2,000 steps before.
     pub(super) fn long(&self, prompt: usize) -> Result<Sequence, Violation> {
         let mut sequence = self.greedy(prompt)?;
         let room = self.description().context_length.saturating_sub(sequence.tokens.len() as u32);
@@ -145,31 +145,31 @@ impl Subject {
         Ok(sequence)
     }
 
-    /// Waits, but not for ever.
+    /// Waits for `future`, at most for the configured patience.
     pub(super) fn wait<T>(&self, what: &str, future: impl Future<Output = T>) -> Result<T, Violation> {
         let patience = self.options.patience;
         let waited = self.runtime.block_on(async { timeout(patience, future).await });
         waited.map_err(|_| Violation(format!("{what}: nothing happened for {patience:?}")))
     }
 
-    /// Runs one sequence to its end, with nothing beside it.
+    /// Runs one sequence alone, to its end.
     pub(super) fn run(&self, sequence: Sequence) -> Result<Completed, Violation> {
         completed(self.end_of(sequence)?)
     }
 
-    /// Runs sequences beside each other, as many at once as the engine takes.
+    /// Runs sequences concurrently, as many at once as the engine allows.
     pub(super) fn run_together(&self, sequences: Vec<Sequence>) -> Result<Vec<Completed>, Violation> {
         let running = sequences.into_iter().enumerate().map(|(index, sequence)| async move {
             let stream = self.executor.generate(sequence);
             (index, collect(stream).await)
         });
         let ended = stream::iter(running).buffer_unordered(self.max_sequences()).collect::<Vec<_>>();
-        let mut ended = self.wait("sequences that run together", ended)?;
+        let mut ended = self.wait("concurrent sequences", ended)?;
         ended.sort_by_key(|(index, _)| *index);
         ended.into_iter().map(|(_, ended)| completed(ended?)).collect()
     }
 
-    /// Runs one sequence to its end, whatever that is.
+    /// Runs one sequence until it finishes or fails.
     pub(super) fn end_of(&self, sequence: Sequence) -> Result<Ended, Violation> {
         let stream = self.executor.generate(sequence);
         self.collect(stream)
@@ -180,20 +180,20 @@ impl Subject {
         self.wait("the events of a sequence", collect(stream))?
     }
 
-    /// Reads so many tokens of a stream that has more.
+    /// Reads `count` tokens of a stream that has more.
     pub(super) fn read_tokens(&self, stream: &mut TokenStream, count: u32) -> Result<(), Violation> {
         let mut seen = 0;
         while seen < count {
             match self.wait("the next token", stream.next_event())? {
                 Some(TokenEvent::Started(_)) => {}
                 Some(TokenEvent::Token(_)) => seen += 1,
-                other => return Err(Violation(format!("after {seen} of {count} tokens came {other:?}"))),
+                other => return Err(Violation(format!("{other:?} arrived after {seen} of {count} tokens"))),
             }
         }
         Ok(())
     }
 
-    /// Reads a stream that was begun already to its end, and says how that was.
+    /// Reads the rest of a stream and returns how it ended.
     pub(super) fn collect_rest(&self, mut stream: TokenStream) -> Result<Result<Finish, RequestError>, Violation> {
         loop {
             match self.wait("the rest of a sequence", stream.next_event())? {
@@ -205,7 +205,7 @@ impl Subject {
         }
     }
 
-    /// Starts a sequence that is watched from the engine's side.
+    /// Starts a sequence with an observer on the engine's side.
     pub(super) fn start_watched(&self, sequence: &Sequence) -> (TokenStream, Watch) {
         let (ended, report) = mpsc::channel();
         let tokens = Arc::<AtomicU32>::default();
@@ -214,12 +214,12 @@ impl Subject {
         (stream, Watch { tokens, report, patience: self.options.patience })
     }
 
-    /// The vector of a text, or why there is none.
+    /// The embedding of a text, or the engine's error.
     pub(super) fn embed(&self, tokens: Vec<TokenId>) -> Result<Result<Vec<f32>, RequestError>, Violation> {
         self.wait("an embedding", self.executor.embed(tokens))
     }
 
-    /// A constraint at the beginning of an answer, or why there is none.
+    /// A constraint at the beginning of an answer, or the engine's error.
     pub(super) fn compile(
         &self,
         constraint: Constraint,
@@ -227,23 +227,21 @@ impl Subject {
         self.wait("a constraint", self.executor.compile(constraint, Vec::new()))
     }
 
-    /// That the engine refuses a sequence as one that can never succeed.
-    pub(super) fn must_refuse(&self, what: &str, sequence: Sequence) -> Result<(), Violation> {
+    /// Checks that the engine rejects a sequence as an invalid request.
+    pub(super) fn must_reject(&self, what: &str, sequence: Sequence) -> Result<(), Violation> {
         let ended = self.end_of(sequence)?;
-        ensure!(ended.tokens.is_empty(), "{what}: {} tokens came before the refusal", ended.tokens.len());
+        ensure!(ended.tokens.is_empty(), "{what}: {} tokens arrived before the rejection", ended.tokens.len());
         match ended.last {
             Err(error) if error.code == ErrorCode::InvalidRequest => {
-                ensure!(!error.message.is_empty(), "{what}: the refusal does not say why");
+                ensure!(!error.message.is_empty(), "{what}: the rejection gives no reason");
                 Ok(())
             }
-            other => {
-                Err(Violation(format!("{what}: it must be refused as an invalid request, but ended in {other:?}")))
-            }
+            other => Err(Violation(format!("{what} must be rejected as an invalid request, but ended in {other:?}"))),
         }
     }
 }
 
-/// What the engine reports of a watched sequence.
+/// What the engine reports to the observer of a sequence.
 pub(super) struct Watch {
     tokens: Arc<AtomicU32>,
     report: mpsc::Receiver<EndReport>,
@@ -251,19 +249,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Tokens generated so far, read or not.
+    /// Number of tokens generated so far, read or unread.
     pub(super) fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::Relaxed)
     }
 
-    /// Waits for the one report. (No runtime runs meanwhile, so nobody reads either.)
+    /// Waits for the report of the end. (No runtime runs during this wait, so no task
+    /// reads the stream either.)
     pub(super) fn ended(&self) -> Result<EndReport, Violation> {
         let report = self.report.recv_timeout(self.patience);
         report.map_err(|_| Violation(format!("the engine did not end a sequence within {:?}", self.patience)))
     }
 }
 
-/// Counts tokens, and sends the report of the end to whoever waits for it.
+/// Counts tokens, and sends the report of the end to the [`Watch`].
 struct Watcher {
     tokens: Arc<AtomicU32>,
     ended: mpsc::Sender<EndReport>,
@@ -277,7 +276,7 @@ impl SequenceObserver for Watcher {
     }
 
     fn ended(&mut self, report: &EndReport) {
-        // A check that failed early no longer waits for it.
+        // A check that failed early has dropped its `Watch`.
         let _ = self.ended.send(*report);
     }
 }
@@ -289,11 +288,11 @@ async fn collect(mut stream: TokenStream) -> Result<Ended, Violation> {
     let last = loop {
         match stream.next_event().await {
             Some(TokenEvent::Started(event)) => {
-                ensure!(started.is_none() && tokens.is_empty(), "Started came twice, or after a token");
+                ensure!(started.is_none() && tokens.is_empty(), "Started arrived twice, or after a token");
                 started = Some(event);
             }
             Some(TokenEvent::Token(token)) => {
-                ensure!(started.is_some(), "a token came before Started");
+                ensure!(started.is_some(), "a token arrived before Started");
                 tokens.push(token);
             }
             Some(TokenEvent::Finished(finish)) => break Ok(finish),
@@ -302,20 +301,20 @@ async fn collect(mut stream: TokenStream) -> Result<Ended, Violation> {
         }
     };
     let after = stream.next_event().await;
-    ensure!(after.is_none(), "an event came after the last one: {after:?}");
+    ensure!(after.is_none(), "an event arrived after the final one: {after:?}");
     Ok(Ended { started, tokens, last })
 }
 
-/// What ended well, with its counts checked.
+/// The events of a sequence that finished, with its counts checked.
 fn completed(ended: Ended) -> Result<Completed, Violation> {
     let Ended { started, tokens, last } = ended;
     let finish = last.map_err(|error| Violation(format!("it failed ({}): {error}", error.code.as_str())))?;
-    let started = started.ok_or_else(|| Violation("it finished without having started".into()))?;
+    let started = started.ok_or_else(|| Violation("it finished without a Started event".into()))?;
     let counted = finish.usage.completion_tokens as usize;
-    ensure!(counted == tokens.len(), "usage counts {counted} completion tokens, but {} came", tokens.len());
+    ensure!(counted == tokens.len(), "usage counts {counted} completion tokens, but {} arrived", tokens.len());
     ensure!(
         finish.usage.prompt_tokens == started.prompt_tokens,
-        "Started says {} prompt tokens, the usage {}",
+        "Started reports {} prompt tokens, the usage {}",
         started.prompt_tokens,
         finish.usage.prompt_tokens
     );
@@ -325,6 +324,6 @@ fn completed(ended: Ended) -> Result<Completed, Violation> {
         finish.usage.cached_tokens,
         started.prompt_tokens
     );
-    ensure!(finish.reason == FinishReason::Stop || !tokens.is_empty(), "it reached its length without a token");
+    ensure!(finish.reason == FinishReason::Stop || !tokens.is_empty(), "it finished by length without a token");
     Ok(Completed { started, tokens, finish })
 }

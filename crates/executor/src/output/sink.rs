@@ -1,20 +1,25 @@
-//! The engine's end of a sequence's output.
+//! The engine's end of the output channel.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hostler_protocol::{ErrorCode, Finish, FinishReason, RequestError, Started, Timings, Token, TokenEvent, Usage};
 use tokio::sync::mpsc;
 
-use super::{CancelHandle, EndReport, EndState, SequenceObserver};
+use super::{CancelHandle, EndReport, EndState, SequenceObserver, TokenStream};
+use crate::Sequence;
 
-/// Room in the channel that no token may take: that of the last event.
+/// Events of a sequence that are not tokens: `Started`, and `Finished` or `Failed`.
+const EVENTS_WITHOUT_TOKENS: usize = 2;
+
+/// Capacity of the channel that is reserved for the final event.
 const EVENTS_AFTER_TOKENS: usize = 1;
 
-/// Where an engine puts what a sequence produces.
+/// Sends the events of a sequence.
 ///
-/// It counts tokens and takes times itself, so that every engine reports them in
-/// the same way. It ends by [`finish`](Self::finish) or [`fail`](Self::fail); one
-/// that is dropped without either reports an engine failure.
+/// It counts tokens and measures times itself, so that all engines report them in
+/// the same way. [`finish`](Self::finish) or [`fail`](Self::fail) ends it; a sink
+/// that is dropped before reports an engine failure.
 pub struct TokenSink {
     sender: mpsc::Sender<TokenEvent>,
     cancel: CancelHandle,
@@ -24,7 +29,7 @@ pub struct TokenSink {
     ended: bool,
 }
 
-/// The instants that timings are made of.
+/// The instants from which the timings are computed.
 #[derive(Clone, Copy)]
 struct Clock {
     submitted: Instant,
@@ -45,27 +50,28 @@ impl Clock {
     }
 }
 
-impl TokenSink {
-    pub(super) fn new(
-        sender: mpsc::Sender<TokenEvent>,
-        cancel: CancelHandle,
-        observer: Option<Box<dyn SequenceObserver>>,
-        prompt_tokens: u32,
-        submitted: Instant,
-    ) -> Self {
-        Self {
-            sender,
-            cancel,
-            observer,
-            usage: Usage { prompt_tokens, ..Usage::default() },
-            clock: Clock { submitted, started: None, first_token: None, last_token: None },
-            ended: false,
-        }
-    }
+/// Creates the output channel of a sequence. The time from this call until
+/// [`TokenSink::started`] counts as time in the queue.
+#[must_use]
+pub fn token_channel(sequence: &Sequence, observer: Option<Box<dyn SequenceObserver>>) -> (TokenSink, TokenStream) {
+    let capacity = sequence.max_new_tokens as usize + EVENTS_WITHOUT_TOKENS;
+    let (sender, receiver) = mpsc::channel(capacity);
+    let cancel = CancelHandle(Arc::default());
+    let prompt_tokens = u32::try_from(sequence.prompt().len()).unwrap_or(u32::MAX);
+    let sink = TokenSink {
+        sender,
+        cancel: cancel.clone(),
+        observer,
+        usage: Usage { prompt_tokens, ..Usage::default() },
+        clock: Clock { submitted: Instant::now(), started: None, first_token: None, last_token: None },
+        ended: false,
+    };
+    (sink, TokenStream { receiver, cancel })
+}
 
-    /// Why the sequence shall stop now: it was cancelled, its time is up, or its
-    /// reader is gone. The engine then calls [`fail`](Self::fail) with this code,
-    /// or simply [`stop`](Self::stop).
+impl TokenSink {
+    /// Why the sequence must stop now: it was cancelled, its deadline has passed, or
+    /// its stream was dropped. The engine then calls [`stop`](Self::stop) with this code.
     #[must_use]
     pub fn stop_requested(&self) -> Option<ErrorCode> {
         if self.sender.is_closed() {
@@ -80,7 +86,7 @@ impl TokenSink {
         self.cancel.clone()
     }
 
-    /// The engine begins: the prompt is read next.
+    /// The engine starts the sequence: its prefill is next.
     pub fn started(&mut self) {
         let now = Instant::now();
         self.clock.started = Some(now);
@@ -90,17 +96,17 @@ impl TokenSink {
         self.send(TokenEvent::Started(Started { prompt_tokens: self.usage.prompt_tokens }));
     }
 
-    /// So many tokens of the prompt were already in the KV cache.
+    /// Records how many tokens of the prompt were already in the KV cache.
     pub fn reused(&mut self, cached_tokens: u32) {
         self.usage.cached_tokens = cached_tokens;
     }
 
-    /// One generated token. One more than `max_new_tokens` is a fault of the
-    /// engine: where it would take the last event's place in the channel, it is
-    /// dropped, and the sequence asked to stop.
+    /// Sends a generated token. An engine that sends more than `max_new_tokens` is
+    /// faulty: a token that would take the capacity of the final event is dropped,
+    /// and the sequence is cancelled.
     pub fn token(&mut self, token: Token) {
         if self.sender.capacity() <= EVENTS_AFTER_TOKENS && !self.sender.is_closed() {
-            tracing::error!(id = token.id, "an engine produced more tokens than the sequence may have");
+            tracing::error!(id = token.id, "engine produced more tokens than max_new_tokens");
             self.cancel.cancel();
             return;
         }
@@ -115,28 +121,28 @@ impl TokenSink {
         self.send(TokenEvent::Token(token));
     }
 
-    /// Tokens generated so far.
+    /// Number of tokens generated so far.
     #[must_use]
     pub fn generated(&self) -> u32 {
         self.usage.completion_tokens
     }
 
-    /// It ended as it should; `text` is what was held back and belongs to the answer.
+    /// Ends the sequence in success; `text` is the held-back rest of the answer.
     pub fn finish(mut self, reason: FinishReason, text: String) {
         let timings = self.clock.timings(Instant::now());
         let finish = Finish { reason, text, usage: self.usage, timings };
         self.end(TokenEvent::Finished(finish), EndState::Finished(reason), timings);
     }
 
-    /// It ended in an error.
+    /// Ends the sequence in an error.
     pub fn fail(mut self, error: RequestError) {
         self.fail_in_place(error);
     }
 
-    /// It was asked to stop, for the reason that [`stop_requested`](Self::stop_requested) gave.
+    /// Ends the sequence with the code that [`stop_requested`](Self::stop_requested) returned.
     pub fn stop(self, code: ErrorCode) {
         self.fail(match code {
-            ErrorCode::DeadlineExceeded => RequestError::deadline_passed("while it ran"),
+            ErrorCode::DeadlineExceeded => RequestError::deadline_passed("during generation"),
             _ => RequestError { code, ..RequestError::cancelled() },
         });
     }
@@ -156,12 +162,12 @@ impl TokenSink {
         }
     }
 
-    /// The channel holds all that a sequence may produce, so the only failure is
-    /// a reader that left: then nobody wants the event, and the engine learns of
-    /// it by `stop_requested`.
+    /// The channel has capacity for every event, so sending fails only after the
+    /// stream was dropped: the event is discarded, and `stop_requested` tells the
+    /// engine.
     fn send(&self, event: TokenEvent) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.sender.try_send(event) {
-            tracing::error!(?event, "an engine produced more events than the sequence may have");
+            tracing::error!(?event, "engine produced more events than the channel can hold");
             self.cancel.cancel();
         }
     }

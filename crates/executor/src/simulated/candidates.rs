@@ -1,37 +1,38 @@
-//! What a made-up model thinks of the next token, and what sampling makes of it.
+//! The made-up distribution of the next token, and sampling from it.
 //!
-//! The sampling is real: bans, bias, penalties, temperature, top-k, top-p and
-//! min-p mean here what they mean everywhere.
+//! Bans, bias, penalties, temperature, top-k, top-p and min-p have their usual
+//! meaning.
 
 use hostler_protocol::{Logprob, SamplingParams, TokenId};
 
 use super::codec::{END, FIRST_WORD, WORDS};
 
-/// Tokens that the model considers at all. More than a request can ban (an end of
-/// sequence and 16 stop tokens) and be shown ([`TOP_LOGPROBS_MAX`]) together.
+/// Tokens with a probability above 0: more than a request can ban (an end of sequence
+/// and 16 stop tokens) and request log probabilities of ([`TOP_LOGPROBS_MAX`]) together.
 const CONSIDERED: u64 = 48;
 
-/// Most alternatives that log probabilities are reported with.
+/// Largest `top_logprobs`.
 pub(super) const TOP_LOGPROBS_MAX: u32 = 20;
 
-/// By how much each candidate's logit is below the one before: the likeliest has
-/// half of the probability.
+/// Difference between the logits of consecutive candidates: the likeliest one has half
+/// of the probability.
 const LOGIT_STEP: f32 = 0.7;
 
-/// The two bytes of `é`. Answers hold some, so that incomplete characters occur.
+/// The two bytes of `é`, each a token. Answers contain some, so that incomplete
+/// characters occur.
 const SPLIT_CHARACTER: [TokenId; 2] = [0xc3, 0xa9];
 
-/// One word in so many is followed by it.
+/// One in this many words is followed by [`SPLIT_CHARACTER`].
 const SPLIT_CHARACTER_EVERY: u64 = 16;
 
-/// Where a model stands in a text: all that the next token depends on.
+/// The position in a text: everything that the next token's distribution depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
-    /// A hash of every token before.
+    /// A hash of all previous tokens.
     pub(super) text: u64,
-    /// The last of them.
+    /// The previous token.
     pub(super) last: TokenId,
-    /// Whether the model would end the answer here.
+    /// Whether the likeliest token is the end of sequence.
     pub(super) ends: bool,
 }
 
@@ -44,7 +45,7 @@ impl Position {
         self.word(0)
     }
 
-    /// The tokens that the model considers, likeliest first, with their logits.
+    /// The candidates with their logits, likeliest first.
     fn logits(self) -> Vec<(TokenId, f32)> {
         let end = self.ends.then_some(END);
         let words = (0..CONSIDERED).map(|rank| self.word(rank));
@@ -52,8 +53,8 @@ impl Position {
         end.into_iter().chain(words).enumerate().map(logit).collect()
     }
 
-    /// The `rank`-th likeliest word (or half a character). No two are the same:
-    /// an odd stride runs through all of a power of two.
+    /// The `rank`-th likeliest word (or half of a character). All ranks differ, because
+    /// an odd stride visits every residue of a power of two.
     fn word(self, rank: u64) -> TokenId {
         if rank == 0 && self.last == SPLIT_CHARACTER[0] {
             return SPLIT_CHARACTER[1];
@@ -68,26 +69,26 @@ impl Position {
     }
 }
 
-/// A token, chosen.
+/// A chosen token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
     pub(super) token: TokenId,
     pub(super) logprob: Option<Logprob>,
 }
 
-/// What a choice goes by, besides the model.
+/// What a choice depends on in addition to the position.
 pub(super) struct Rules<'a> {
     pub(super) sampling: &'a SamplingParams,
     pub(super) banned: &'a [TokenId],
     pub(super) prompt: &'a [TokenId],
     pub(super) answer: &'a [TokenId],
     pub(super) top_logprobs: Option<u32>,
-    /// Uniform in 0..1: where the choice falls, unless it is greedy.
+    /// A random number, uniform in 0..1; not used by greedy decoding.
     pub(super) draw: f32,
 }
 
 impl Rules<'_> {
-    /// Chooses the next token at a position.
+    /// Chooses the next token.
     pub(super) fn choose(&self, position: Position) -> Choice {
         let mut logits = position.logits();
         self.bias(&mut logits);
@@ -99,8 +100,8 @@ impl Rules<'_> {
         Choice { token: logits[rank].0, logprob }
     }
 
-    /// A bias brings tokens in that the model would not consider: they stand
-    /// behind all that it does.
+    /// Adds the logit bias. A biased token that is not a candidate becomes one, ranked
+    /// after all others before its bias.
     fn bias(&self, logits: &mut Vec<(TokenId, f32)>) {
         for &(token, bias) in &self.sampling.logit_bias {
             match logits.iter_mut().find(|(known, _)| *known == token) {
@@ -126,13 +127,13 @@ impl Rules<'_> {
         }
     }
 
-    /// The rank, among logits in order, that the draw falls on.
+    /// The rank, in the sorted logits, that `draw` selects.
     fn sample(&self, logits: &[(TokenId, f32)]) -> usize {
         let SamplingParams { temperature, top_p, top_k, min_p, .. } = *self.sampling;
         let considered = top_k.map_or(logits.len(), |top_k| logits.len().min(top_k as usize));
         let best = logits[0].1;
         let weight = |(_, logit): &(TokenId, f32)| ((logit - best) / temperature).exp();
-        // The likeliest weighs 1, so that min-p is a bound on weights.
+        // The likeliest token has weight 1, so min-p is a lower bound of weights.
         let mut weights: Vec<f32> = logits[..considered].iter().map(weight).take_while(|&w| w >= min_p).collect();
         let nucleus = top_p * weights.iter().sum::<f32>();
         let mut sum = 0.0;
@@ -144,15 +145,15 @@ impl Rules<'_> {
         let within = within.count().max(1);
         weights.truncate(within);
         let mut rest = self.draw * weights.iter().sum::<f32>();
-        let fallen = weights.iter().position(|&weight| {
+        let selected = weights.iter().position(|&weight| {
             rest -= weight;
             rest < 0.0
         });
-        fallen.unwrap_or(within - 1)
+        selected.unwrap_or(within - 1)
     }
 }
 
-/// Log probabilities of what could be chosen, before temperature.
+/// Log probabilities of the candidates, before temperature.
 fn logprob(logits: &[(TokenId, f32)], rank: usize, top: usize) -> Logprob {
     let best = logits[0].1;
     let normaliser = best + logits.iter().map(|(_, logit)| (logit - best).exp()).sum::<f32>().ln();
@@ -160,7 +161,7 @@ fn logprob(logits: &[(TokenId, f32)], rank: usize, top: usize) -> Logprob {
     Logprob { logprob: logits[rank].1 - normaliser, top }
 }
 
-/// A hash of 64 bits to 64 others (the finaliser of SplitMix64).
+/// A hash of 64 bits to 64 bits (the finaliser of SplitMix64).
 pub(super) const fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! That sampling parameters do what they say.
+//! The effects of the sampling parameters.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ fn choose<'a>(sampling: &'a SamplingParams, edit: impl FnOnce(&mut Rules<'a>)) -
     rules.choose(POSITION)
 }
 
-/// The tokens that some draw falls on.
+/// The tokens that any draw selects.
 fn reachable(sampling: &SamplingParams) -> HashSet<TokenId> {
     (0..1_000).map(|draw| choose(sampling, |rules| rules.draw = draw as f32 / 1_000.0).token).collect()
 }
@@ -25,7 +25,7 @@ fn all_candidates_differ() {
 }
 
 #[test]
-fn greedy_takes_the_likeliest_that_is_not_banned() {
+fn greedy_takes_the_likeliest_token_that_is_not_banned() {
     let greedy = SamplingParams::greedy();
     let first = choose(&greedy, |_| {}).token;
     assert_eq!(first, POSITION.likeliest());
@@ -37,7 +37,7 @@ fn greedy_takes_the_likeliest_that_is_not_banned() {
 }
 
 #[test]
-fn top_k_top_p_and_min_p_leave_out_the_unlikely() {
+fn top_k_top_p_and_min_p_exclude_unlikely_tokens() {
     let neutral = SamplingParams::default();
     assert!(reachable(&neutral).len() > 6);
     assert_eq!(reachable(&SamplingParams { top_k: Some(2), ..neutral.clone() }).len(), 2);
@@ -48,7 +48,7 @@ fn top_k_top_p_and_min_p_leave_out_the_unlikely() {
 }
 
 #[test]
-fn a_bias_brings_a_token_in_and_a_penalty_moves_one_back() {
+fn a_bias_adds_a_candidate_and_a_penalty_lowers_one() {
     let biased = SamplingParams { logit_bias: vec![(65, 100.0)], ..SamplingParams::greedy() };
     assert_eq!(choose(&biased, |_| {}).token, 65);
     let first = POSITION.likeliest();

@@ -1,4 +1,4 @@
-//! Which token comes next in one sequence.
+//! The choice of the next token of a sequence.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::candidates::{Choice, Position, Rules, mix};
 use crate::Sequence;
 use crate::text::Answer;
 
-/// Chooses the tokens of one sequence. What it chooses depends on the tokens
-/// before, on the seed where it samples, and on nothing else.
+/// Chooses the tokens of one sequence. A choice depends only on the previous tokens,
+/// and on the seed if the request samples.
 pub(super) struct Chooser {
     sequence: Arc<Sequence>,
     position: Position,
@@ -20,7 +20,7 @@ pub(super) struct Chooser {
 }
 
 impl Chooser {
-    /// `seed` is for a sequence that samples without one of its own.
+    /// `seed` is used if the request samples without a seed.
     pub(super) fn new(sequence: Arc<Sequence>, eos_after: Option<u32>, seed: u64) -> Self {
         let mut chooser = Self {
             position: Position { text: 0, last: 0, ends: false },
@@ -40,7 +40,7 @@ impl Chooser {
         chooser
     }
 
-    /// The next token; it does not count until it is pushed.
+    /// The next token. It is not part of the answer until it is pushed.
     pub(super) fn choose(&self, answer: &Answer) -> Choice {
         let length = self.answer.len() as u64;
         let ends = self.eos_after.is_some_and(|after| length >= u64::from(after));
@@ -60,20 +60,20 @@ impl Chooser {
         rules.choose(position)
     }
 
-    /// The token that was chosen belongs to the answer.
+    /// Appends the chosen token to the answer.
     pub(super) fn push(&mut self, token: TokenId) {
         self.position.text = chain(self.position.text, token);
         self.position.last = token;
         self.answer.push(token);
     }
 
-    /// All tokens, prompt and answer.
+    /// The tokens of prompt and answer.
     pub(super) fn tokens(&self) -> Arc<[TokenId]> {
         self.sequence.prompt().iter().chain(&self.answer).copied().collect()
     }
 
-    /// Whether the likeliest token is simply taken: what an engine that costs no
-    /// time is measured with.
+    /// Whether the likeliest token is taken without computing the distribution: the
+    /// fast path for measurements with an engine that costs no time.
     fn is_plain(&self) -> bool {
         let sampling = &self.sequence.sampling;
         sampling.is_greedy()
@@ -85,12 +85,12 @@ impl Chooser {
     }
 }
 
-/// The hash of a text and one token more.
+/// The hash of a text with one more token.
 fn chain(text: u64, token: TokenId) -> u64 {
     mix(text ^ u64::from(token))
 }
 
-/// The upper 24 bits as a number in 0..1: a 32-bit float holds no more.
+/// The upper 24 bits as a number in 0..1: the precision of a 32-bit float.
 fn unit(bits: u64) -> f32 {
     (bits >> 40) as f32 / (1_u64 << 24) as f32
 }

@@ -1,26 +1,26 @@
 //! The simulated engine's tokenizer: bytes, a few special tokens, and 1024 made-up
-//! words. Every text comes back as it went in.
+//! words. Decoding an encoded text gives the same text.
 
 use hostler_protocol::{ChatMessage, Role, TokenId};
 
 use crate::text::{ByteDecoder, IncrementalDecoder};
 use crate::{TextCodec, TextError};
 
-/// Ends an answer.
+/// The end-of-sequence token.
 pub(super) const END: TokenId = 256;
-/// Begins a text.
+/// The beginning-of-sequence token.
 const BEGIN: TokenId = 257;
-/// The special tokens as they are written, from [`END`] on.
+/// The text of the special tokens, from [`END`] on.
 const SPECIAL: [&str; 6] = ["<|end|>", "<|begin|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"];
 
-/// The first word.
+/// Id of the first word.
 pub(super) const FIRST_WORD: TokenId = END + SPECIAL.len() as TokenId;
-/// How many words there are: a power of two, on which the choice of words relies.
+/// Number of words: a power of two, as the choice of candidates requires.
 pub(super) const WORDS: u32 = (SYLLABLES.len() * SYLLABLES.len()) as u32;
-/// Every token id is below it.
+/// Token ids are below this.
 pub(super) const VOCABULARY_SIZE: u32 = FIRST_WORD + WORDS;
 
-/// A word is a space and two of these.
+/// A word is a space followed by two of these.
 const SYLLABLES: [&[u8; 2]; 32] = [
     b"ba", b"be", b"bi", b"bo", b"da", b"de", b"di", b"do", b"ka", b"ke", b"ki", b"ko", b"la", b"le", b"li", b"lo",
     b"ma", b"me", b"mi", b"mo", b"na", b"ne", b"ni", b"no", b"ra", b"re", b"ri", b"ro", b"sa", b"se", b"si", b"so",
@@ -31,7 +31,7 @@ const WORD_BYTES: usize = 5;
 /// Tokenizer and chat template.
 pub(super) struct Codec;
 
-/// What a token stands for.
+/// The content of a token.
 enum Piece {
     Byte(u8),
     Special(&'static str),
@@ -55,7 +55,7 @@ impl Piece {
     }
 }
 
-/// The word that a text begins with.
+/// The word at the beginning of a text.
 fn word_at(text: &[u8]) -> Option<TokenId> {
     let &[b' ', a, b, c, d] = text.first_chunk::<WORD_BYTES>()? else { return None };
     let syllable = |wanted: [u8; 2]| SYLLABLES.iter().position(|syllable| **syllable == wanted);
@@ -63,7 +63,7 @@ fn word_at(text: &[u8]) -> Option<TokenId> {
     Some(FIRST_WORD + index as TokenId)
 }
 
-/// The special token that a text begins with, and its length in bytes.
+/// The special token at the beginning of a text, and its length in bytes.
 fn special_at(text: &[u8]) -> Option<(TokenId, usize)> {
     let index = SPECIAL.iter().position(|special| text.starts_with(special.as_bytes()))?;
     Some((END + index as TokenId, SPECIAL[index].len()))
@@ -151,17 +151,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_reads_back_from_its_piece() {
+    fn every_token_is_encoded_from_its_piece() {
         for id in (0..128).chain(END..VOCABULARY_SIZE) {
             let piece = Codec.piece(id).expect("it is in the vocabulary");
-            let text = String::from_utf8(piece).expect("only bytes from 128 on are no text");
+            let text = String::from_utf8(piece).expect("only bytes from 128 on are invalid");
             assert_eq!(Codec.encode(&text, false).expect("it encodes"), [id]);
         }
         assert!(Codec.piece(VOCABULARY_SIZE).is_err());
     }
 
     #[test]
-    fn a_chat_has_its_special_tokens() {
+    fn a_rendered_chat_contains_the_special_tokens() {
         let message = ChatMessage { role: Role::User, content: "hi".into(), name: Some("Ann".into()) };
         let text = Codec.render_chat(&[message]).expect("it renders");
         assert_eq!(text, "<|begin|><|user|>Ann: hi<|end|><|assistant|>");
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_comes_back(text in "( kalo|[ a-z]|\\PC){0,40}") {
+        fn decoding_reverses_encoding(text in "( kalo|[ a-z]|\\PC){0,40}") {
             let tokens = Codec.encode(&text, true).expect("it encodes");
             prop_assert_eq!(Codec.decode(&tokens).expect("it decodes"), text);
         }

@@ -1,172 +1,161 @@
-//! The engine's thread: takes sequences in, lets each step's time pass, and
+//! The engine's thread: accepts sequences, waits for the duration of each step, and
 //! delivers its tokens.
 
-mod live;
+mod active;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use hostler_protocol::{ErrorCode, RequestError};
 
-use super::executor::Life;
-use super::planner::{Job, Key, Planner, Step};
+use super::planner::{Job, Key, Planner, Step, planner};
 use super::prefix_cache::PrefixCache;
 use super::{FaultKind, Faults, SimulatedConfig, SimulatedProbe};
-use crate::{Sequence, TokenSink};
-use live::{Live, Next};
+use crate::{EngineStatus, Sequence, TokenSink};
+use active::{ActiveSequence, Next};
 
-/// How late the engine may be and still make up for it: steps follow absolute
-/// deadlines, so that a late wake-up shortens the next wait, and steps are as long
-/// as they should be on average. What a machine lost beyond this is lost.
+/// Maximum delay that later steps make up for. Steps end at absolute deadlines, so a
+/// late wake-up shortens the next wait, and the average duration of a step is exact.
+/// A longer delay is not made up for.
 const LATENESS_MAX: Duration = Duration::from_millis(500);
 
-/// How soon a cancelled sequence is noticed when no step runs, because every
-/// sequence in the engine hangs.
+/// Interval of checks for cancelled sequences while no step runs because every sequence
+/// hangs.
 const STALLED_POLL: Duration = Duration::from_millis(5);
 
-/// Most sequences in the engine. A caller keeps to `max_sequences`; this is so
-/// that one that does not is told, before memory is.
+/// Maximum sequences in the engine, waiting ones included. Callers respect
+/// `max_sequences`; this limit bounds the memory if one does not.
 const SEQUENCES_MAX: usize = 4096;
 
-/// A sequence on its way to the engine.
-pub(super) struct Arrival {
+/// A sequence to be added to the engine.
+pub(super) struct Submission {
     pub(super) sequence: Sequence,
     pub(super) sink: TokenSink,
 }
 
+/// Runs a simulated engine.
 pub(super) struct Driver {
-    arrivals: Receiver<Arrival>,
-    planner: Planner,
+    submissions: Receiver<Submission>,
+    planner: Box<dyn Planner>,
     cache: PrefixCache,
-    live: BTreeMap<Key, Live>,
-    /// Sequences taken in so far: the key of the next, less one.
-    taken: u64,
-    /// Tokens generated so far.
+    sequences: BTreeMap<Key, ActiveSequence>,
+    /// Number of sequences accepted so far; the next one's key is one more.
+    accepted: u64,
+    /// Number of tokens generated so far.
     tokens: u64,
-    /// When the step before ended, or should have.
+    /// The scheduled end of the previous step.
     step_end: Instant,
     eos_after: Option<u32>,
     faults: Faults,
-    life: Arc<Life>,
+    status: Arc<EngineStatus>,
     probe: SimulatedProbe,
 }
 
-/// The engine ends: it was dropped, or a fault took it.
+/// The engine ends: it was dropped, or a fault ended it.
 struct Ended;
-
-/// Says that the engine is dead when its thread ends, by a panic too.
-struct LifeGuard(Arc<Life>);
-
-impl Drop for LifeGuard {
-    fn drop(&mut self) {
-        self.0.alive.store(false, Ordering::Release);
-    }
-}
 
 impl Driver {
     pub(super) fn new(
         config: &SimulatedConfig,
-        arrivals: Receiver<Arrival>,
-        life: Arc<Life>,
+        submissions: Receiver<Submission>,
+        status: Arc<EngineStatus>,
         probe: SimulatedProbe,
     ) -> Self {
         Self {
-            arrivals,
-            planner: Planner::new(config),
+            submissions,
+            planner: planner(config),
             cache: PrefixCache::new(config.prefix_cache_tokens),
-            live: BTreeMap::new(),
-            taken: 0,
+            sequences: BTreeMap::new(),
+            accepted: 0,
             tokens: 0,
             step_end: Instant::now(),
             eos_after: config.eos_after,
             faults: config.faults,
-            life,
+            status,
             probe,
         }
     }
 
-    /// Runs until the engine is dropped, or a fault ends it. Sequences that are
-    /// still there then fail as their sinks are dropped, after the guard has said
-    /// that the engine is dead.
+    /// Runs until the engine is dropped or a fault ends it. The remaining sequences fail
+    /// when their sinks are dropped, after the guard has marked the engine as dead.
     pub(super) fn run(mut self) {
-        let _guard = LifeGuard(self.life.clone());
-        while self.turn().is_ok() {}
+        let _guard = self.status.dead_on_drop();
+        while self.run_once().is_ok() {}
     }
 
-    fn turn(&mut self) -> Result<(), Ended> {
-        self.end_unwanted();
-        self.meet_engine_fault()?;
+    fn run_once(&mut self) -> Result<(), Ended> {
+        self.stop_cancelled();
+        self.trigger_engine_fault()?;
         match self.planner.next_step() {
             Some(step) => self.perform(&step),
             None => self.wait_for_work(),
         }
     }
 
-    /// Ends what nobody wants any more, before a step is spent on it.
-    fn end_unwanted(&mut self) {
-        let unwanted = self.live.iter().filter(|(_, live)| live.is_unwanted());
-        for key in unwanted.map(|(&key, _)| key).collect::<Vec<_>>() {
+    /// Ends cancelled sequences before the next step.
+    fn stop_cancelled(&mut self) {
+        let cancelled = self.sequences.iter().filter(|(_, sequence)| sequence.stop_requested());
+        for key in cancelled.map(|(&key, _)| key).collect::<Vec<_>>() {
             self.planner.remove(key);
-            if let Some(live) = self.live.remove(&key) {
-                live.stop();
+            if let Some(sequence) = self.sequences.remove(&key) {
+                sequence.stop();
             }
         }
     }
 
     fn perform(&mut self, step: &Step) -> Result<(), Ended> {
         for key in &step.begun {
-            if let Some(live) = self.live.get_mut(key) {
-                live.begin();
+            if let Some(sequence) = self.sequences.get_mut(key) {
+                sequence.begin();
             }
         }
         let now = Instant::now();
         let earliest = now.checked_sub(LATENESS_MAX).unwrap_or(now);
         self.step_end = self.step_end.max(earliest) + step.duration;
-        self.take_in_until(self.step_end)?;
-        self.life.steps.fetch_add(1, Ordering::Relaxed);
+        self.accept_until(self.step_end)?;
+        self.status.count_step();
         for &key in &step.produced {
             self.deliver(key);
         }
         Ok(())
     }
 
-    /// Takes sequences in until `end`; at once those that are there already.
-    fn take_in_until(&mut self, end: Instant) -> Result<(), Ended> {
+    /// Accepts sequences until `end`; at least those that were already submitted.
+    fn accept_until(&mut self, end: Instant) -> Result<(), Ended> {
         loop {
             let wait = end.saturating_duration_since(Instant::now());
-            match self.arrivals.recv_timeout(wait) {
-                Ok(arrival) => self.take_in(arrival),
+            match self.submissions.recv_timeout(wait) {
+                Ok(submission) => self.accept(submission),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(Ended),
             }
         }
     }
 
-    /// Waits until there is something to do. The time until then is nobody's.
+    /// Waits until there is something to do. Idle time does not count as lateness.
     fn wait_for_work(&mut self) -> Result<(), Ended> {
-        if self.live.is_empty() {
-            let arrival = self.arrivals.recv().map_err(|_| Ended)?;
-            self.take_in(arrival);
+        if self.sequences.is_empty() {
+            let submission = self.submissions.recv().map_err(|_| Ended)?;
+            self.accept(submission);
         } else {
-            self.take_in_until(Instant::now() + STALLED_POLL)?;
+            self.accept_until(Instant::now() + STALLED_POLL)?;
         }
-        // What came together is admitted together.
-        self.take_in_until(Instant::now())?;
+        // Sequences that were submitted together start in the same step.
+        self.accept_until(Instant::now())?;
         self.step_end = Instant::now();
         Ok(())
     }
 
-    fn take_in(&mut self, Arrival { sequence, sink }: Arrival) {
-        if self.live.len() == SEQUENCES_MAX {
-            let message = format!("the engine holds {SEQUENCES_MAX} sequences already");
+    fn accept(&mut self, Submission { sequence, sink }: Submission) {
+        if self.sequences.len() == SEQUENCES_MAX {
+            let message = format!("the engine already holds {SEQUENCES_MAX} sequences");
             return sink.fail(RequestError::new(ErrorCode::Overloaded, message));
         }
-        self.taken += 1;
-        let key = self.taken;
-        // The last token of the prompt is always read: its successor is wanted.
+        self.accepted += 1;
+        let key = self.accepted;
+        // The last token of the prompt is always computed: it gives the first logits.
         let cached = self.cache.reuse(&sequence.tokens);
         let cached_tokens = cached.min(sequence.prompt().len() as u32 - 1);
         let job = Job {
@@ -176,29 +165,30 @@ impl Driver {
             max_new_tokens: sequence.max_new_tokens,
         };
         let fault = self.faults.of_sequence(key);
-        if let Some(live) = Live::new(sequence, sink, cached_tokens, self.eos_after, fault, self.probe.hold()) {
+        let hold = self.probe.hold();
+        if let Some(sequence) = ActiveSequence::new(sequence, sink, cached_tokens, self.eos_after, fault, hold) {
             self.planner.submit(job);
-            self.live.insert(key, live);
+            self.sequences.insert(key, sequence);
         }
     }
 
-    /// The step gave `key` a token.
+    /// Generates the token that a step produced for a sequence.
     fn deliver(&mut self, key: Key) {
-        let Some(live) = self.live.get_mut(&key) else { return };
-        if live.is_unwanted() {
+        let Some(sequence) = self.sequences.get_mut(&key) else { return };
+        if sequence.stop_requested() {
             self.probe.wasted();
             return;
         }
-        match live.next() {
-            Next::Goes => self.count_token(),
-            Next::Stalls => self.planner.stall(key),
-            Next::Panics => panic!("a fault was asked for: the simulated engine panics at a sequence's token"),
-            Next::Ends(ending) => {
+        match sequence.next() {
+            Next::Continue => self.count_token(),
+            Next::Stall => self.planner.stall(key),
+            Next::Panic => panic!("simulated fault: the engine panics at a token of a sequence"),
+            Next::End(ending) => {
                 self.count_token();
                 self.planner.remove(key);
-                if let Some(live) = self.live.remove(&key) {
-                    self.cache.keep(live.tokens());
-                    live.end(ending);
+                if let Some(sequence) = self.sequences.remove(&key) {
+                    self.cache.keep(sequence.tokens());
+                    sequence.end(ending);
                 }
             }
         }
@@ -209,21 +199,21 @@ impl Driver {
         self.probe.generated();
     }
 
-    /// Fails, panics or hangs, if that is due.
-    fn meet_engine_fault(&mut self) -> Result<(), Ended> {
-        if self.live.is_empty() {
+    /// Fails, panics or hangs if an engine fault is due.
+    fn trigger_engine_fault(&mut self) -> Result<(), Ended> {
+        if self.sequences.is_empty() {
             return Ok(());
         }
         let due = self.faults.engine.filter(|fault| self.tokens >= fault.after_tokens);
         let Some(kind) = due.map(|fault| fault.kind).or_else(|| self.probe.take_injected()) else { return Ok(()) };
         match kind {
             FaultKind::Fail => Err(Ended),
-            FaultKind::Panic => panic!("a fault was asked for: the simulated engine panics"),
+            FaultKind::Panic => panic!("simulated fault: the engine panics"),
             FaultKind::Hang => {
-                // Nothing is done, and nothing is answered, until it is dropped.
+                // Keep the sequences without any event until the engine is dropped.
                 let mut unanswered = Vec::new();
-                while let Ok(arrival) = self.arrivals.recv() {
-                    unanswered.push(arrival);
+                while let Ok(submission) = self.submissions.recv() {
+                    unanswered.push(submission);
                 }
                 Err(Ended)
             }

@@ -1,7 +1,6 @@
-//! The simulated engine, as others see it.
+//! The simulated engine's factory and handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -9,15 +8,17 @@ use futures::FutureExt;
 use futures::future::ready;
 use hostler_protocol::{Capabilities, Driving, Engine, ErrorCode, ModelDescription, ModelId, RequestError, TokenId};
 
-use super::candidates::TOP_LOGPROBS_MAX;
+use super::candidates::{TOP_LOGPROBS_MAX, mix};
 use super::codec::{Codec, VOCABULARY_SIZE};
-use super::driver::{Arrival, Driver};
-use super::embedding;
+use super::driver::{Driver, Submission};
 use super::{InvalidSetting, SimulatedConfig, SimulatedProbe};
 use crate::{
-    EmbeddingFuture, ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor, Progress, Sequence, TextCodec,
-    TokenSink,
+    EmbeddingFuture, EngineProgress, EngineStatus, ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor,
+    Sequence, TextCodec, TextError, TokenSink,
 };
+
+/// Dimensions of the made-up embeddings.
+const EMBEDDING_DIMENSIONS: u32 = 8;
 
 /// Loads simulated engines.
 pub struct SimulatedFactory {
@@ -30,13 +31,13 @@ impl SimulatedFactory {
     /// A factory of engines that serve `model`.
     ///
     /// # Errors
-    /// A value of the configuration that is not allowed.
+    /// The first value of the configuration that is not allowed.
     pub fn new(model: impl Into<ModelId>, config: SimulatedConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self { model: model.into(), config, probe: SimulatedProbe::default() })
     }
 
-    /// A look into all the engines that this factory loads.
+    /// The probe of all engines that this factory loads.
     #[must_use]
     pub fn probe(&self) -> SimulatedProbe {
         self.probe.clone()
@@ -53,45 +54,38 @@ impl ExecutorFactory for SimulatedFactory {
     }
 }
 
-/// What the engine's thread tells everybody.
-#[derive(Debug)]
-pub(super) struct Life {
-    pub(super) alive: AtomicBool,
-    pub(super) steps: AtomicU64,
-}
-
 struct SimulatedExecutor {
     description: ModelDescription,
-    life: Arc<Life>,
-    /// Taken by drop: without it the thread ends.
-    arrivals: Option<Sender<Arrival>>,
+    status: Arc<EngineStatus>,
+    /// `Drop` takes it, which ends the thread.
+    submissions: Option<Sender<Submission>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SimulatedExecutor {
     fn start(model: ModelId, config: &SimulatedConfig, probe: SimulatedProbe) -> Result<Self, LoadError> {
-        let life = Arc::new(Life { alive: AtomicBool::new(true), steps: AtomicU64::new(0) });
+        let status = Arc::<EngineStatus>::default();
         let (sender, receiver) = mpsc::channel();
-        let driver = Driver::new(config, receiver, life.clone(), probe);
+        let driver = Driver::new(config, receiver, status.clone(), probe);
         let thread = thread::Builder::new().name("simulated-engine".into()).spawn(move || driver.run());
-        let thread = thread.map_err(|error| LoadError::Engine(format!("no thread to run in: {error}")))?;
+        let thread = thread.map_err(|error| LoadError::Engine(format!("cannot start a thread: {error}")))?;
         let description = describe(model, config);
-        Ok(Self { description, life, arrivals: Some(sender), thread: Some(thread) })
+        Ok(Self { description, status, submissions: Some(sender), thread: Some(thread) })
     }
 
-    /// Why a sequence can never run here.
+    /// Rejects a sequence that can never run on this engine.
     fn check(&self, sequence: &Sequence) -> Result<(), RequestError> {
         if sequence.prompt().is_empty() {
             return Err(RequestError::invalid("prompt", "the prompt is empty; it must have at least 1 token"));
         }
         if sequence.max_new_tokens == 0 {
-            return Err(RequestError::invalid("max_tokens", "no token may be generated; at least 1 must be"));
+            return Err(RequestError::invalid("max_tokens", "max_tokens is 0; at least 1 token must be generated"));
         }
         let context_length = self.description.context_length;
         let length = sequence.tokens.len() as u64 + u64::from(sequence.max_new_tokens);
         if length > u64::from(context_length) {
             let message = format!(
-                "{} tokens and {} to be generated are more than the context of {context_length} tokens",
+                "the prompt of {} tokens and {} tokens to generate exceed the context of {context_length} tokens",
                 sequence.tokens.len(),
                 sequence.max_new_tokens
             );
@@ -101,11 +95,11 @@ impl SimulatedExecutor {
         let bias_ids = sequence.sampling.logit_bias.iter().map(|(id, _)| id);
         for &id in sequence.tokens.iter().chain(stop_ids).chain(bias_ids) {
             if id >= VOCABULARY_SIZE {
-                return Err(crate::TextError::UnknownToken { id, vocabulary_size: VOCABULARY_SIZE }.into());
+                return Err(TextError::UnknownToken { id, vocabulary_size: VOCABULARY_SIZE }.into());
             }
         }
         if sequence.top_logprobs.is_some_and(|top| top > TOP_LOGPROBS_MAX) {
-            let message = format!("at most {TOP_LOGPROBS_MAX} alternatives are reported");
+            let message = format!("the maximum is {TOP_LOGPROBS_MAX}");
             return Err(RequestError::invalid("top_logprobs", message));
         }
         sequence.sampling.validate()
@@ -127,9 +121,31 @@ fn describe(model: ModelId, config: &SimulatedConfig) -> ModelDescription {
             constraints: false,
             top_logprobs_max: Some(TOP_LOGPROBS_MAX),
             chat: true,
-            embedding_dimensions: Some(embedding::DIMENSIONS),
+            embedding_dimensions: Some(EMBEDDING_DIMENSIONS),
         },
     }
+}
+
+/// The embedding of a text, of length 1: a function of its tokens, so the same text
+/// always has the same vector.
+fn embed(tokens: &[TokenId], context_length: u32) -> Result<Vec<f32>, RequestError> {
+    if tokens.is_empty() {
+        return Err(RequestError::invalid("input", "the text is empty; it must have at least 1 token"));
+    }
+    if tokens.len() > context_length as usize {
+        let length = tokens.len();
+        let message = format!("the text has {length} tokens; the context holds {context_length}");
+        return Err(RequestError::invalid("input", message));
+    }
+    if let Some(&id) = tokens.iter().find(|&&id| id >= VOCABULARY_SIZE) {
+        return Err(TextError::UnknownToken { id, vocabulary_size: VOCABULARY_SIZE }.into());
+    }
+    let text = tokens.iter().fold(0, |text, &token| mix(text ^ u64::from(token)));
+    // Every number is at least 0.5 from zero, so the length is never zero.
+    let number = |dimension| (mix(text ^ mix(dimension)) % 200) as f32 - 99.5;
+    let vector: Vec<f32> = (0..u64::from(EMBEDDING_DIMENSIONS)).map(number).collect();
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    Ok(vector.into_iter().map(|number| number / length).collect())
 }
 
 impl ModelExecutor for SimulatedExecutor {
@@ -145,29 +161,29 @@ impl ModelExecutor for SimulatedExecutor {
         if let Err(error) = self.check(&sequence) {
             return sink.fail(error);
         }
-        let Some(arrivals) = &self.arrivals else { return };
-        if let Err(mpsc::SendError(arrival)) = arrivals.send(Arrival { sequence, sink }) {
-            arrival.sink.fail(RequestError::new(ErrorCode::EngineFailed, "the simulated engine is dead"));
+        let Some(submissions) = &self.submissions else { return };
+        if let Err(mpsc::SendError(submission)) = submissions.send(Submission { sequence, sink }) {
+            submission.sink.fail(RequestError::new(ErrorCode::EngineFailed, "the simulated engine is dead"));
         }
     }
 
-    /// At once: the cost model speaks of generation only.
+    /// Ready at once: the cost model covers generation only.
     fn embed(&self, tokens: Vec<TokenId>) -> EmbeddingFuture {
-        ready(embedding::embed(&tokens, self.description.context_length)).boxed()
+        ready(embed(&tokens, self.description.context_length)).boxed()
     }
 
-    fn progress(&self) -> Progress {
-        Progress { alive: self.life.alive.load(Ordering::Acquire), steps: self.life.steps.load(Ordering::Relaxed) }
+    fn progress(&self) -> EngineProgress {
+        self.status.progress()
     }
 }
 
 impl Drop for SimulatedExecutor {
     fn drop(&mut self) {
-        drop(self.arrivals.take());
-        // An observer that holds the engine may be the last to drop it, on the
-        // engine's own thread: that one ends by itself, just after.
+        drop(self.submissions.take());
+        // If an observer drops the last reference, this runs on the engine's own thread,
+        // which cannot join itself; it ends on its own.
         if let Some(thread) = self.thread.take().filter(|handle| handle.thread().id() != thread::current().id()) {
-            // A panic of the engine was reported to all who had sequences there.
+            // The sequences have already reported a panic of the engine.
             let _ = thread.join();
         }
     }

@@ -1,11 +1,11 @@
-//! A look into simulated engines, and a hand on them, for tests.
+//! Counters and fault injection for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::FaultKind;
 
-/// Shared by a factory and all the engines that it loads. Clones are the same probe.
+/// Observes and controls all engines that a factory loads. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedProbe(Arc<Counters>);
 
@@ -15,7 +15,7 @@ struct Counters {
     sequences: AtomicU64,
     tokens: AtomicU64,
     wasted_steps: AtomicU64,
-    /// The fault that the next step meets; 0 for none, else its index in `KINDS` plus 1.
+    /// The fault that the next step triggers: 0 for none, else its index in `KINDS` plus 1.
     injected: AtomicU8,
 }
 
@@ -28,7 +28,7 @@ impl SimulatedProbe {
         self.0.loads.load(Ordering::Relaxed)
     }
 
-    /// Sequences that engines hold now, waiting or running.
+    /// Sequences that the engines hold now, waiting or running.
     #[must_use]
     pub fn sequences(&self) -> u64 {
         self.0.sequences.load(Ordering::Relaxed)
@@ -40,14 +40,13 @@ impl SimulatedProbe {
         self.0.tokens.load(Ordering::Relaxed)
     }
 
-    /// Decode steps that were computed for a sequence that nobody wanted any
-    /// more: at most one for each cancelled sequence.
+    /// Decode steps that were computed for a cancelled sequence: at most one for each.
     #[must_use]
     pub fn wasted_steps(&self) -> u64 {
         self.0.wasted_steps.load(Ordering::Relaxed)
     }
 
-    /// Makes the next step of one engine go wrong.
+    /// Triggers a fault in the next step of one engine.
     pub fn inject(&self, kind: FaultKind) {
         let index = KINDS.iter().position(|known| *known == kind).expect("every kind is listed");
         self.0.injected.store(index as u8 + 1, Ordering::Relaxed);
@@ -70,14 +69,14 @@ impl SimulatedProbe {
         self.0.wasted_steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a sequence until the guard is dropped, however it ends.
+    /// Counts a sequence until the guard is dropped.
     pub(super) fn hold(&self) -> Held {
         self.0.sequences.fetch_add(1, Ordering::Relaxed);
         Held(self.clone())
     }
 }
 
-/// One sequence that an engine holds.
+/// Counts one sequence that an engine holds.
 pub(super) struct Held(SimulatedProbe);
 
 impl Drop for Held {

@@ -1,4 +1,4 @@
-//! The answer of one sequence: what each token adds to it, and whether it ends it.
+//! The answer of one sequence: the text that each token adds, and when the answer ends.
 
 use hostler_protocol::{StopConditions, TokenId};
 
@@ -6,12 +6,12 @@ use super::IncrementalDecoder;
 use super::search::{Found, StopSearch};
 use crate::TextError;
 
-/// The answer of one sequence, as far as it is generated.
+/// The answer of one sequence, as far as it has been generated.
 pub struct Answer {
     decoder: Box<dyn IncrementalDecoder>,
     search: StopSearch,
     endings: Endings,
-    /// Tokens of the answer so far, those from elsewhere included.
+    /// Tokens of the answer so far, including those from a previous engine.
     tokens: u32,
     over: bool,
 }
@@ -19,14 +19,14 @@ pub struct Answer {
 /// What one token means for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It belongs to the answer, and this text, maybe empty, can be shown now.
+    /// The token belongs to the answer; this text, possibly empty, can be sent now.
     Show(String),
-    /// It ends the answer and is no part of it: it is neither sent nor counted.
-    /// The text was held back and belongs to the answer: it goes to
+    /// The token ends the answer and is not part of it: it is neither sent nor
+    /// counted. The text is the held-back rest of the answer; pass it to
     /// [`TokenSink::finish`](crate::TokenSink::finish).
     EndOfSequence(String),
-    /// It completed a stop sequence: it is sent, with this text, and counted, and
-    /// the answer ends with nothing more to show.
+    /// The token completed a stop sequence: send it with this text and count it; the
+    /// answer ends without further text.
     StopSequence(String),
 }
 
@@ -39,10 +39,11 @@ struct Endings {
 }
 
 impl Answer {
-    /// The answer of a sequence that stops at `stop`, or at one of the model's
-    /// `end_of_sequence` tokens. `answered` are tokens of it that were delivered
-    /// by another engine: they count, and what that engine held back of their text
-    /// is shown here in its time; the rest of their text is not shown again.
+    /// The answer of a sequence that stops at `stop` or at one of the model's
+    /// `end_of_sequence` tokens. `answered` are the tokens that another engine has
+    /// already delivered: they are counted, and the text of them that the other
+    /// engine had held back is returned by a later `push`; the text that it had sent
+    /// is not returned again.
     ///
     /// # Errors
     /// [`TextError::UnknownToken`], for a token of `answered`.
@@ -72,15 +73,15 @@ impl Answer {
         Ok(answer)
     }
 
-    /// Whether the answer has ended. True from the beginning where the last
-    /// `answered` token completed a stop sequence (the other engine died before it
-    /// could say so): then the sequence finishes with `Stop` and no token.
+    /// Whether the answer has ended. True from the start if the last `answered` token
+    /// completed a stop sequence (the other engine failed before it could report
+    /// that): the sequence then finishes with `Stop` and no token.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Takes the token that the model chose. Not called again once it
+    /// Adds a sampled token. Must not be called after the answer
     /// [is over](Self::is_over).
     ///
     /// # Errors
@@ -95,22 +96,21 @@ impl Answer {
     }
 
     /// The tokens that must not be sampled next: those that would end the answer
-    /// before `min_tokens`, and an end of sequence that is to be ignored. (One
-    /// that the request itself names as a stop token is not ignored.) Pushed all
-    /// the same, such a token is one like any other.
+    /// before `min_tokens`, and end-of-sequence tokens under `ignore_eos` (except
+    /// those that the request names as stop tokens). If such a token is pushed all the
+    /// same, it is an ordinary token.
     pub fn banned(&self) -> impl Iterator<Item = TokenId> + '_ {
         let Endings { end_of_sequence, stop, .. } = &self.endings;
         end_of_sequence.iter().chain(stop).copied().filter(|&token| !self.endings.may_end(self.tokens, token))
     }
 
-    /// Whether [`banned`](Self::banned) names any token: what need not be asked at every step.
+    /// Whether [`banned`](Self::banned) yields any token.
     #[must_use]
     pub fn bans_any(&self) -> bool {
         self.banned().next().is_some()
     }
 
-    /// The answer ends without an ending of its own, by its length: what was held
-    /// back belongs to it.
+    /// Ends an answer that reached its length limit, and returns the held-back text.
     #[must_use]
     pub fn finish(mut self) -> String {
         self.flush()
@@ -128,8 +128,8 @@ impl Answer {
         })
     }
 
-    /// The text that was held back. An incomplete character at the end may, as
-    /// U+FFFD, still complete a stop sequence.
+    /// The held-back text. An incomplete character at the end becomes U+FFFD, which
+    /// may still complete a stop sequence.
     fn flush(&mut self) -> String {
         match self.search.push(self.decoder.flush()) {
             Found::Clear(text) => text + &self.search.finish(),
@@ -139,7 +139,7 @@ impl Answer {
 }
 
 impl Endings {
-    /// Whether `token` ends an answer that has `tokens` tokens.
+    /// Whether `token` ends an answer of `tokens` tokens.
     fn may_end(&self, tokens: u32, token: TokenId) -> bool {
         tokens >= self.min_tokens
             && (self.stop.contains(&token) || !self.ignore_end_of_sequence && self.end_of_sequence.contains(&token))

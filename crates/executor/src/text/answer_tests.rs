@@ -1,11 +1,11 @@
-//! Whatever the split into tokens, the shown text is the text cut at the first stop sequence.
+//! For every split into tokens, the sent text is the text up to the first stop sequence.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::text::ByteDecoder;
 
-/// Decodes tokens that stand for pieces of bytes.
+/// Decodes tokens that are indices into a list of byte strings.
 struct Pieces {
     pieces: Vec<Vec<u8>>,
     decoder: ByteDecoder,
@@ -23,15 +23,15 @@ impl IncrementalDecoder for Pieces {
     }
 }
 
-/// An answer over `pieces`, of which the first `answered` are there already.
+/// An answer over `pieces`, of which the first `answered` were already delivered.
 fn answer(pieces: &[Vec<u8>], stop: &StopConditions, end_of_sequence: &[TokenId], answered: usize) -> Answer {
     let decoder = Box::new(Pieces { pieces: pieces.to_vec(), decoder: ByteDecoder::default() });
     let answered: Vec<TokenId> = (0..answered as TokenId).collect();
     Answer::new(decoder, stop, end_of_sequence, &answered).expect("the answered tokens are known")
 }
 
-/// What the rule says, by the simplest means: the first end of any stop sequence,
-/// the longest of those that end there, the text before it.
+/// The rule, implemented naively: find the first end of any stop sequence, take the
+/// longest of those that end there, and return the text before it.
 fn cut(text: &str, stops: &[String]) -> (String, bool) {
     for end in 1..=text.len() {
         let found =
@@ -43,14 +43,15 @@ fn cut(text: &str, stops: &[String]) -> (String, bool) {
     (text.to_owned(), false)
 }
 
-/// Text that must be held back: its longest end that is the beginning of a stop sequence.
+/// Length of the text that must be held back: its longest suffix that is a proper
+/// prefix of a stop sequence.
 fn held(text: &str, stops: &[String]) -> usize {
     let starts =
         |start: usize| stops.iter().any(|stop| stop.len() > text.len() - start && stop.starts_with(&text[start..]));
     (0..text.len()).find(|&start| text.is_char_boundary(start) && starts(start)).map_or(0, |start| text.len() - start)
 }
 
-/// Shows the tokens `range` one by one; whether a stop sequence ended it.
+/// Pushes the tokens of `range`; returns whether a stop sequence ended the answer.
 fn run(answer: &mut Answer, range: std::ops::Range<usize>, shown: &mut String) -> bool {
     for token in range {
         match answer.push(token as TokenId).expect("the token is known") {
@@ -65,8 +66,8 @@ fn run(answer: &mut Answer, range: std::ops::Range<usize>, shown: &mut String) -
     false
 }
 
-/// A text over a small alphabet, so that stop sequences do occur, in pieces that
-/// split characters; and stop sequences over the same alphabet.
+/// A text over a small alphabet, so that stop sequences occur, in pieces that split
+/// characters; and stop sequences over the same alphabet.
 fn case() -> impl Strategy<Value = (Vec<Vec<u8>>, StopConditions)> {
     let lengths = proptest::collection::vec(1_usize..5, 1..40);
     let stops = proptest::collection::vec("[abé🦀]{1,4}", 0..4);
@@ -89,11 +90,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn the_shown_text_is_cut_at_the_first_stop_sequence((pieces, stop) in case(), cut_at in any::<prop::sample::Index>()) {
+    fn the_sent_text_is_cut_at_the_first_stop_sequence((pieces, stop) in case(), cut_at in any::<prop::sample::Index>()) {
         let text = String::from_utf8(pieces.concat()).expect("the text is UTF-8");
         let (expected, stops) = cut(&text, &stop.sequences);
 
-        // First by one engine, up to some token, then continued by another.
+        // One engine runs up to some token, then another one continues.
         let border = cut_at.index(pieces.len() + 1);
         let mut shown = String::new();
         let mut first = answer(&pieces, &stop, &[], 0);
@@ -111,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn no_more_is_held_back_than_must_be((pieces, stop) in case()) {
+    fn only_partial_stop_sequences_are_held_back((pieces, stop) in case()) {
         let mut answer = answer(&pieces, &stop, &[], 0);
         let mut shown = String::new();
         for token in 0..pieces.len() {
@@ -133,7 +134,7 @@ fn words(words: &[&str]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn an_end_of_sequence_gives_back_what_was_held() {
+fn end_of_sequence_returns_the_held_back_text() {
     let pieces = words(&["so ", "EN", "</s>"]);
     let stop = StopConditions { sequences: vec!["END".into()], ..StopConditions::default() };
     let mut answer = answer(&pieces, &stop, &[2], 0);
@@ -144,7 +145,7 @@ fn an_end_of_sequence_gives_back_what_was_held() {
 }
 
 #[test]
-fn tokens_that_would_end_it_too_early_are_banned() {
+fn ending_tokens_are_banned_before_min_tokens() {
     let pieces = words(&["a", "b", "</s>"]);
     let stop = StopConditions { min_tokens: 3, token_ids: vec![1], ..StopConditions::default() };
     let mut answer = answer(&pieces, &stop, &[2], 1);
@@ -157,7 +158,7 @@ fn tokens_that_would_end_it_too_early_are_banned() {
 }
 
 #[test]
-fn an_ignored_end_of_sequence_is_banned_unless_the_request_stops_at_it() {
+fn an_ignored_end_of_sequence_is_banned_unless_it_is_a_stop_token() {
     let pieces = words(&["a", "</s>", "<end>"]);
     let mut stop = StopConditions { ignore_eos: true, ..StopConditions::default() };
     assert_eq!(answer(&pieces, &stop, &[1, 2], 0).banned().collect::<Vec<_>>(), [1, 2]);

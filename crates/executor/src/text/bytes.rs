@@ -1,18 +1,18 @@
-//! Bytes that arrive in pieces, as text.
+//! UTF-8 decoding of bytes that arrive in pieces.
 
 use std::str;
 
-/// Turns pieces of bytes into text, whatever the borders between them. The texts
-/// joined are what [`String::from_utf8_lossy`] makes of all the bytes at once.
+/// Decodes bytes that arrive in arbitrary pieces. The concatenated texts equal
+/// [`String::from_utf8_lossy`] of all the bytes.
 #[derive(Clone, Debug, Default)]
 pub struct ByteDecoder {
-    /// The beginning of a character: at most 3 bytes between calls.
+    /// An incomplete character: at most 3 bytes between calls.
     pending: Vec<u8>,
 }
 
 impl ByteDecoder {
-    /// The text that is complete with `bytes`. The beginning of a character waits
-    /// for its rest; bytes that can be no part of one become U+FFFD.
+    /// The text that `bytes` completes. An incomplete character is kept for the next
+    /// call; invalid bytes become U+FFFD.
     pub fn push_bytes(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let mut text = String::with_capacity(self.pending.len());
@@ -38,7 +38,7 @@ impl ByteDecoder {
         text
     }
 
-    /// What is left: U+FFFD for a character whose rest never came.
+    /// The rest: U+FFFD for an incomplete character.
     pub fn flush(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_is_shown_once_it_is_complete() {
+    fn a_character_is_returned_once_it_is_complete() {
         let mut decoder = ByteDecoder::default();
         let crab = "🦀".as_bytes();
         assert_eq!(decoder.push_bytes(&crab[..3]), "");
@@ -63,8 +63,8 @@ mod tests {
         assert_eq!(decoder.flush(), "");
     }
 
-    /// Bytes that are mostly text, so that characters are split and broken.
-    fn awkward_bytes() -> impl Strategy<Value = Vec<u8>> {
+    /// Mostly text, with split and invalid characters.
+    fn mixed_bytes() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             ".{0,3}".prop_map(String::into_bytes),
             proptest::collection::vec(any::<u8>(), 0..3),
@@ -75,7 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_split_gives_the_lossy_text(bytes in awkward_bytes(), piece_len in 1_usize..6) {
+        fn every_split_decodes_to_the_lossy_text(bytes in mixed_bytes(), piece_len in 1_usize..6) {
             let mut decoder = ByteDecoder::default();
             let mut text = String::new();
             for piece in bytes.chunks(piece_len) {

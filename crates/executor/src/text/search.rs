@@ -1,33 +1,33 @@
-//! The search for stop sequences in text that arrives in pieces.
+//! Streaming search for stop sequences.
 //!
-//! The rule, which does not depend on where the pieces begin: read the text byte
-//! by byte, and stop at the first byte that completes a stop sequence. Where it
-//! completes several, the longest counts. The text is cut where that one begins.
+//! The result does not depend on how the text is split: the text is read byte by
+//! byte, and the first byte that completes a stop sequence ends it. If that byte
+//! completes several, the longest counts. The text is cut where it begins.
 
-/// Searches for all stop sequences of one request at once.
+/// Searches for all stop sequences of a request in one pass.
 pub(super) struct StopSearch {
     patterns: Vec<Pattern>,
-    /// Text at the end that may be the beginning of a stop sequence.
+    /// The end of the text that is a prefix of a stop sequence.
     held: String,
 }
 
-/// What is known of the text after one more piece.
+/// The result of pushing a piece of text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// No stop sequence: this text can no longer be part of one.
+    /// No stop sequence so far; this text cannot be part of one.
     Clear(String),
-    /// A stop sequence is complete: this text comes before it.
+    /// A stop sequence is complete; this text precedes it.
     Match(String),
 }
 
 impl StopSearch {
-    /// `sequences` must not be empty strings; those match nothing.
+    /// Empty strings in `sequences` match nothing.
     pub(super) fn new(sequences: &[String]) -> Self {
         let patterns = sequences.iter().filter(|sequence| !sequence.is_empty()).map(|sequence| Pattern::new(sequence));
         Self { patterns: patterns.collect(), held: String::new() }
     }
 
-    /// Takes the next piece of text.
+    /// Searches the next piece of text.
     pub(super) fn push(&mut self, piece: String) -> Found {
         if self.patterns.is_empty() {
             return Found::Clear(piece);
@@ -46,7 +46,7 @@ impl StopSearch {
         Found::Clear(std::mem::replace(&mut self.held, rest))
     }
 
-    /// The end came: what was held back is the beginning of no stop sequence.
+    /// The held-back text: at the end of the answer it belongs to no stop sequence.
     pub(super) fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -59,15 +59,16 @@ impl StopSearch {
     }
 }
 
-/// One stop sequence, searched for by Knuth, Morris and Pratt's algorithm.
+/// A stop sequence, searched for with the Knuth-Morris-Pratt algorithm.
 ///
-/// A stop sequence is whole characters, so what it matches in valid UTF-8 begins
-/// at a character, and so does every match of its beginning.
+/// A stop sequence consists of whole characters, so every match of it, or of a prefix
+/// of it, in valid UTF-8 begins at a character boundary.
 struct Pattern {
     bytes: Box<[u8]>,
-    /// `border[n]`: how much of the beginning also ends the first `n + 1` bytes.
+    /// `border[n]`: length of the longest proper prefix that is also a suffix of the
+    /// first `n + 1` bytes.
     border: Box<[usize]>,
-    /// How many bytes of it the text so far ends with.
+    /// Length of the longest prefix that the text so far ends with.
     matched: usize,
 }
 
@@ -81,14 +82,14 @@ impl Pattern {
         Self { bytes: bytes.into(), border: border.into(), matched: 0 }
     }
 
-    /// Whether `byte` completes the sequence. Not called again once it has.
+    /// Whether `byte` completes the sequence. Must not be called after it has.
     fn advance(&mut self, byte: u8) -> bool {
         self.matched = extend(&self.bytes, &self.border, self.matched, byte);
         self.matched == self.bytes.len()
     }
 }
 
-/// How much of `bytes` is matched after `byte`, when `matched` of it were before.
+/// The length matched after `byte`, if `matched` bytes were matched before.
 fn extend(bytes: &[u8], border: &[usize], mut matched: usize, byte: u8) -> usize {
     while matched > 0 && bytes[matched] != byte {
         matched = border[matched - 1];
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_be_a_beginning_is_held_back() {
+    fn only_a_prefix_of_a_stop_sequence_is_held_back() {
         let mut search = search(&["END", "ENDE"]);
         assert_eq!(search.push("the E".into()), clear("the "));
         assert_eq!(search.push("N".into()), clear(""));
@@ -118,20 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_to_be_complete_wins_then_the_longest() {
+    fn the_first_completed_sequence_wins_then_the_longest() {
         assert_eq!(search(&["abcd", "bc"]).push("xabcd".into()), Found::Match("xa".into()));
         assert_eq!(search(&["c", "abc"]).push("xabc".into()), Found::Match("x".into()));
     }
 
     #[test]
-    fn a_sequence_that_overlaps_itself_is_found() {
+    fn a_self_overlapping_sequence_is_found() {
         let mut search = search(&["aab"]);
         assert_eq!(search.push("aaa".into()), clear("a"));
         assert_eq!(search.push("b".into()), Found::Match(String::new()));
     }
 
     #[test]
-    fn the_end_gives_back_what_was_held() {
+    fn finish_returns_the_held_back_text() {
         let mut search = search(&["\n\nQ"]);
         assert_eq!(search.push("é\n\n".into()), clear("é"));
         assert_eq!(search.finish(), "\n\n");

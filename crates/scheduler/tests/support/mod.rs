@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use futures::future::{pending, ready};
 use futures::{FutureExt, StreamExt};
 use hostler_executor::{
-    CompileFuture, CompiledConstraint, ExecutorFactory, LoadError, LoadProgress, ModelExecutor, Progress, Sequence,
-    TextCodec, TextError, TokenSink,
+    CompileFuture, CompiledConstraint, EngineProgress, ExecutorFactory, LoadError, LoadProgress, ModelExecutor,
+    Sequence, TextCodec, TextError, TokenSink,
 };
 use hostler_protocol::{
     Batching, Capabilities, ChatMessage, Constraint, Driving, Engine, FinishReason, GenerationRequest,
@@ -194,8 +194,8 @@ impl ModelExecutor for FakeEngine {
         }
     }
 
-    fn progress(&self) -> Progress {
-        Progress { alive: self.alive.load(Ordering::SeqCst), steps: self.steps.load(Ordering::SeqCst) }
+    fn progress(&self) -> EngineProgress {
+        EngineProgress { alive: self.alive.load(Ordering::SeqCst), steps: self.steps.load(Ordering::SeqCst) }
     }
 }
 

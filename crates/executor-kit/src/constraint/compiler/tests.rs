@@ -1,4 +1,4 @@
-//! What compiles, what is refused, and that nothing ends the process.
+//! Which constraints compile and which are rejected; none ends the process.
 
 use futures::executor::block_on;
 use llguidance::toktrie::ApproximateTokEnv;
@@ -6,7 +6,7 @@ use llguidance::toktrie::ApproximateTokEnv;
 use super::*;
 
 fn compiler() -> ConstraintCompiler {
-    let factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).expect("it is a vocabulary");
+    let factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).expect("the vocabulary is valid");
     ConstraintCompiler::new(Arc::new(factory), &[0]).expect("a thread starts")
 }
 
@@ -15,15 +15,15 @@ fn compile(compiler: &ConstraintCompiler, constraint: Constraint) -> Result<Cons
     Ok(compiled.state().expect("it is this compiler's"))
 }
 
-/// Which bytes may come next.
+/// The bytes that are allowed next.
 fn allowed(state: &mut ConstraintState) -> Vec<u8> {
     let mut logits = vec![0.0; 256];
-    state.mask(&mut logits).expect("the parser goes on");
+    state.mask(&mut logits).expect("the parser does not fail");
     (0..=255).filter(|&byte: &u8| logits[usize::from(byte)] == 0.0).collect()
 }
 
 #[test]
-fn a_cached_state_starts_at_the_beginning_again() {
+fn a_cached_state_is_the_initial_state() {
     let compiler = compiler();
     let regex = || Constraint::Regex("[ab]c".to_owned());
     for _ in 0..3 {
@@ -38,7 +38,7 @@ fn a_cached_state_starts_at_the_beginning_again() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_is_refused() {
+fn an_answer_that_violates_the_constraint_is_rejected() {
     let compiled = block_on(compiler().compile(Constraint::Regex("a".to_owned()), vec![u32::from(b'z')]));
     let error = compiled.expect_err("z is not a");
     assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("regex")));
@@ -46,7 +46,7 @@ fn an_answer_that_does_not_fit_is_refused() {
 
 #[test]
 fn chains_of_rules_and_references_do_not_overflow_the_stack() {
-    // As long as a request's 64 KiB allow.
+    // Close to the maximum of 64 KiB.
     let chain: String = (0..5_000).map(|index| format!("r{index}: r{}\n", index + 1)).collect();
     let lark = format!("start: r0\n{chain}r5000: \"x\"\n");
     assert!((55_000..65_536).contains(&lark.len()), "{} bytes", lark.len());
@@ -61,12 +61,12 @@ fn chains_of_rules_and_references_do_not_overflow_the_stack() {
             assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some(param)));
         }
     }
-    compile(&compiler, Constraint::Regex("a".to_owned())).expect("the compiler goes on");
+    compile(&compiler, Constraint::Regex("a".to_owned())).expect("the compiler still works");
 }
 
-/// A few bytes each, whose expansion takes seconds and gigabytes where nothing limits it.
+/// Schemas of a few bytes, whose compilation would take seconds and gigabytes without limits.
 #[test]
-fn what_explodes_is_refused() {
+fn schemas_with_a_huge_expansion_are_rejected() {
     let compiler = compiler();
     for schema in [
         r#"{"type":"number","multipleOf":999983}"#,
@@ -78,8 +78,8 @@ fn what_explodes_is_refused() {
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("response_format")));
         assert!(error.message.len() < 500, "{}", error.message);
     }
-    let everyday = r#"{"type":"object","properties":{"price":{"type":"number","multipleOf":0.01},
+    let common = r#"{"type":"object","properties":{"price":{"type":"number","multipleOf":0.01},
         "id":{"type":"string","format":"uuid"},"tags":{"type":"array","items":{"type":"string"},"maxItems":20}},
         "required":["price","id"],"additionalProperties":false}"#;
-    compile(&compiler, Constraint::JsonSchema(everyday.to_owned())).expect("an everyday schema is compiled");
+    compile(&compiler, Constraint::JsonSchema(common.to_owned())).expect("a common schema is compiled");
 }

@@ -1,4 +1,4 @@
-//! A sequence that nobody wants any more ends, and one that nobody reads does not.
+//! Checks of cancellation, deadlines and slow readers.
 
 use hostler_protocol::ErrorCode;
 
@@ -7,15 +7,15 @@ use crate::contract::subject::Watch;
 use crate::contract::{Subject, Violation};
 use crate::{EndState, TokenStream, token_channel};
 
-/// Tokens read before a sequence is interrupted.
+/// Tokens that are read before a sequence is interrupted.
 const READ: u32 = 3;
 
-/// Tokens that an engine may still produce once it is asked to stop: that of the
-/// step under way, and that of one more.
+/// Tokens that an engine may still produce after it was asked to stop: that of the
+/// current step, and that of the next.
 const LATE_TOKENS_MAX: u32 = 2;
 
 pub(super) fn dropped_stream(subject: &Subject) -> Result<(), Violation> {
-    // Twice: the second time the freed slot is used again.
+    // Twice: the second sequence reuses the freed slot.
     for prompt in 0..2 {
         let (mut stream, watch) = subject.start_watched(&subject.long(prompt)?);
         subject.read_tokens(&mut stream, READ)?;
@@ -48,13 +48,13 @@ pub(super) fn before_start(subject: &Subject) -> Result<(), Violation> {
     subject.executor().start(sequence, sink);
     let ended = subject.collect(stream)?;
     let tokens = ended.tokens.len();
-    ensure!(tokens <= LATE_TOKENS_MAX as usize, "{tokens} tokens were generated for nobody");
+    ensure!(tokens <= LATE_TOKENS_MAX as usize, "{tokens} tokens were generated after the cancellation");
     let code = ended.last.as_ref().map_err(|error| error.code);
     ensure!(code == Err(ErrorCode::Cancelled), "it ended in {:?}", ended.last);
     Ok(())
 }
 
-/// That a sequence, interrupted just now, ends for that reason and not late.
+/// Checks that a sequence that was just interrupted ends soon, and with `code`.
 fn ends_soon(watch: &Watch, code: ErrorCode) -> Result<(), Violation> {
     let produced = watch.tokens();
     let report = watch.ended()?;
@@ -64,10 +64,10 @@ fn ends_soon(watch: &Watch, code: ErrorCode) -> Result<(), Violation> {
     Ok(())
 }
 
-/// That the rest of a stream ends in this error.
+/// Checks that the rest of a stream ends with `code`.
 fn fails_with(subject: &Subject, stream: TokenStream, code: ErrorCode) -> Result<(), Violation> {
     let rest = subject.collect_rest(stream)?;
-    ensure!(rest.as_ref().is_err_and(|error| error.code == code), "its client was told {rest:?} instead of {code:?}");
+    ensure!(rest.as_ref().is_err_and(|error| error.code == code), "the client got {rest:?} instead of {code:?}");
     Ok(())
 }
 
@@ -77,13 +77,13 @@ pub(super) fn slow_reader(subject: &Subject) -> Result<(), Violation> {
     let (unread, watch) = subject.start_watched(&sequence);
     if subject.max_sequences() > 1 {
         let neighbour = subject.run(subject.greedy(1)?)?;
-        ensure!(!neighbour.tokens.is_empty(), "its neighbour got nothing");
+        ensure!(!neighbour.tokens.is_empty(), "the other sequence got no tokens");
     }
-    // It ends without a single event read, and nothing of it is lost.
+    // It ends although no event was read, and no event is lost.
     watch.ended()?;
     let ended = subject.collect(unread)?;
     let ids: Vec<_> = ended.tokens.iter().map(|token| token.id).collect();
-    ensure!(ended.last.is_ok(), "it failed because nobody read it: {:?}", ended.last);
-    ensure!(ids == alone.ids(), "tokens were lost because nobody read them: {} of {}", ids.len(), alone.ids().len());
+    ensure!(ended.last.is_ok(), "the unread sequence failed: {:?}", ended.last);
+    ensure!(ids == alone.ids(), "only {} of {} unread tokens arrived", ids.len(), alone.ids().len());
     Ok(())
 }

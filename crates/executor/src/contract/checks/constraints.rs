@@ -1,19 +1,19 @@
-//! Answers in a given form.
+//! Checks of constrained answers.
 
 use hostler_protocol::{Constraint, ErrorCode, FinishReason};
 
 use crate::contract::report::ensure;
 use crate::contract::{Subject, Violation};
 
-/// So many rules, each of which refers to the next, overflow a thread's usual 2 MiB of
-/// stack several times over.
+/// A chain of this many rules, each of which refers to the next, overflows the usual 2 MiB
+/// of a thread's stack several times over.
 const DEPTH: usize = 4_000;
 
-/// Whether an answer has the form.
-type IsKept = fn(&str) -> bool;
+/// Whether a text satisfies the constraint.
+type IsSatisfied = fn(&str) -> bool;
 
-/// The forms, and how their answers are told.
-fn forms() -> [(Constraint, IsKept); 3] {
+/// Constraints, each with a function that recognises its answers.
+fn constraints() -> [(Constraint, IsSatisfied); 3] {
     let schema = r#"{"type":"object","properties":{"ripe":{"type":"boolean"},"colour":{"enum":["red","green"]}},
         "required":["ripe","colour"],"additionalProperties":false}"#;
     [
@@ -36,15 +36,15 @@ fn is_vote(text: &str) -> bool {
     number.is_some_and(|number| number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-pub(super) fn kept(subject: &Subject) -> Result<(), Violation> {
-    for (constraint, is_kept) in forms() {
+pub(super) fn satisfied(subject: &Subject) -> Result<(), Violation> {
+    for (constraint, is_satisfied) in constraints() {
         if !subject.description().capabilities.constraints {
-            must_refuse(subject, constraint)?;
+            must_reject(subject, constraint)?;
             continue;
         }
         let compiled = match subject.compile(constraint.clone())? {
             Ok(compiled) => compiled,
-            Err(error) => return Err(Violation(format!("{constraint:?} is refused: {error}"))),
+            Err(error) => return Err(Violation(format!("{constraint:?} is rejected: {error}"))),
         };
         let mut sequence = subject.greedy(0)?;
         sequence.stop.ignore_eos = false;
@@ -54,26 +54,26 @@ pub(super) fn kept(subject: &Subject) -> Result<(), Violation> {
         let together = std::iter::once(sequence).chain(neighbours).collect();
         let completed = &subject.run_together(together)?[0];
         ensure!(completed.finish.reason == FinishReason::Stop, "{constraint:?} never ends: {:?}", completed.text());
-        ensure!(is_kept(&completed.text()), "{constraint:?} gives {:?}", completed.text());
+        ensure!(is_satisfied(&completed.text()), "{constraint:?} gives {:?}", completed.text());
     }
     Ok(())
 }
 
-pub(super) fn refused(subject: &Subject) -> Result<(), Violation> {
+pub(super) fn rejected(subject: &Subject) -> Result<(), Violation> {
     for constraint in [
         Constraint::JsonSchema("{\"type\":".into()),
         Constraint::JsonSchema("{\"type\":\"no such type\"}".into()),
         Constraint::Regex("(unclosed".into()),
         Constraint::Lark("start: missing_rule".into()),
     ] {
-        must_refuse(subject, constraint)?;
+        must_reject(subject, constraint)?;
     }
     Ok(())
 }
 
-/// Grammars of some kilobytes that recurse deeply, and schemas of some bytes that
-/// explode. Whether one is compiled or refused is the engine's choice; that it ends
-/// neither the process nor the engine is not.
+/// Grammars of a few kilobytes that recurse deeply, and schemas of a few bytes with huge
+/// automata. The engine may compile or reject them, but they must end neither the process
+/// nor the engine.
 pub(super) fn survived(subject: &Subject) -> Result<(), Violation> {
     let rule = |index: usize| format!("r{index}: r{}\n", index + 1);
     let rules: String = (0..DEPTH).map(rule).collect();
@@ -91,23 +91,23 @@ pub(super) fn survived(subject: &Subject) -> Result<(), Violation> {
         ),
         Constraint::Regex("(.|\n)*(word)?".repeat(3_000)),
     ] {
-        let size = format!("{:.60}… is refused", format!("{constraint:?}"));
+        let what = format!("{:.60}… is rejected", format!("{constraint:?}"));
         if let Err(error) = subject.compile(constraint)? {
-            ensure!(error.code == ErrorCode::InvalidRequest, "{size} as {error:?}");
-            ensure!(error.message.len() < 1_000, "{size} in {} bytes", error.message.len());
+            ensure!(error.code == ErrorCode::InvalidRequest, "{what} as {error:?}");
+            ensure!(error.message.len() < 1_000, "{what} with a message of {} bytes", error.message.len());
         }
     }
     subject.run(subject.greedy(0)?).map(drop)
 }
 
-fn must_refuse(subject: &Subject, constraint: Constraint) -> Result<(), Violation> {
+fn must_reject(subject: &Subject, constraint: Constraint) -> Result<(), Violation> {
     let (what, param) = (format!("{constraint:?}"), constraint.param());
     match subject.compile(constraint)? {
         Err(error) if error.code == ErrorCode::InvalidRequest => {
-            ensure!(error.param.as_deref() == Some(param), "{what}: the refusal names {:?}", error.param);
-            ensure!(!error.message.is_empty(), "{what}: the refusal does not say why");
+            ensure!(error.param.as_deref() == Some(param), "{what}: the rejection names {:?}", error.param);
+            ensure!(!error.message.is_empty(), "{what}: the rejection gives no reason");
             Ok(())
         }
-        other => Err(Violation(format!("{what}: it must be refused as an invalid request, but gave {other:?}"))),
+        other => Err(Violation(format!("{what} must be rejected as an invalid request, but gave {other:?}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! How an answer ends.
+//! Checks of how an answer ends.
 
 use hostler_protocol::FinishReason;
 
@@ -14,10 +14,11 @@ pub(super) fn length(subject: &Subject) -> Result<(), Violation> {
         ensure!(completed.finish.reason == FinishReason::Length, "{length} tokens: {:?}", completed.finish.reason);
         let wanted = length as usize;
         ensure!(completed.tokens.len() == wanted, "{} tokens instead of {length}", completed.tokens.len());
-        ensure!(completed.ids() == longest.ids()[..wanted], "a shorter answer is no beginning of the longer one");
+        ensure!(completed.ids() == longest.ids()[..wanted], "a shorter answer is not a prefix of the longer one");
     }
     let prompt_tokens = sequence.tokens.len() as u32;
-    ensure!(longest.started.prompt_tokens == prompt_tokens, "{prompt_tokens} prompt tokens were miscounted");
+    let counted = longest.started.prompt_tokens;
+    ensure!(counted == prompt_tokens, "{prompt_tokens} prompt tokens were counted as {counted}");
     Ok(())
 }
 
@@ -26,8 +27,8 @@ pub(super) fn stop_sequence(subject: &Subject) -> Result<(), Violation> {
     let whole = subject.run(sequence.clone())?;
     let text = whole.text();
     let chars: Vec<char> = text.chars().collect();
-    ensure!(chars.len() >= 8, "{text:?} is too short to be stopped inside");
-    // From the middle of the answer: it begins and ends inside tokens as it comes.
+    ensure!(chars.len() >= 8, "{text:?} is too short to stop in its middle");
+    // From the middle of the answer, where stop sequences begin and end inside tokens.
     let middle = chars.len() / 2;
     for length in [1, 3, 4] {
         let stop: String = chars[middle..middle + length].iter().collect();
@@ -36,7 +37,7 @@ pub(super) fn stop_sequence(subject: &Subject) -> Result<(), Violation> {
         let stopped = subject.run(sequence.clone())?;
         ensure!(stopped.finish.reason == FinishReason::Stop, "stop {stop:?}: {:?}", stopped.finish.reason);
         ensure!(stopped.text() == text[..at], "stop {stop:?}: {:?} instead of {:?}", stopped.text(), &text[..at]);
-        ensure!(whole.ids().starts_with(&stopped.ids()), "stop {stop:?} changes the answer before it");
+        ensure!(whole.ids().starts_with(&stopped.ids()), "stop {stop:?} changes the answer that precedes it");
     }
     Ok(())
 }
@@ -51,7 +52,7 @@ pub(super) fn stop_token(subject: &Subject) -> Result<(), Violation> {
     ensure!(stopped.finish.reason == FinishReason::Stop, "stop token {stop}: {:?}", stopped.finish.reason);
     ensure!(stopped.ids() == ids[..at], "stop token {stop}: {:?} instead of {:?}", stopped.ids(), &ids[..at]);
     let decoded = subject.executor().text().decode(&ids[..at]);
-    let decoded = decoded.map_err(|error| Violation(format!("it does not decode its own tokens: {error}")))?;
+    let decoded = decoded.map_err(|error| Violation(format!("cannot decode its own tokens: {error}")))?;
     ensure!(stopped.text() == decoded, "stop token {stop}: text {:?} instead of {decoded:?}", stopped.text());
     Ok(())
 }
@@ -81,10 +82,10 @@ pub(super) fn ignore_eos(subject: &Subject) -> Result<(), Violation> {
             sequence.max_new_tokens
         );
         sequence.stop.ignore_eos = false;
-        let heeded = subject.run(sequence)?;
-        ensure!(ignored.ids().starts_with(&heeded.ids()), "ignore_eos changes the answer before its end");
-        let ended = heeded.finish.reason == FinishReason::Stop;
-        ensure!(ended == (heeded.tokens.len() < ignored.tokens.len()), "the end of sequence counts as a token");
+        let respected = subject.run(sequence)?;
+        ensure!(ignored.ids().starts_with(&respected.ids()), "ignore_eos changes the answer before its end");
+        let ended = respected.finish.reason == FinishReason::Stop;
+        ensure!(ended == (respected.tokens.len() < ignored.tokens.len()), "the end of sequence counts as a token");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Log probabilities.
+//! Checks of log probabilities.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,13 @@ use hostler_protocol::SamplingParams;
 use crate::contract::report::ensure;
 use crate::contract::{Subject, Violation};
 
-/// Rounding of 32-bit softmaxes over large vocabularies.
+/// Rounding error of 32-bit softmaxes over large vocabularies.
 const ROUNDING: f32 = 1e-3;
 
 pub(super) fn natural(subject: &Subject) -> Result<(), Violation> {
     let Some(most) = subject.description().capabilities.top_logprobs_max else { return Ok(()) };
-    let unasked = subject.run(subject.greedy(0)?)?;
-    ensure!(unasked.tokens.iter().all(|token| token.logprob.is_none()), "log probabilities came unasked");
+    let plain = subject.run(subject.greedy(0)?)?;
+    ensure!(plain.tokens.iter().all(|token| token.logprob.is_none()), "log probabilities were not requested");
     for (asked, greedy) in [(0, true), (most.min(5), true), (most, false)] {
         let mut sequence = subject.greedy(0)?;
         sequence.top_logprobs = Some(asked);
@@ -21,18 +21,18 @@ pub(super) fn natural(subject: &Subject) -> Result<(), Violation> {
             sequence.sampling = SamplingParams { seed: Some(3), ..SamplingParams::default() };
         }
         let completed = subject.run(sequence)?;
-        ensure!(!greedy || completed.ids() == unasked.ids(), "asking for log probabilities changes the answer");
+        ensure!(!greedy || completed.ids() == plain.ids(), "requesting log probabilities changes the answer");
         for token in &completed.tokens {
             let Some(logprob) = &token.logprob else {
-                return Err(Violation(format!("token {} came without its log probability", token.id)));
+                return Err(Violation(format!("token {} has no log probability", token.id)));
             };
             let (own, top) = (logprob.logprob, &logprob.top);
-            ensure!(own.is_finite() && own <= ROUNDING, "{own} is the logarithm of no probability");
+            ensure!(own.is_finite() && own <= ROUNDING, "{own} is not the logarithm of a probability");
             ensure!(top.len() == asked as usize, "{} alternatives instead of {asked}", top.len());
             ensure!(top.is_sorted_by(|a, b| a.1 >= b.1), "the alternatives are not sorted: {top:?}");
             let distinct: HashSet<_> = top.iter().map(|(id, _)| id).collect();
-            ensure!(distinct.len() == top.len(), "an alternative came twice: {top:?}");
-            // Logarithms to base 10 would be too near to zero, and their sum too large.
+            ensure!(distinct.len() == top.len(), "an alternative occurs twice: {top:?}");
+            // Logarithms to base 10 would be too close to zero, and the sum too large.
             let sum: f32 = top.iter().map(|(_, log)| log.exp()).sum();
             ensure!(sum <= 1.0 + ROUNDING, "the probabilities of {top:?} add up to {sum}: not natural logarithms?");
             if let Some(&(_, listed)) = top.iter().find(|(id, _)| *id == token.id) {
@@ -48,9 +48,9 @@ pub(super) fn natural(subject: &Subject) -> Result<(), Violation> {
     Ok(())
 }
 
-pub(super) fn refused(subject: &Subject) -> Result<(), Violation> {
+pub(super) fn rejected(subject: &Subject) -> Result<(), Violation> {
     let mut sequence = subject.greedy(0)?;
     let most = subject.description().capabilities.top_logprobs_max;
     sequence.top_logprobs = Some(most.map_or(0, |most| most + 1));
-    subject.must_refuse("log probabilities beyond what is declared", sequence)
+    subject.must_reject("more log probabilities than declared", sequence)
 }

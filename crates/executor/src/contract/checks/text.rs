@@ -1,4 +1,4 @@
-//! Tokenizer and chat template.
+//! Checks of the tokenizer and the chat template.
 
 use hostler_protocol::{ChatMessage, Role};
 
@@ -6,8 +6,8 @@ use crate::TextError;
 use crate::contract::report::ensure;
 use crate::contract::{Subject, Violation};
 
-/// Texts that break tokenizers.
-const AWKWARD: [&str; 10] = [
+/// Texts that tokenizers often get wrong.
+const HARD_TEXTS: [&str; 10] = [
     "",
     "plain words, with punctuation.",
     "  leading, trailing and   inner spaces  ",
@@ -22,15 +22,15 @@ const AWKWARD: [&str; 10] = [
 
 pub(super) fn round_trip(subject: &Subject) -> Result<(), Violation> {
     let codec = subject.executor().text();
-    for text in AWKWARD {
+    for text in HARD_TEXTS {
         let tokens = codec.encode(text, false).map_err(|error| Violation(format!("{text:?}: {error}")))?;
         let vocabulary_size = subject.description().vocabulary_size;
         ensure!(
             tokens.iter().all(|&token| token < vocabulary_size),
-            "{text:?} becomes {tokens:?}, beyond the vocabulary of {vocabulary_size}"
+            "{text:?} is encoded as {tokens:?}, outside the vocabulary of {vocabulary_size}"
         );
         let back = codec.decode(&tokens).map_err(|error| Violation(format!("{text:?}: {error}")))?;
-        ensure!(back == text, "{text:?} comes back as {back:?}");
+        ensure!(back == text, "{text:?} is decoded as {back:?}");
         for &token in &tokens {
             let piece =
                 codec.piece(token).map_err(|error| Violation(format!("token {token} has no piece: {error}")))?;
@@ -59,7 +59,7 @@ pub(super) fn chat(subject: &Subject) -> Result<(), Violation> {
         ensure!(matches!(rendered, Err(TextError::NoChatTemplate)), "without a template it renders {rendered:?}");
         return Ok(());
     }
-    let rendered = rendered.map_err(|error| Violation(format!("it does not render a chat: {error}")))?;
+    let rendered = rendered.map_err(|error| Violation(format!("cannot render a chat: {error}")))?;
     for message in &messages {
         ensure!(rendered.contains(&message.content), "{:?} is missing in {rendered:?}", message.content);
     }
@@ -70,8 +70,8 @@ pub(super) fn streamed(subject: &Subject) -> Result<(), Violation> {
     for sequence in subject.greedy_all()? {
         let completed = subject.run(sequence)?;
         let decoded = subject.executor().text().decode(&completed.ids());
-        let decoded = decoded.map_err(|error| Violation(format!("it does not decode its own tokens: {error}")))?;
-        ensure!(completed.text() == decoded, "{:?} was streamed, but decoded it is {decoded:?}", completed.text());
+        let decoded = decoded.map_err(|error| Violation(format!("cannot decode its own tokens: {error}")))?;
+        ensure!(completed.text() == decoded, "{:?} was streamed, but decoding gives {decoded:?}", completed.text());
     }
     Ok(())
 }

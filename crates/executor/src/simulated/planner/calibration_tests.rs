@@ -1,8 +1,8 @@
-//! The equal-length planner against what was measured of mistral.rs.
+//! The equal-length planner compared with measurements of mistral.rs.
 //!
-//! Eight sequences at a time, 64 tokens out where nothing else is said, 40
-//! sequences a run, in virtual time. The lengths of the prompts were not recorded
-//! with the measurement; 16 tokens fit its first row.
+//! Eight concurrent sequences, 64 output tokens unless stated otherwise, 40 sequences
+//! per run, in virtual time. The measurement did not record the prompt lengths; 16
+//! tokens fit its first row.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ const SEQUENCES: usize = 40;
 const AT_ONCE: usize = 8;
 const PROMPT_TOKENS: u32 = 16;
 
-/// Runs averaged in a row: lengths are drawn anew in each.
+/// Runs per row, each with newly drawn lengths; the results are averaged.
 const RUNS: u64 = 20;
 
-/// Relative. The cost model has four numbers for a machine with caches, two
-/// threads and an operating system; seven of its figures come out this near.
+/// Relative tolerance. The cost model describes a machine with caches, two threads and
+/// an operating system by four numbers; all seven rates are within this tolerance.
 const RATE_TOLERANCE: f64 = 0.12;
-/// A p95 of 40 latencies is the 38th of them: two or three sequences decide it.
+/// The p95 of 40 latencies is the 38th of them: two or three sequences determine it.
 const P95_TOLERANCE: f64 = 0.25;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Refill {
-    /// The next ones come when all have ended.
+    /// Submits the next sequences when all have ended.
     AfterDrain,
-    /// The next one comes when one has ended.
+    /// Submits the next sequence when one has ended.
     Continuous,
 }
 
-/// Tokens a second, and the 95th percentile of the latencies in seconds.
+/// Tokens per second, and the 95th percentile of the latencies in seconds.
 fn drive(shapes: &[(u32, u32)], at_once: usize, refill: Refill) -> (f64, f64) {
-    let mut planner = Planner::new(&SimulatedConfig::mistralrs_f32());
+    let mut planner = planner(&SimulatedConfig::mistralrs_f32());
     let mut now = Duration::ZERO;
     let mut submitted = Vec::new();
     let mut left: Vec<u32> = shapes.iter().map(|&(_, out)| out).collect();
@@ -67,7 +67,7 @@ fn drive(shapes: &[(u32, u32)], at_once: usize, refill: Refill) -> (f64, f64) {
     (f64::from(tokens) / now.as_secs_f64(), latencies[shapes.len() * 95 / 100 - 1])
 }
 
-/// Prompts whose lengths are spread evenly by 0 to 4, in no order.
+/// Prompts whose lengths differ by 0 to 4 tokens, in random order.
 fn spread(random: &mut StdRng) -> Vec<(u32, u32)> {
     let mut shapes: Vec<_> = (0..SEQUENCES as u32).map(|index| (PROMPT_TOKENS + index % 5, 64)).collect();
     shapes.shuffle(random);
@@ -81,7 +81,7 @@ fn spread_sorted(random: &mut StdRng) -> Vec<(u32, u32)> {
 }
 
 /// Prompts of equal length, outputs of 16 to 112 tokens.
-fn unlike_outputs(random: &mut StdRng) -> Vec<(u32, u32)> {
+fn different_outputs(random: &mut StdRng) -> Vec<(u32, u32)> {
     (0..SEQUENCES).map(|_| (PROMPT_TOKENS, random.random_range(16..=112))).collect()
 }
 
@@ -90,7 +90,7 @@ fn equal(_: &mut StdRng) -> Vec<(u32, u32)> {
 }
 
 #[test]
-fn every_measured_row_comes_out() {
+fn the_planner_reproduces_every_measured_row() {
     use Refill::{AfterDrain, Continuous};
     type Shapes = fn(&mut StdRng) -> Vec<(u32, u32)>;
     let rows: [(&str, Shapes, usize, Refill, f64, f64); 7] = [
@@ -99,8 +99,8 @@ fn every_measured_row_comes_out() {
         ("waves, spread, unsorted", spread, AT_ONCE, AfterDrain, 62.0, 11.4),
         ("spread, continuous refill", spread, AT_ONCE, Continuous, 62.2, 12.9),
         ("waves sorted by length", spread_sorted, AT_ONCE, AfterDrain, 97.9, 5.4),
-        ("outputs of 16-112, drain then refill", unlike_outputs, AT_ONCE, AfterDrain, 86.8, 6.8),
-        ("outputs of 16-112, continuous refill", unlike_outputs, AT_ONCE, Continuous, 63.9, 16.4),
+        ("outputs of 16-112, drain then refill", different_outputs, AT_ONCE, AfterDrain, 86.8, 6.8),
+        ("outputs of 16-112, continuous refill", different_outputs, AT_ONCE, Continuous, 63.9, 16.4),
     ];
     let mut wrong = Vec::new();
     for (name, shapes, at_once, refill, rate_measured, p95_measured) in rows {
@@ -116,5 +116,5 @@ fn every_measured_row_comes_out() {
             wrong.push(line);
         }
     }
-    assert!(wrong.is_empty(), "too far from what was measured: {wrong:#?}");
+    assert!(wrong.is_empty(), "too far from the measurement: {wrong:#?}");
 }

@@ -1,10 +1,11 @@
 //! What a step does and costs, in virtual time.
 
-use hostler_protocol::{Batching, Prefill};
+use std::time::Duration;
 
 use super::*;
+use crate::simulated::CostModel;
 
-fn planner(edit: impl FnOnce(&mut SimulatedConfig)) -> Planner {
+fn planner_with(edit: impl FnOnce(&mut SimulatedConfig)) -> Box<dyn Planner> {
     let cost = CostModel {
         prefill_tokens_per_second: 1000.0,
         decode_step_ms: 10.0,
@@ -14,7 +15,7 @@ fn planner(edit: impl FnOnce(&mut SimulatedConfig)) -> Planner {
     let mut config = SimulatedConfig { cost, ..SimulatedConfig::default() };
     edit(&mut config);
     config.validate().expect("the test's configuration is allowed");
-    Planner::new(&config)
+    planner(&config)
 }
 
 fn job(key: Key, prompt_tokens: u32) -> Job {
@@ -26,8 +27,8 @@ fn step(ms: u64, begun: &[Key], produced: &[Key]) -> Option<Step> {
 }
 
 #[test]
-fn a_long_prompt_is_read_in_pieces_between_which_others_decode() {
-    let mut planner = planner(|config| config.prefill = Prefill::Chunked { tokens: 100 });
+fn other_sequences_decode_between_the_chunks_of_a_long_prompt() {
+    let mut planner = planner_with(|config| config.prefill = Prefill::Chunked { tokens: 100 });
     planner.submit(job(1, 20));
     assert_eq!(planner.next_step(), step(20, &[1], &[1]));
     planner.submit(job(2, 150));
@@ -37,8 +38,8 @@ fn a_long_prompt_is_read_in_pieces_between_which_others_decode() {
 }
 
 #[test]
-fn a_blocking_prefill_lets_nobody_decode() {
-    let mut planner = planner(|config| config.prefill = Prefill::Blocking);
+fn no_sequence_decodes_during_a_blocking_prefill() {
+    let mut planner = planner_with(|config| config.prefill = Prefill::Blocking);
     planner.submit(job(1, 20));
     planner.submit(job(2, 150));
     assert_eq!(planner.next_step(), step(20, &[1, 2], &[1]));
@@ -47,15 +48,15 @@ fn a_blocking_prefill_lets_nobody_decode() {
 }
 
 #[test]
-fn what_is_cached_is_not_read() {
-    let mut planner = planner(|_| {});
+fn cached_tokens_need_no_prefill() {
+    let mut planner = planner_with(|_| {});
     planner.submit(Job { cached_tokens: 90, ..job(1, 100) });
     assert_eq!(planner.next_step(), step(10, &[1], &[1]));
 }
 
 #[test]
-fn places_and_kv_cache_are_bounds() {
-    let mut planner = planner(|config| {
+fn slots_and_kv_cache_are_limits() {
+    let mut planner = planner_with(|config| {
         config.context_length = 64;
         config.kv_capacity_tokens = 64;
         config.max_sequences = 2;
@@ -67,7 +68,7 @@ fn places_and_kv_cache_are_bounds() {
     planner.remove(1);
     assert_eq!(planner.next_step(), step(21, &[3], &[2, 3]));
     planner.remove(2);
-    // 50 more tokens do not fit beside 20.
+    // 50 more tokens do not fit in addition to 20.
     assert_eq!(planner.next_step(), step(11, &[], &[3]));
     planner.remove(3);
     assert_eq!(planner.next_step(), step(40, &[4], &[4]));
@@ -76,9 +77,9 @@ fn places_and_kv_cache_are_bounds() {
 }
 
 #[test]
-fn a_stalled_sequence_keeps_its_place_and_takes_no_step() {
+fn a_stalled_sequence_keeps_its_slot_and_takes_no_step() {
     for batching in [Batching::Ragged, Batching::EqualLength] {
-        let mut planner = planner(|config| {
+        let mut planner = planner_with(|config| {
             config.batching = batching;
             config.prefill = Prefill::Blocking;
             config.max_sequences = 2;
@@ -102,17 +103,17 @@ fn a_stalled_sequence_keeps_its_place_and_takes_no_step() {
 }
 
 #[test]
-fn unequal_lengths_take_turns() {
-    let mut planner = planner(|config| {
+fn sequences_of_different_length_alternate() {
+    let mut planner = planner_with(|config| {
         config.batching = Batching::EqualLength;
         config.prefill = Prefill::Blocking;
     });
     planner.submit(job(1, 10));
     planner.submit(job(2, 20));
     planner.submit(job(3, 10));
-    // The shortest first; then the two together outweigh the one, until it is urgent.
+    // The shortest run first; then the two outweigh the one until it is urgent.
     assert_eq!(planner.next_step(), step(20, &[1, 3], &[1, 3]));
     assert_eq!(planner.next_step(), step(12, &[], &[1, 3]));
     let turn = (0..10).position(|_| planner.next_step().is_some_and(|step| step.produced == [2]));
-    assert!(turn.is_some_and(|turn| turn < 5), "the longer one starves");
+    assert!(turn.is_some_and(|turn| turn < 5), "the longer sequence starves");
 }

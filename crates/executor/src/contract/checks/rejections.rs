@@ -1,11 +1,11 @@
-//! What can never run is refused, and harms nobody.
+//! Checks that sequences that can never run are rejected, and do not affect others.
 
-use super::greedy::same;
+use super::determinism::same;
 use crate::Sequence;
 use crate::contract::report::ensure;
 use crate::contract::{Subject, Violation};
 
-/// Sequences that no engine can run, with what is wrong with them.
+/// Sequences that no engine can run, each with its defect.
 fn impossible_sequences(subject: &Subject) -> Result<Vec<(&'static str, Sequence)>, Violation> {
     let prompt = subject.prompt(0)?;
     let context_length = subject.description().context_length;
@@ -19,15 +19,15 @@ fn impossible_sequences(subject: &Subject) -> Result<Vec<(&'static str, Sequence
         ("a token far outside the vocabulary", Sequence::greedy(beyond(u32::MAX), 4)),
         ("a prompt longer than the context", Sequence::greedy(too_long, 1)),
         ("one token more than the context holds", Sequence::greedy(prompt.clone(), too_many)),
-        ("more tokens than can be counted", Sequence::greedy(prompt, u32::MAX)),
+        ("more tokens than a u32 can count", Sequence::greedy(prompt, u32::MAX)),
     ])
 }
 
 pub(super) fn impossible(subject: &Subject) -> Result<(), Violation> {
     for (what, sequence) in impossible_sequences(subject)? {
-        subject.must_refuse(what, sequence)?;
+        subject.must_reject(what, sequence)?;
     }
-    // The largest that fits is taken.
+    // The largest sequence that fits is accepted.
     let prompt = subject.prompt(0)?;
     let room = subject.description().context_length - prompt.len() as u32;
     let (mut stream, watch) = subject.start_watched(&Sequence::greedy(prompt, room));
@@ -43,11 +43,11 @@ pub(super) fn neighbours(subject: &Subject) -> Result<(), Violation> {
     }
     for (what, sequence) in impossible_sequences(subject)? {
         let neighbour = subject.executor().generate(subject.greedy(0)?);
-        subject.must_refuse(what, sequence)?;
+        subject.must_reject(what, sequence)?;
         let ended = subject.collect(neighbour)?;
         let ids: Vec<_> = ended.tokens.iter().map(|token| token.id).collect();
         ensure!(ended.last.is_ok(), "{what} made its neighbour fail: {:?}", ended.last);
         ensure!(ids == alone.ids(), "{what} changed its neighbour's answer");
     }
-    same(&alone, &subject.run(subject.greedy(0)?)?, "before and after all refusals")
+    same(&alone, &subject.run(subject.greedy(0)?)?, "before and after all rejections")
 }

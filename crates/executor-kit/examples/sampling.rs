@@ -1,11 +1,11 @@
-//! What choosing a token costs, in microseconds (the median of many): it is added to every step of every
-//! sequence. `cargo run -p hostler-executor-kit --example choosing`.
+//! Measures the cost of sampling one token, in microseconds (median), which is added to
+//! every step of every sequence: `cargo run -p hostler-executor-kit --example sampling`.
 
 use std::time::{Duration, Instant};
 
 use hostler_executor::TextError;
 use hostler_executor::text::{Answer, IncrementalDecoder};
-use hostler_executor_kit::sampling::{Chooser, Scratch};
+use hostler_executor_kit::sampling::{Sampler, Scratch};
 use hostler_protocol::{SamplingParams, StopConditions, TokenId};
 
 const VOCABULARY: usize = 49_152;
@@ -25,7 +25,7 @@ impl IncrementalDecoder for Silent {
 }
 
 fn main() {
-    // As spread as a language model's: most tokens far below a few likely ones.
+    // Distributed like a language model's: most tokens far below a few likely ones.
     let logits: Vec<f32> = (0..VOCABULARY).map(|id| ((id * 7919) % 10_007) as f32 / 500.0).collect();
     let plain = SamplingParams::default();
     let greedy = SamplingParams::greedy();
@@ -42,11 +42,11 @@ fn main() {
     for (name, params, top_logprobs) in cases {
         let stop = StopConditions { ignore_eos: true, ..StopConditions::default() };
         let answer = Answer::new(Box::new(Silent), &stop, &[2], &[]).expect("there is nothing to decode");
-        let mut chooser = Chooser::new(params, 1, &[1, 2, 3], &[], None, top_logprobs);
+        let mut sampler = Sampler::new(params, 1, &[1, 2, 3], &[], None, top_logprobs);
         let mut scratch = Scratch::default();
         let mut step = || {
             let begun = Instant::now();
-            let choice = chooser.choose(&logits, &answer, &mut scratch).expect("there is no constraint");
+            let choice = sampler.sample(&logits, &answer, &mut scratch).expect("there is no constraint");
             std::hint::black_box(choice);
             begun.elapsed()
         };

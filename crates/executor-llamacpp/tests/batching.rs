@@ -1,7 +1,7 @@
-//! Fifty prompts answer alike alone and eight at a time.
+//! The answers to fifty prompts are the same alone and in batches of eight.
 //!
-//! A batch of another size may be computed by other kernels, so an answer may part
-//! from its twin at a tie, and nowhere else.
+//! llama.cpp may use other kernels for other batch sizes, so two answers may diverge at a
+//! tie, but nowhere else.
 
 mod support;
 
@@ -10,25 +10,25 @@ use hostler_protocol::Token;
 
 const PROMPTS: usize = 50;
 const ANSWER_TOKENS: u32 = 40;
-const TOGETHER: usize = 8;
+const BATCH: usize = 8;
 
 #[test]
-fn fifty_answers_are_the_same_alone_and_together() {
-    let Some(factory) = support::factory("alone or together") else { return };
+fn fifty_answers_are_the_same_alone_and_in_batches() {
+    let Some(factory) = support::factory("answers in batches") else { return };
     let executor = hostler_executor::ExecutorFactory::load(&factory, &()).expect("the model loads");
     let prompts: Vec<Sequence> = (0..PROMPTS).map(|index| prompt(&*executor, index)).collect();
     let alone: Vec<Vec<Token>> = prompts.iter().map(|prompt| support::run(&*executor, prompt.clone()).0).collect();
-    let mut parted = 0;
-    for (group, alone) in prompts.chunks(TOGETHER).zip(alone.chunks(TOGETHER)) {
-        let streams: Vec<_> = group.iter().map(|prompt| executor.generate(prompt.clone())).collect();
+    let mut diverged = 0;
+    for (batch, alone) in prompts.chunks(BATCH).zip(alone.chunks(BATCH)) {
+        let streams: Vec<_> = batch.iter().map(|prompt| executor.generate(prompt.clone())).collect();
         for (stream, alone) in streams.into_iter().zip(alone) {
-            let (together, _) = support::finished(stream);
-            assert_eq!(together.len(), alone.len());
-            parted += usize::from(support::part_at_a_tie(alone, &together));
+            let (batched, _) = support::finished(stream);
+            assert_eq!(batched.len(), alone.len());
+            diverged += usize::from(support::diverge_at_a_tie(alone, &batched));
         }
     }
-    eprintln!("{} of {PROMPTS} answers are the same to the last token, {parted} part at a tie", PROMPTS - parted);
-    assert!(parted <= PROMPTS / 5, "{parted} answers part: ties are rarer than that");
+    eprintln!("{} of {PROMPTS} answers are equal, {diverged} diverge at a tie", PROMPTS - diverged);
+    assert!(diverged <= PROMPTS / 5, "{diverged} answers diverge, more than ties can explain");
 }
 
 fn prompt(executor: &dyn ModelExecutor, index: usize) -> Sequence {

@@ -1,31 +1,31 @@
-//! Where sequences are checked and equipped, on the caller's thread: the engine's
-//! own has other sequences to serve.
+//! Validates sequences and creates their generations, on the caller's thread, so that the
+//! engine's thread does not spend time on it.
 
 use hostler_executor::text::{Answer, IncrementalDecoder};
 use hostler_executor::{CompiledConstraint, Sequence, TokenSink};
 use hostler_protocol::{ErrorCode, FinishReason, RequestError, TokenId};
 
 use crate::constraint::{ConstraintCompiler, ConstraintState};
-use crate::sampling::Chooser;
+use crate::sampling::Sampler;
 use crate::{Generation, Limits};
 
-/// What the sequences of one loaded model need.
-pub struct Reception {
-    /// What is refused.
+/// Builds the generations of one loaded model.
+pub struct GenerationBuilder {
+    /// The limits of the model.
     pub limits: Limits,
     /// The tokens that end the model's answers.
     pub end_tokens: Vec<TokenId>,
-    /// Compiles what a request asks of its answer's form.
+    /// Compiles the constraints of requests.
     pub constraints: ConstraintCompiler,
 }
 
-impl Reception {
-    /// Checks `sequence` and equips it. `decoder` is a fresh one.
+impl GenerationBuilder {
+    /// Validates `sequence` and builds its generation. `decoder` must be new.
     ///
-    /// Returns `None` where there is nothing to run, with the end told to `sink`: it
-    /// was refused, or its last answered token had already ended it.
+    /// Returns `None` if there is nothing to run, after reporting the end to `sink`: the
+    /// sequence is invalid, or its last answered token already ended it.
     #[must_use]
-    pub fn admit(
+    pub fn build(
         &self,
         sequence: &Sequence,
         mut sink: TokenSink,
@@ -41,7 +41,7 @@ impl Reception {
                 sink.finish(FinishReason::Stop, String::new());
                 None
             }
-            Ok((answer, chooser)) => Some(Generation::new(sink, answer, chooser, sequence.max_new_tokens)),
+            Ok((answer, sampler)) => Some(Generation::new(sink, answer, sampler, sequence.max_new_tokens)),
         }
     }
 
@@ -49,12 +49,12 @@ impl Reception {
         &self,
         sequence: &Sequence,
         decoder: Box<dyn IncrementalDecoder>,
-    ) -> Result<(Answer, Chooser), RequestError> {
+    ) -> Result<(Answer, Sampler), RequestError> {
         self.limits.check(sequence)?;
         let answered = sequence.answer();
         let constraint = sequence.constraint.as_ref().map(of_this_engine).transpose()?;
         let answer = Answer::new(decoder, &sequence.stop, &self.end_tokens, answered)?;
-        let chooser = Chooser::new(
+        let sampler = Sampler::new(
             sequence.sampling.clone(),
             rand::random(),
             sequence.prompt(),
@@ -62,7 +62,7 @@ impl Reception {
             constraint,
             sequence.top_logprobs,
         );
-        Ok((answer, chooser))
+        Ok((answer, sampler))
     }
 }
 

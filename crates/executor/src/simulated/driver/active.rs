@@ -1,4 +1,4 @@
-//! A sequence that the engine holds.
+//! A sequence in the engine.
 
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use crate::simulated::{FaultKind, SequenceFault};
 use crate::text::{Answer, Verdict};
 use crate::{Sequence, TokenSink};
 
-pub(super) struct Live {
-    /// Counted as long as it is here: no longer than until its client is told of
-    /// its end, so it goes before the sink.
+/// A sequence in the engine, waiting or running.
+pub(super) struct ActiveSequence {
+    /// Counts it in the probe. Dropped before the sink reports the end, so that a client
+    /// that has seen the end never finds the sequence still counted.
     held: Held,
     sink: TokenSink,
     answer: Answer,
@@ -23,12 +24,13 @@ pub(super) struct Live {
     fault: Option<SequenceFault>,
 }
 
-/// What its next token does to a sequence.
+/// What a sequence does after a step.
 pub(super) enum Next {
-    Goes,
-    Ends(Ending),
-    Stalls,
-    Panics,
+    /// It got a token and continues.
+    Continue,
+    End(Ending),
+    Stall,
+    Panic,
 }
 
 /// How a sequence ends.
@@ -38,8 +40,8 @@ pub(super) enum Ending {
     Failed(RequestError),
 }
 
-impl Live {
-    /// `None` where the sequence ends at once: its answer is complete already.
+impl ActiveSequence {
+    /// `None` if the sequence ends immediately: it failed, or its answer is complete.
     pub(super) fn new(
         sequence: Sequence,
         mut sink: TokenSink,
@@ -70,18 +72,18 @@ impl Live {
         self.sink.reused(self.cached_tokens);
     }
 
-    pub(super) fn is_unwanted(&self) -> bool {
+    pub(super) fn stop_requested(&self) -> bool {
         self.sink.stop_requested().is_some()
     }
 
-    /// Ends a sequence that is unwanted.
+    /// Ends a sequence that was asked to stop.
     pub(super) fn stop(self) {
         let code = self.sink.stop_requested().unwrap_or(ErrorCode::Cancelled);
         drop(self.held);
         self.sink.stop(code);
     }
 
-    /// All tokens so far.
+    /// The tokens of prompt and answer so far.
     pub(super) fn tokens(&self) -> Arc<[TokenId]> {
         self.chooser.tokens()
     }
@@ -90,32 +92,32 @@ impl Live {
     pub(super) fn next(&mut self) -> Next {
         if let Some(fault) = self.fault.filter(|fault| self.sink.generated() >= fault.after_tokens) {
             return match fault.kind {
-                FaultKind::Hang => Next::Stalls,
-                FaultKind::Panic => Next::Panics,
-                FaultKind::Fail => Next::Ends(Ending::Failed(RequestError::new(
+                FaultKind::Hang => Next::Stall,
+                FaultKind::Panic => Next::Panic,
+                FaultKind::Fail => Next::End(Ending::Failed(RequestError::new(
                     ErrorCode::EngineFailed,
-                    "a fault was asked for: the simulated engine failed this sequence",
+                    "simulated fault: the engine failed this sequence",
                 ))),
             };
         }
         let choice = self.chooser.choose(&self.answer);
         let verdict = match self.answer.push(choice.token) {
             Ok(verdict) => verdict,
-            Err(error) => return Next::Ends(Ending::Failed(error.into())),
+            Err(error) => return Next::End(Ending::Failed(error.into())),
         };
         let (text, stops) = match verdict {
-            Verdict::EndOfSequence(text) => return Next::Ends(Ending::Finished(FinishReason::Stop, text)),
+            Verdict::EndOfSequence(text) => return Next::End(Ending::Finished(FinishReason::Stop, text)),
             Verdict::StopSequence(text) => (text, true),
             Verdict::Show(text) => (text, false),
         };
         self.chooser.push(choice.token);
         self.sink.token(Token { id: choice.token, text, logprob: choice.logprob });
         if stops {
-            Next::Ends(Ending::Finished(FinishReason::Stop, String::new()))
+            Next::End(Ending::Finished(FinishReason::Stop, String::new()))
         } else if self.sink.generated() == self.max_new_tokens {
-            Next::Ends(Ending::Length)
+            Next::End(Ending::Length)
         } else {
-            Next::Goes
+            Next::Continue
         }
     }
 
