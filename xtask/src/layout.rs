@@ -10,6 +10,9 @@ const HTTP: &[&str] = &["actix-web", "actix-http", "axum", "hostler-gateway"];
 const ASYNC: &[&str] = &["tokio"];
 const NODES: &[&str] = &["etcd-client", "tonic"];
 const ABOVE_EXECUTORS: &[&str] = &["hostler-scheduler", "hostler-router", "hostler-benchmark", "hostler-cluster"];
+const MEASURED: &[&str] = &["hostler-executor", "hostler-scheduler", "hostler-router", "hostler-benchmark"];
+const COMMAND_LINE: &[&str] = &["clap", "indicatif"];
+const PLOTS: &[&str] = &["plotters", "hostler-report"];
 const ROUTING: &[&str] = &["hostler-router"];
 const READS_FILES: &[&str] = &["hostler-config", "hostler-models"];
 
@@ -32,9 +35,11 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-executor-llamacpp", &[ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
     boundary("hostler-scheduler", &[ENGINES, ENGINE_CRATES, HTTP, ROUTING, READS_FILES, NODES]),
     boundary("hostler-router", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, NODES]),
-    boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES]),
+    boundary("hostler-loadgen", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, READS_FILES, MEASURED, COMMAND_LINE, PLOTS]),
+    boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, COMMAND_LINE, PLOTS]),
+    boundary("hostler-report", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, READS_FILES, MEASURED, COMMAND_LINE]),
     boundary("hostler-cluster", &[ENGINES, ENGINE_CRATES, HTTP_API, READS_FILES]),
-    boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, READS_FILES]),
+    boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, READS_FILES, COMMAND_LINE, PLOTS]),
     boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, DOMAIN, NODES]),
     boundary("hostler-traces", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP_API, DOMAIN]),
     boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS]),

@@ -1,71 +1,74 @@
-//! The ladder: the same work at every layer of a server, so that each layer's
-//! cost can be read off.
+//! The ladder: the same load at every layer of a server, to measure the cost of each.
 
 use std::sync::Arc;
 
 use hostler_executor::ExecutorFactory;
 use hostler_executor::simulated::{SimulatedConfig, SimulatedFactory};
+use hostler_loadgen::ceiling::{GeneratorCheck, measure_ceiling};
+use hostler_loadgen::plan::Plan;
+use hostler_loadgen::result::{BenchmarkResult, Kind};
+use hostler_loadgen::rounds::{MeasureError, RunObserver, measure};
+use hostler_loadgen::shape::Shape;
+use hostler_loadgen::target::{NamedTarget, ServerProcesses, Target};
 
-use crate::bench::{BenchError, Contestant, Observer, Plan, Server, measure};
-use crate::ceiling::{GeneratorCheck, measure_ceiling};
-use crate::result::{BenchmarkResult, Kind};
-use crate::shape::Shape;
-use crate::target::Target;
-use crate::target::layer::{Asking, EngineTarget};
+use crate::targets::{EngineTarget, RequestTemplate};
 
-/// Context of the echo: longer than any real model's.
+/// Context length of the echo: longer than any real model's.
 const ECHO_CONTEXT_LENGTH: u32 = 1 << 24;
 
-/// Sequences that the echo runs at once: as many as a closed loop may have.
+/// Sequences that the echo runs at once: the most that a closed loop may have in flight.
 const ECHO_SEQUENCES_MAX: u32 = 10_000;
 
-/// One layer. The rungs of a ladder stand in the order from the engine upwards.
+/// One layer. The rungs of a ladder are ordered from the engine upwards.
 pub struct Rung {
-    /// Its name: `engine`, `scheduler`, `grpc`, `router`, `http`, `http-stream`.
+    /// The layer's name: `engine`, `scheduler`, `grpc`, `router`, `http`, `http-stream`.
     pub name: String,
     /// The layer.
     pub target: Arc<dyn Target>,
 }
 
-/// Climbs the ladder: every rung in turn, again and again, and then each rung's
-/// throughput relative to the one below and to the lowest. `generator` says what
-/// the generator can do: see [`in_process_ceiling`].
+impl Rung {
+    /// The rung as a target with load `shape`.
+    pub(crate) fn into_target(self, shape: Shape) -> NamedTarget {
+        NamedTarget { name: self.name, target: self.target, shape, server: ServerProcesses::ThisProcess }
+    }
+}
+
+/// Measures every rung in interleaved rounds, and the ratio of each rung's throughput to the
+/// one below and to the lowest. `generator` is the ceiling of the load generator: see
+/// [`in_process_ceiling`].
 ///
 /// # Errors
-/// When a rung gave nothing that could be reported.
-pub async fn climb(
+/// If a rung cannot be measured.
+pub async fn run_ladder(
     rungs: Vec<Rung>,
     shape: Shape,
     plan: Plan,
     mut generator: GeneratorCheck,
     started_unix_seconds: u64,
-    observer: &dyn Observer,
-) -> Result<BenchmarkResult, BenchError> {
-    let contestants: Vec<Contestant> = rungs
-        .into_iter()
-        .map(|rung| Contestant { name: rung.name, target: rung.target, shape, server: Server::ThisProcess })
-        .collect();
-    let series = measure(&contestants, &plan, observer).await?;
-    generator.examine(&series);
+    observer: &dyn RunObserver,
+) -> Result<BenchmarkResult, MeasureError> {
+    let targets: Vec<NamedTarget> = rungs.into_iter().map(|rung| rung.into_target(shape)).collect();
+    let series = measure(&targets, &plan, observer).await?;
+    generator.check(&series);
     Ok(BenchmarkResult::new(Kind::Ladder, started_unix_seconds, plan, series, generator))
 }
 
-/// What the generator takes from an engine in this process that costs nothing.
-/// A ladder that reaches HTTP is held to the lower of this and
-/// [`crate::ceiling::http_ceiling`].
+/// The load generator's ceiling with an engine in this process that costs no time. A ladder
+/// that includes HTTP uses the lower of this and
+/// [`http_ceiling`](hostler_loadgen::ceiling::http_ceiling).
 ///
 /// # Errors
-/// When that cannot be measured.
-pub async fn in_process_ceiling(shape: &Shape, plan: &Plan) -> Result<GeneratorCheck, BenchError> {
-    let asking = Asking { model: "echo".into(), chat: false, claim: None };
-    let factory = SimulatedFactory::new("echo", echo()).map_err(|error| BenchError::Echo(error.to_string()))?;
-    let executor = factory.load(&()).map_err(|error| BenchError::Echo(error.to_string()))?;
-    let target = Arc::new(EngineTarget::new(executor, asking, u32::MAX));
-    let echo = Contestant { name: "echo".to_owned(), target, shape: *shape, server: Server::ThisProcess };
-    measure_ceiling(echo, plan).await
+/// If the echo cannot be measured.
+pub async fn in_process_ceiling(shape: &Shape, plan: &Plan) -> Result<GeneratorCheck, MeasureError> {
+    let template = RequestTemplate { model: "echo".into(), chat: false, claim: None };
+    let factory = SimulatedFactory::new("echo", echo()).map_err(|error| MeasureError::Echo(error.to_string()))?;
+    let executor = factory.load(&()).map_err(|error| MeasureError::Echo(error.to_string()))?;
+    let target = Arc::new(EngineTarget::new(executor, template, u32::MAX));
+    measure_ceiling(Rung { name: "echo".to_owned(), target }.into_target(*shape), plan).await
 }
 
-/// An engine that costs no time and has room for whatever is asked.
+/// An engine that costs no time and has capacity for every request.
 fn echo() -> SimulatedConfig {
     SimulatedConfig {
         context_length: ECHO_CONTEXT_LENGTH,

@@ -1,23 +1,35 @@
-//! Benchmarks: what a server, a scheduler or an engine gives under a stated load.
+//! Benchmarks of a running Hostler on a scheduler of its own.
 //!
-//! A [`workload`] says what is asked and a [`shape`] when; a [`target`] is what
-//! is asked. [`drive`] sends the requests and [`measure`] notes what happens;
-//! [`bench`] puts them together into rounds, interleaved between contestants;
-//! [`result`] is what is kept and compared, [`report`] how it is shown, and
-//! [`ceiling`] makes sure that the generator itself was not what was measured. The
-//! [`ladder`] does it all for each layer of a server in this process; [`service`] is
-//! how a server's operator has it done, on a scheduler that is claimed for it.
-//! This crate knows nothing of the HTTP server.
+//! An operator submits an [`Order`]. [`Benchmarks`] is the handle; behind it the
+//! `BenchmarkActor` ([`actor`]) applies the decisions of its pure [`queue`]: one benchmark
+//! runs at a time, the others wait in a bounded queue. The [`runner`] claims a scheduler,
+//! waits until it is drained, measures it, and releases the claim in every case. The
+//! [`ladder`] measures every layer from the engine to HTTP. The [`store`] keeps the results.
+//!
+//! This crate knows no HTTP server and no command line.
 
-pub mod bench;
-pub mod ceiling;
-pub mod cli;
-pub mod drive;
-pub mod ladder;
-pub mod measure;
-pub mod report;
-pub mod result;
-pub mod service;
-pub mod shape;
-pub mod target;
-pub mod workload;
+mod actor;
+mod compat;
+mod config;
+mod handle;
+mod ladder;
+mod loopback;
+mod messages;
+mod metrics;
+mod order;
+mod progress;
+mod queue;
+mod record;
+mod rungs;
+mod runner;
+mod store;
+pub mod targets;
+
+pub use compat::{CompatRequest, CompatResponse};
+pub use config::{BenchmarksConfig, Facts};
+pub use handle::Benchmarks;
+pub use ladder::{Rung, in_process_ceiling, run_ladder};
+pub use loopback::{GrpcConnection, LoopbackGrpc, LoopbackHttp};
+pub use order::{ClaimTerms, DEFAULT_CONCURRENCY, DEFAULT_PROMPT, DEFAULT_REQUESTS, Layer, Order, OrderError, Profile};
+pub use progress::{BenchmarkProgress, ProgressReport, RunProgress};
+pub use record::{BenchmarkError, BenchmarkId, BenchmarkRecord, HeldClaim, Status};

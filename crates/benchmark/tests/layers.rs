@@ -1,19 +1,20 @@
-//! Every layer of this process gives the same account of the same work.
+//! All layers in one process report the same for the same load.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
-use hostler_benchmark::bench::{Contestant, Plan, Server, measure};
-use hostler_benchmark::ladder::{self, Rung};
-use hostler_benchmark::measure::{Live, RunSummary, Slo};
-use hostler_benchmark::result::{Kind, Series};
-use hostler_benchmark::shape::Shape;
-use hostler_benchmark::target::Target;
-use hostler_benchmark::target::layer::{Asking, EngineTarget, RouterTarget, SchedulerTarget};
-use hostler_benchmark::workload::{Length, Prompts, Workload};
+use hostler_benchmark::targets::{EngineTarget, RequestTemplate, RouterTarget, SchedulerTarget};
+use hostler_benchmark::{Rung, in_process_ceiling, run_ladder};
 use hostler_executor::ExecutorFactory;
 use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
+use hostler_loadgen::measure::{LiveCounters, RunSummary, Slo};
+use hostler_loadgen::plan::Plan;
+use hostler_loadgen::result::{Kind, Series};
+use hostler_loadgen::rounds::{RunInfo, RunObserver, measure};
+use hostler_loadgen::shape::Shape;
+use hostler_loadgen::target::{NamedTarget, ServerProcesses, Target};
+use hostler_loadgen::workload::{Length, Prompts, Workload};
 use hostler_router::{Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
 
@@ -49,8 +50,8 @@ fn factory() -> Arc<SimulatedFactory> {
     Arc::new(SimulatedFactory::new(MODEL, config).expect("the settings are allowed"))
 }
 
-fn asking() -> Asking {
-    Asking { model: MODEL.into(), chat: false, claim: None }
+fn template() -> RequestTemplate {
+    RequestTemplate { model: MODEL.into(), chat: false, claim: None }
 }
 
 fn rung(name: &str, target: impl Target) -> Rung {
@@ -71,13 +72,13 @@ async fn the_ladder_measures_the_same_engine_at_every_rung() {
     router.add(Arc::clone(&scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
     let engine = factory().load(&()).expect("it has no model to load");
     let rungs = vec![
-        rung("engine", EngineTarget::new(engine, asking(), 8)),
-        rung("scheduler", SchedulerTarget::new(scheduler, asking())),
-        rung("router", RouterTarget::new(router, asking())),
+        rung("engine", EngineTarget::new(engine, template(), 8)),
+        rung("scheduler", SchedulerTarget::new(scheduler, template())),
+        rung("router", RouterTarget::new(router, template())),
     ];
     let shape = Shape::Concurrent { concurrency: 4 };
-    let generator = ladder::in_process_ceiling(&shape, &plan()).await.expect("the echo runs");
-    let result = ladder::climb(rungs, shape, plan(), generator, 0, &()).await.expect("every rung answers");
+    let generator = in_process_ceiling(&shape, &plan()).await.expect("the echo runs");
+    let result = run_ladder(rungs, shape, plan(), generator, 0, &()).await.expect("every rung answers");
 
     assert_eq!(result.kind, Kind::Ladder);
     assert_eq!(result.generator.objections, [""; 0]);
@@ -86,15 +87,15 @@ async fn the_ladder_measures_the_same_engine_at_every_rung() {
         assert_eq!(series.target.facts["engine"], "simulated");
         series.runs.iter().for_each(check);
         let prompts = |series: &Series| series.runs.iter().map(|run| run.prompt_tokens).collect::<Vec<_>>();
-        assert_eq!(prompts(series), prompts(&result.series[0]), "each round asks all rungs the same");
+        assert_eq!(prompts(series), prompts(&result.series[0]), "each round sends the same requests to all rungs");
     }
-    // Each to the one below, and the third to the first.
+    // Each rung to the one below, and the third to the first.
     let pairs: Vec<(&str, &str)> = result.ratios.iter().map(|ratio| (&*ratio.of, &*ratio.to)).collect();
     assert_eq!(pairs, [("scheduler", "engine"), ("router", "scheduler"), ("router", "engine")]);
 }
 
-/// Two sequences at a time, a token each every 5 ms but the first of 20 at once:
-/// nothing that is measured may be faster.
+/// The engine runs two sequences and takes 5 ms for each of 20 tokens except the first:
+/// no measurement may be faster.
 fn check(run: &RunSummary) {
     assert_eq!((run.failed, run.short_answers, run.output_tokens), (0, 0, 160));
     let decode = 19.0 * STEP.as_secs_f64();
@@ -105,28 +106,29 @@ fn check(run: &RunSummary) {
 }
 
 #[actix::test]
-async fn a_refusal_is_counted_by_its_code() {
+async fn a_refused_request_is_counted_by_its_code() {
     let router = Router::start(RouterConfig::default(), &Arbiter::current());
     router.add(scheduler().await).await.expect("the router runs");
-    let target = Arc::new(RouterTarget::new(router, Asking { model: "another".into(), chat: false, claim: None }));
+    let router =
+        Arc::new(RouterTarget::new(router, RequestTemplate { model: "another".into(), chat: false, claim: None }));
     let shape = Shape::Synchronous;
-    let contestant = Contestant { name: "r".to_owned(), target, shape, server: Server::ThisProcess };
-    let error = measure(&[contestant], &plan(), &()).await.expect_err("there is no such model");
+    let target = NamedTarget { name: "r".to_owned(), target: router, shape, server: ServerProcesses::ThisProcess };
+    let error = measure(&[target], &plan(), &()).await.expect_err("there is no such model");
     assert!(error.to_string().contains("not_found"), "{error}");
 }
 
 #[actix::test]
-async fn dropping_a_run_cancels_what_is_under_way() {
+async fn dropping_a_measurement_cancels_its_requests() {
     let scheduler = scheduler().await;
     let target: Arc<dyn Target> =
-        Arc::new(SchedulerTarget::new(Arc::clone(&scheduler) as Arc<dyn Scheduler>, asking()));
+        Arc::new(SchedulerTarget::new(Arc::clone(&scheduler) as Arc<dyn Scheduler>, template()));
     let shape = Shape::Concurrent { concurrency: 2 };
-    let contestants = [Contestant { name: "s".to_owned(), target, shape, server: Server::ThisProcess }];
+    let targets = [NamedTarget { name: "s".to_owned(), target, shape, server: ServerProcesses::ThisProcess }];
     let mut long = plan();
     long.workload.output_tokens = Length::fixed(1000).expect("a length");
     let mut snapshot = scheduler.snapshot();
     tokio::select! {
-        _ = measure(&contestants, &long, &()) => panic!("5 s of work cannot be over"),
+        _ = measure(&targets, &long, &()) => panic!("5 s of work cannot have ended"),
         running = snapshot.wait_for(|snapshot| snapshot.running > 0) => assert!(running.is_ok()),
     }
     let idle = snapshot.wait_for(|snapshot| snapshot.running == 0 && snapshot.waiting_total() == 0);
@@ -134,24 +136,28 @@ async fn dropping_a_run_cancels_what_is_under_way() {
     assert!(idle.is_ok_and(|idle| idle.is_ok()), "the sequences were cancelled");
 }
 
-/// What a benchmark actor builds on: progress can be read while a run goes on.
+/// The benchmark actor reads the progress of a run from these counters.
 #[actix::test]
 async fn live_counters_follow_the_run() {
-    struct Heard(std::sync::Mutex<Vec<Arc<Live>>>);
-    impl hostler_benchmark::bench::Observer for Heard {
-        fn run_started(&self, _: &str, _: u32, _: u32, _: u64, live: &Arc<Live>) {
-            self.0.lock().expect("nobody panicked").push(Arc::clone(live));
+    struct Recorder(std::sync::Mutex<Vec<Arc<LiveCounters>>>);
+    impl RunObserver for Recorder {
+        fn run_started(&self, run: &RunInfo<'_>, live: &Arc<LiveCounters>) {
+            if !run.is_warm_up {
+                self.0.lock().expect("no observer panicked").push(Arc::clone(live));
+            }
         }
         fn run_ended(&self, _: &str, _: &RunSummary) {}
     }
     let engine = factory().load(&()).expect("it has no model to load");
-    let target = Arc::new(EngineTarget::new(engine, asking(), 2));
+    let target = Arc::new(EngineTarget::new(engine, template(), 2));
     let shape = Shape::Concurrent { concurrency: 2 };
-    let contestants = [Contestant { name: "e".to_owned(), target, shape, server: Server::ThisProcess }];
-    let heard = Heard(std::sync::Mutex::default());
-    let series: Vec<Series> = measure(&contestants, &plan(), &heard).await.expect("it answers");
+    let targets = [NamedTarget { name: "e".to_owned(), target, shape, server: ServerProcesses::ThisProcess }];
+    let recorder = Recorder(std::sync::Mutex::default());
+    let series: Vec<Series> = measure(&targets, &plan(), &recorder).await.expect("every run has answers");
     let tokens: Vec<u64> = series[0].runs.iter().map(|run| run.output_tokens).collect();
-    let counted: Vec<u64> = heard.0.lock().expect("nobody panicked").iter().map(|live| live.tokens()).collect();
+    let counted: Vec<u64> = recorder.0.lock().expect("no observer panicked").iter().map(|live| live.tokens()).collect();
     assert_eq!(counted, tokens);
-    assert!(heard.0.lock().expect("nobody panicked").iter().all(|live| live.in_flight() == 0 && live.ended() == 8));
+    assert!(
+        recorder.0.lock().expect("no observer panicked").iter().all(|live| live.in_flight() == 0 && live.ended() == 8)
+    );
 }

@@ -8,7 +8,7 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
 use actix_web::{HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures::stream;
-use hostler_benchmark::service::{BenchmarkId, BenchmarkRecord, CompatOrder, Order, Progress, Status};
+use hostler_benchmark::{BenchmarkId, BenchmarkProgress, BenchmarkRecord, CompatRequest, Order, Status};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -45,7 +45,7 @@ fn body(record: BenchmarkRecord) -> BenchmarkBody {
 pub(crate) async fn run(
     shared: web::Data<Shared>,
     _: Admin,
-    Json(asked): Json<CompatOrder>,
+    Json(asked): Json<CompatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     // Boxed: the future holds the whole order, and is part of every handler's.
     let answer = Box::pin(shared.benchmarks.run_compat(asked)).await?;
@@ -106,7 +106,7 @@ pub(crate) async fn events(
 
 /// Somebody who watches a benchmark.
 struct Watcher {
-    progress: Arc<Progress>,
+    progress: Arc<BenchmarkProgress>,
     status: watch::Receiver<Status>,
     ticks: Interval,
 }

@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{App, HttpServer, web};
-use hostler_benchmark::service::Benchmarks;
+use hostler_benchmark::Benchmarks;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hostler_benchmark::service::Benchmarks;
+use hostler_benchmark::Benchmarks;
 use hostler_protocol::{ModelId, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};

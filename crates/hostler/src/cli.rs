@@ -93,7 +93,7 @@ pub(crate) enum BenchCommand {
     /// Measure what each layer of a Hostler costs, from the engine to HTTP
     Ladder(Box<LadderOptions>),
     #[command(flatten)]
-    Other(hostler_benchmark::cli::BenchCommand),
+    Other(crate::commands::bench::BenchCommand),
 }
 
 /// `hostler bench ladder`. Without --url, a Hostler is started for it with these options
@@ -101,7 +101,7 @@ pub(crate) enum BenchCommand {
 #[derive(Debug, Args)]
 pub(crate) struct LadderOptions {
     #[command(flatten)]
-    pub(crate) ladder: hostler_benchmark::cli::LadderArgs,
+    pub(crate) ladder: crate::commands::bench::LadderArgs,
     #[command(flatten)]
     pub(crate) serve: ServeOptions,
 }

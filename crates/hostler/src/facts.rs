@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use hostler_benchmark::service::Facts;
+use hostler_benchmark::Facts;
 use hostler_config::{Config, NamedScheduler};
 use hostler_protocol::SchedulerId;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
-use hostler_benchmark::service::{Benchmarks, Facts, Loopback, Wire};
+use hostler_benchmark::{Benchmarks, Facts, LoopbackGrpc, LoopbackHttp};
 use hostler_config::Config;
 use hostler_gateway::{ApiKey, ClusterView, Gateway, GatewayConfig};
 use hostler_router::Router;
@@ -37,13 +37,13 @@ impl Http {
         let api_key = loopback_key(&mut gateway);
         let gateway = Gateway::start(gateway, router.clone(), benchmarks.clone(), cluster, exporter)
             .with_context(|| format!("cannot listen on {}", config.server.address))?;
-        benchmarks.set_loopback(Loopback { url: format!("http://{}", reachable(gateway.address())), api_key });
+        benchmarks.set_loopback_http(LoopbackHttp { url: format!("http://{}", reachable(gateway.address())), api_key });
         Ok(Self { gateway, benchmarks })
     }
 
-    /// How a benchmark reaches a scheduler of this process over a connection.
-    pub(crate) fn set_wire(&self, wire: Arc<dyn Wire>) {
-        self.benchmarks.set_wire(wire);
+    /// Sets how a benchmark connects to a scheduler of this process over gRPC.
+    pub(crate) fn set_loopback_grpc(&self, grpc: Arc<dyn LoopbackGrpc>) {
+        self.benchmarks.set_loopback_grpc(grpc);
     }
 
     /// Where it listens.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hostler_benchmark::service::BenchmarksConfig;
+use hostler_benchmark::BenchmarksConfig;
 use hostler_config::{Config, Layer, LogFormat, NamedScheduler, RoutingPolicy};
 use hostler_gateway::{ApiKey, GatewayConfig};
 use hostler_models::Store;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hostler_benchmark::service::{Connected, Wire};
+use hostler_benchmark::{GrpcConnection, LoopbackGrpc};
 use hostler_cluster::{Listen, RemoteNode, RemoteOptions, WorkerOptions, WorkerServer};
 use hostler_protocol::{ErrorCode, RequestError};
 use hostler_scheduler::Scheduler;
@@ -29,8 +29,8 @@ impl OwnWire {
 }
 
 #[async_trait]
-impl Wire for OwnWire {
-    async fn connect(&self, scheduler: Arc<dyn Scheduler>) -> Result<Connected, RequestError> {
+impl LoopbackGrpc for OwnWire {
+    async fn connect(&self, scheduler: Arc<dyn Scheduler>) -> Result<GrpcConnection, RequestError> {
         // Nobody else may look into it.
         let folder = tempfile::Builder::new().prefix("hostler-").tempdir().map_err(unavailable)?;
         let listen = Listen::Unix(folder.path().join("own.sock"));
@@ -55,7 +55,7 @@ impl Wire for OwnWire {
             _ => None,
         };
         let Some(scheduler) = first else { return Err(unavailable("nobody answers at the other end")) };
-        Ok(Connected { scheduler, ends: Box::new((node, server, folder)) })
+        Ok(GrpcConnection { scheduler, ends: Box::new((node, server, folder)) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
-use hostler_benchmark::service::{Benchmarks, BenchmarksConfig, Loopback};
+use hostler_benchmark::{Benchmarks, BenchmarksConfig, LoopbackHttp};
 use hostler_gateway::{ClusterView, Gateway, GatewayConfig};
 use hostler_protocol::Engine;
 use hostler_router::{Router, RouterConfig};
@@ -61,7 +61,7 @@ pub(crate) fn serve_in(
     let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), cluster, exporter());
     let gateway = gateway.expect("port 0 is free");
     let api_key = None;
-    benchmarks.set_loopback(Loopback { url: format!("http://{}", gateway.address()), api_key });
+    benchmarks.set_loopback_http(LoopbackHttp { url: format!("http://{}", gateway.address()), api_key });
     let site = Site { address: gateway.address() };
     (gateway, site)
 }

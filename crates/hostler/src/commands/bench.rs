@@ -1,104 +1,98 @@
 //! `hostler bench run|ladder|compare|report`.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitCode, Stdio};
+mod arguments;
+mod order;
+mod progress;
+mod remote;
+mod run;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use hostler_benchmark::cli::{self, Exit, LadderArgs};
-use serde_json::Value;
+use hostler_loadgen::result::{self, Comparison};
+use serde::Serialize;
+
+pub(crate) use arguments::{BenchCommand, LadderArgs};
 
 use crate::COMMIT;
-use crate::cli::{BenchCommand, EngineName, LadderOptions, LogFormatName, SchedulerOptions, ServeOptions};
+use crate::cli::{self, LadderOptions};
+use crate::failure::Usage;
+use arguments::{CompareArgs, ReportArgs, ReportFormat};
+use server::Server;
 
-pub(crate) fn run(command: BenchCommand, as_json: bool) -> anyhow::Result<ExitCode> {
-    // One thread: a generator that needs more would take the server's processors.
+/// Exit code of `compare` if a deciding metric has regressed.
+const REGRESSION: u8 = 3;
+
+pub(crate) fn run(command: cli::BenchCommand, as_json: bool) -> anyhow::Result<ExitCode> {
+    // One thread: a load generator that needs more would take CPU time from the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = match command {
-        BenchCommand::Other(command) => runtime.block_on(cli::run(command, as_json, COMMIT)),
-        BenchCommand::Ladder(options) => {
-            let LadderOptions { ladder, serve } = *options;
-            match ladder.url.clone() {
-                Some(url) => {
-                    let model = serve.schedulers.model.first().map(String::as_str);
-                    runtime.block_on(cli::ladder(ladder, &url, model, as_json))
-                }
-                None => of_our_own(&runtime, ladder, &serve, as_json)?,
+    match command {
+        cli::BenchCommand::Other(command) => runtime.block_on(execute(command, as_json, COMMIT)),
+        cli::BenchCommand::Ladder(options) => {
+            let LadderOptions { mut ladder, serve } = *options;
+            if let Some(url) = ladder.url.take() {
+                let model = serve.schedulers.model.first().map(String::as_str);
+                return runtime.block_on(run::ladder(ladder, &url, model, as_json));
             }
+            let server = Server::start(&serve)?;
+            // The new server has no other clients, so all its schedulers may be claimed.
+            ladder.claim.min_serving = ladder.claim.min_serving.or(Some(0));
+            runtime.block_on(run::ladder(ladder, &server.url, None, as_json))
         }
-    };
-    Ok(exit.into())
-}
-
-/// A ladder of a Hostler that is started for it, and nobody else's.
-fn of_our_own(
-    runtime: &tokio::runtime::Runtime,
-    mut ladder: LadderArgs,
-    options: &ServeOptions,
-    as_json: bool,
-) -> anyhow::Result<Exit> {
-    let server = Server::start(options)?;
-    // There are no clients that could wait.
-    ladder.terms.min_serving = ladder.terms.min_serving.or(Some(0));
-    let url = server.url.clone();
-    Ok(runtime.block_on(cli::ladder(ladder, &url, None, as_json)))
-}
-
-/// A Hostler in a process of its own, on a free port. Dropping it ends it.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    /// Starts it, and waits until its models are loaded.
-    fn start(options: &ServeOptions) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-        command.args(["--json", "serve"]).args(arguments(options)).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = command.spawn().context("cannot start a server")?;
-        let output = process.stdout.take().context("the server has no output")?;
-        let mut server = Self { process, url: String::new() };
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("the server says nothing")?;
-        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let Some(url) = ready["url"].as_str() else { bail!("the server did not start: see above") };
-        url.clone_into(&mut server.url);
-        Ok(server)
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended by itself needs no end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// Runs a command other than `ladder`. The result goes to standard output, progress to
+/// standard error.
+async fn execute(command: BenchCommand, as_json: bool, commit: Option<&str>) -> anyhow::Result<ExitCode> {
+    match command {
+        BenchCommand::Run(arguments) => Box::pin(run::run(*arguments, as_json, commit)).await,
+        BenchCommand::Compare(arguments) => compare(&arguments, as_json),
+        BenchCommand::Report(arguments) => report(&arguments),
     }
 }
 
-/// The options of `serve`, as they are written.
-fn arguments(options: &ServeOptions) -> Vec<String> {
-    let ServeOptions { file, schedulers, address, log } = options;
-    let SchedulerOptions { model, engine, device, replicas, max_batch_size, max_context_length } = schedulers;
-    let mut all = vec![
-        format!("--address={}", address.address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string())),
-        format!("--log-filter={}", log.log_filter.as_deref().unwrap_or("warn")),
-    ];
-    let mut add = |name: &str, value: Option<String>| all.extend(value.map(|value| format!("{name}={value}")));
-    add("--config", file.config.as_ref().map(|path| path.display().to_string()));
-    model.iter().for_each(|model| add("--model", Some(model.clone())));
-    let engine_name = |engine| match engine {
-        EngineName::Mistralrs => "mistralrs",
-        EngineName::Llamacpp => "llamacpp",
-        EngineName::Simulated => "simulated",
+fn compare(arguments: &CompareArgs, as_json: bool) -> anyhow::Result<ExitCode> {
+    let threshold = arguments.threshold_percent;
+    if !(0.0..=1000.0).contains(&threshold) {
+        bail!(Usage(format!("--threshold-percent is {threshold}; it must be 0 to 1000")));
+    }
+    let (old, new) = (result::read(&arguments.old)?, result::read(&arguments.new)?);
+    let comparison = Comparison::of(&old, &new, threshold / 100.0);
+    if comparison.changes.is_empty() {
+        bail!("the two results have no metric of the same series in common");
+    }
+    if as_json {
+        print_json(&comparison)?;
+    } else {
+        print!("{}", hostler_report::comparison(&comparison));
+    }
+    Ok(if comparison.has_regressed() { ExitCode::from(REGRESSION) } else { ExitCode::SUCCESS })
+}
+
+fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode> {
+    let result = result::read(&arguments.result)?;
+    let text = match arguments.format {
+        ReportFormat::Markdown => hostler_report::markdown(&result),
+        ReportFormat::Csv => hostler_report::csv(&result)?,
+        ReportFormat::Html => hostler_report::html(&result)?,
     };
-    add("--engine", engine.map(|engine| engine_name(engine).to_owned()));
-    add("--device", device.clone());
-    add("--replicas", replicas.map(|count| count.to_string()));
-    add("--max-batch-size", max_batch_size.map(|size| size.to_string()));
-    add("--max-context-length", max_context_length.map(|length| length.to_string()));
-    let format_name = |format| match format {
-        LogFormatName::Text => "text",
-        LogFormatName::Json => "json",
-    };
-    add("--log-format", log.log_format.map(|format| format_name(format).to_owned()));
-    all
+    match &arguments.output {
+        Some(path) => write(path, &text)?,
+        None => print!("{text}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
 }

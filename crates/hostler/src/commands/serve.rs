@@ -56,7 +56,7 @@ async fn serve(
     // HTTP comes first: probes must be answered while models load.
     let view = Arc::new(OneMachine::default());
     let http = Http::start(&config, &router, Arc::new(facts), Arc::clone(&view) as _, exporter.clone())?;
-    http.set_wire(OwnWire::new(transport));
+    http.set_loopback_grpc(OwnWire::new(transport));
     spinner.start();
     let running = schedulers::start(&config, planned, transport, &exporter)?;
     view.show(&running);
