@@ -3,7 +3,7 @@
 mod support;
 
 use hostler_cluster::{Listen, RemoteOptions};
-use hostler_scheduler::contract::{Staged, run_all};
+use hostler_scheduler::contract::{Subject, run_all};
 use support::{Pair, socket};
 
 #[actix::test]
@@ -20,7 +20,7 @@ async fn a_remote_scheduler_keeps_the_contract_on_a_port() {
 async fn keeps_the_contract(listen: &Listen) {
     let report = run_all(async |config, engine| {
         let pair = Pair::start(config, engine, listen.clone(), &RemoteOptions::default()).await;
-        Staged { scheduler: pair.remote.clone(), local: pair.local.clone(), between: Box::new(pair) }
+        Subject { scheduler: pair.remote.clone(), local: pair.local.clone(), connection: Box::new(pair) }
     })
     .await;
     println!("{report}");

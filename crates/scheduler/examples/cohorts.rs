@@ -1,11 +1,11 @@
-//! What cohorts gain on an engine that batches by equal length, and what
-//! `cohort_wait` trades: tokens/s and latencies on the simulated engine, calibrated
-//! to mistral.rs in f32 on two cores, four times as fast so that it takes less time.
+//! The effect of cohorts and of `cohort_wait` on an engine that batches by equal length:
+//! tokens/s and latencies on the simulated engine, calibrated to mistral.rs in f32 on two
+//! cores and run four times as fast.
 //!
-//! Run: `cargo run -p hostler-scheduler --example cohorts [plot.svg]`. Times are
-//! printed in those of the real engine. One line for each workload and
-//! `cohort_wait`; a wait of 0 is plain continuous refill. The plot shows the trade
-//! for the first workload that a server meets: eight clients, like prompts.
+//! Run: `cargo run -p hostler-scheduler --example cohorts [plot.svg]`. Times are printed
+//! in the real engine's time, one line for each workload and `cohort_wait`; a wait of 0
+//! is continuous refill. The plot shows throughput and latency over `cohort_wait` for
+//! eight clients with similar prompts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use plotters::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// The simulated engine's time runs so much faster.
+/// The factor by which the simulated engine is faster than the real one.
 const FASTER: f64 = 4.0;
 
-/// What is tried for `cohort_wait`, in seconds of the real engine.
+/// The values of `cohort_wait`, in seconds of the real engine.
 const WAITS: [f64; 6] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0];
 
 /// The workload of the plot.
@@ -56,7 +56,7 @@ async fn main() {
         workload("8 clients, prompts 10-200, answers 16-112", 8, 10..=200, 16..=112),
         workload("40 clients, prompts 10-200, answers 16-112", 40, 10..=200, 16..=112),
     ];
-    let mut trade = Vec::new();
+    let mut points = Vec::new();
     println!("{:<44} {:>12} {:>10} {:>11} {:>10}", "workload", "cohort_wait", "tokens/s", "TTFT p95 s", "E2E p95 s");
     for workload in &workloads {
         for wait in WAITS {
@@ -66,21 +66,21 @@ async fn main() {
                 workload.name, wait, outcome.tokens_per_second, outcome.first_token_p95, outcome.end_to_end_p95
             );
             if workload.name == PLOTTED {
-                trade.push((wait, outcome));
+                points.push((wait, outcome));
             }
         }
     }
     if let Some(path) = std::env::args().nth(1) {
-        plot(&path, &trade).expect("the plot can be written");
+        plot(&path, &points).expect("the plot can be written");
     }
 }
 
-/// Throughput and latency against the wait, each on an axis of its own.
-fn plot(path: &str, trade: &[(f64, Outcome)]) -> Result<(), Box<dyn std::error::Error>> {
-    let rate: Vec<(f64, f64)> = trade.iter().map(|(wait, outcome)| (*wait, outcome.tokens_per_second)).collect();
-    let first: Vec<(f64, f64)> = trade.iter().map(|(wait, outcome)| (*wait, outcome.first_token_p95)).collect();
+/// Plots throughput and latency over the wait, each on its own axis.
+fn plot(path: &str, points: &[(f64, Outcome)]) -> Result<(), Box<dyn std::error::Error>> {
+    let rate: Vec<(f64, f64)> = points.iter().map(|(wait, outcome)| (*wait, outcome.tokens_per_second)).collect();
+    let first: Vec<(f64, f64)> = points.iter().map(|(wait, outcome)| (*wait, outcome.first_token_p95)).collect();
     let top = |points: &[(f64, f64)]| points.iter().map(|point| point.1).fold(0.0, f64::max) * 1.2;
-    let longest = trade.last().map_or(1.0, |(wait, _)| *wait);
+    let longest = points.last().map_or(1.0, |(wait, _)| *wait);
     let root = SVGBackend::new(path, (720, 360)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -144,7 +144,8 @@ async fn run(workload: &Workload, wait: f64) -> Outcome {
     }
 }
 
-/// One client: a request after the other. Tokens, time to the first, and time in all.
+/// Sends requests one after the other. Returns, for each, the tokens, the time to the
+/// first token and the total time.
 async fn client_loop(scheduler: &LocalScheduler, workload: &Workload, client: usize) -> Vec<(u32, Duration, Duration)> {
     let mut random = StdRng::seed_from_u64(client as u64);
     let mut results = Vec::new();

@@ -1,5 +1,5 @@
-//! Twice as much load as the simulated engine can serve, for a minute: goodput,
-//! how fast refusals are, whether those who come back when told get in, and memory.
+//! Twice as much load as the simulated engine can serve, for a minute: goodput, the latency
+//! of refusals, the share of retries that are admitted, and memory.
 //!
 //! Run: `cargo run -p hostler-scheduler --example overload [seconds]`.
 
@@ -14,7 +14,7 @@ use hostler_scheduler::{Generation, LocalScheduler, Scheduler, SchedulerConfig, 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Refusals must be faster.
+/// Slower refusals are counted.
 const REFUSAL_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ async fn main() {
         load(&tally.slow_refusals)
     );
     let (returned, admitted) = (load(&tally.returned), load(&tally.admitted));
-    println!("came back when told: {returned}, admitted {:.1} %", 100.0 * admitted / returned);
+    println!("retried at the reserved time: {returned}, admitted {:.1} %", 100.0 * admitted / returned);
     println!(
         "resident: {before} MiB before, {} MiB half way, {} MiB at the end",
         middle.unwrap_or(before),
@@ -103,7 +103,7 @@ async fn unloaded_maximum(scheduler: &LocalScheduler, time: Duration) -> f64 {
     f64::from(finished) / start.elapsed().as_secs_f64()
 }
 
-/// Sends a request, and sends it again when told to, until it is served.
+/// Sends a request and retries it at the reserved times until it is served.
 async fn client(scheduler: Arc<LocalScheduler>, request: GenerationRequest, tally: Arc<Tally>, end: Instant) {
     let mut returns = false;
     loop {
@@ -117,7 +117,7 @@ async fn client(scheduler: Arc<LocalScheduler>, request: GenerationRequest, tall
             Ok(generation) => {
                 let end_of_it = read(generation).await;
                 if Instant::now() < end {
-                    end_of_it.expect("who was admitted is served");
+                    end_of_it.expect("an admitted request is served");
                     tally.finished.fetch_add(1, Ordering::Relaxed);
                 }
                 return;
@@ -131,9 +131,9 @@ async fn client(scheduler: Arc<LocalScheduler>, request: GenerationRequest, tall
                 tally.refused.fetch_add(1, Ordering::Relaxed);
                 tally.slow_refusals.fetch_add(u64::from(took > REFUSAL_MAX), Ordering::Relaxed);
                 tally.slowest_refusal_us.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
-                // In whole seconds, as an HTTP header says it.
-                let away = error.retry_after.expect("it says when to come back").as_secs_f64().ceil();
-                tokio::time::sleep(Duration::from_secs_f64(away)).await;
+                // As in the HTTP header: whole seconds, rounded up.
+                let wait = error.retry_after.expect("it has a retry time").as_secs_f64().ceil();
+                tokio::time::sleep(Duration::from_secs_f64(wait)).await;
                 returns = true;
             }
         }
@@ -148,14 +148,14 @@ async fn read(mut generation: Generation) -> Result<(), RequestError> {
             TokenEvent::Started(_) | TokenEvent::Token(_) => {}
         }
     }
-    unreachable!("a stream never ends in silence")
+    unreachable!("a stream always has a final event")
 }
 
 fn load(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
 }
 
-/// Resident memory of this process, where Linux tells it.
+/// Resident memory of this process; 0 where /proc is not available.
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

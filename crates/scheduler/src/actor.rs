@@ -1,7 +1,7 @@
-//! The scheduler actor: asks the state, and does what it says.
+//! The scheduler actor: passes events to the state and performs its effects.
 //!
-//! It lives as long as one loaded engine. When that fails, the actor is thrown
-//! away with it, and the owner (see [`crate::owner`]) builds a fresh pair.
+//! An actor runs one loaded engine. When the engine fails, the supervisor replaces both
+//! (see [`crate::supervisor`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use hostler_executor::{CancelHandle, ModelExecutor, Sequence, TokenSink};
 use hostler_protocol::{ErrorCode, RequestError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::board::Board;
-use crate::life::Life;
+use crate::active::ActiveRequest;
 use crate::messages::{
     CancelRequest, CancelSequence, ClaimScheduler, DrainScheduler, Heartbeat, ReleaseClaim, RenewClaim,
     ResumeScheduler, SequenceEnded, SubmitGeneration,
 };
 use crate::observer::WorkMeter;
-use crate::state::{Claim, Effect, State, Ticket};
+use crate::publisher::SnapshotPublisher;
+use crate::state::{Claim, Effect, SchedulingState, Ticket};
 
 /// Runs one engine.
 pub(crate) struct SchedulerActor {
-    state: State,
+    state: SchedulingState,
     executor: Arc<dyn ModelExecutor>,
-    requests: HashMap<Ticket, Held>,
+    requests: HashMap<Ticket, HeldRequest>,
     meter: Arc<WorkMeter>,
-    board: Arc<Board>,
+    publisher: Arc<SnapshotPublisher>,
     incarnation: u64,
-    wake: Option<(Instant, SpawnHandle)>,
-    drained: Vec<oneshot::Sender<()>>,
+    timer: Option<(Instant, SpawnHandle)>,
+    drain_waiters: Vec<oneshot::Sender<()>>,
 }
 
-/// A request that the scheduler has. Dropping it releases all that it held.
-struct Held {
+/// A request that the scheduler has. Dropping it releases everything that it holds.
+struct HeldRequest {
     place: Place,
-    life: Arc<Life>,
+    active: Arc<ActiveRequest>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Where it is.
+/// Where a request is.
 enum Place {
     Queued(Box<(Sequence, TokenSink)>),
     InEngine(CancelHandle),
@@ -48,18 +48,19 @@ enum Place {
 
 impl SchedulerActor {
     pub(crate) fn new(
-        state: State,
+        state: SchedulingState,
         executor: Arc<dyn ModelExecutor>,
         meter: Arc<WorkMeter>,
-        board: Arc<Board>,
+        publisher: Arc<SnapshotPublisher>,
         incarnation: u64,
     ) -> Self {
-        let (requests, wake, drained) = (HashMap::new(), None, Vec::new());
-        Self { state, executor, requests, meter, board, incarnation, wake, drained }
+        let (requests, timer, drain_waiters) = (HashMap::new(), None, Vec::new());
+        Self { state, executor, requests, meter, publisher, incarnation, timer, drain_waiters }
     }
 
-    /// The time, for the state; which also hears how the engine is.
-    fn now(&mut self) -> Instant {
+    /// Reports the engine's health and the work it has done to the state, and returns the
+    /// current time. Every handler calls this first.
+    fn observe(&mut self) -> Instant {
         let now = Instant::now();
         if !self.executor.progress().alive {
             self.state.fail();
@@ -68,7 +69,7 @@ impl SchedulerActor {
         now
     }
 
-    /// Does what the state says, then sets the timer and publishes the outcome.
+    /// Performs the effects, then sets the timer and publishes the snapshot.
     fn perform(&mut self, now: Instant, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         let mut effects = VecDeque::from(effects);
         let mut empty = false;
@@ -87,11 +88,12 @@ impl SchedulerActor {
         self.set_timer(ctx);
         self.publish();
         if empty {
-            self.tell_drained();
+            self.notify_drained();
         }
     }
 
-    /// Hands a request to the engine, unless nobody waits for it any more.
+    /// Hands a request to the engine. False if its client has left or its deadline has
+    /// passed; the request has then ended.
     fn start(&mut self, ticket: Ticket) -> bool {
         let Some(mut held) = self.requests.remove(&ticket) else {
             return false;
@@ -104,7 +106,7 @@ impl SchedulerActor {
             sink.stop(code);
             return false;
         }
-        held.life.hand_over();
+        held.active.set_in_engine();
         held.place = Place::InEngine(sink.cancel_handle());
         self.requests.insert(ticket, held);
         self.executor.start(sequence, sink);
@@ -112,42 +114,42 @@ impl SchedulerActor {
     }
 
     fn refuse(&mut self, ticket: Ticket, error: RequestError) {
-        if let Some(Held { place: Place::Queued(queued), .. }) = self.requests.remove(&ticket) {
+        if let Some(HeldRequest { place: Place::Queued(queued), .. }) = self.requests.remove(&ticket) {
             queued.1.fail(error);
         }
     }
 
     fn stop(&self, ticket: Ticket, error: RequestError) {
-        if let Some(Held { place: Place::InEngine(cancel), life, .. }) = self.requests.get(&ticket) {
+        if let Some(HeldRequest { place: Place::InEngine(cancel), active, .. }) = self.requests.get(&ticket) {
             match error.code {
                 ErrorCode::DeadlineExceeded => cancel.time_out(),
                 _ => cancel.cancel(),
             }
-            life.cut(error);
+            active.cut_off.set(error);
         }
     }
 
-    /// After the snapshot was published: whoever waited finds it empty.
-    fn tell_drained(&mut self) {
-        for waiter in self.drained.drain(..) {
-            // One that no longer waits does not mind.
+    /// Called after the snapshot is published, so that the waiters see it empty.
+    fn notify_drained(&mut self) {
+        for waiter in self.drain_waiters.drain(..) {
+            // The waiter may have left.
             let _ = waiter.send(());
         }
     }
 
-    /// One timer, at the next moment that matters: an idle scheduler does not tick.
+    /// Sets the one timer to the state's next wake-up; an idle scheduler has none.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
         let due = self.state.next_wake();
-        if due == self.wake.map(|(at, _)| at) {
+        if due == self.timer.map(|(at, _)| at) {
             return;
         }
-        if let Some((_, timer)) = self.wake.take() {
+        if let Some((_, timer)) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        self.wake = due.map(|at| {
+        self.timer = due.map(|at| {
             let timer = ctx.run_later(at.saturating_duration_since(Instant::now()), |actor, ctx| {
-                actor.wake = None;
-                let now = actor.now();
+                actor.timer = None;
+                let now = actor.observe();
                 let effects = actor.state.tick(now);
                 actor.perform(now, effects, ctx);
             });
@@ -157,8 +159,8 @@ impl SchedulerActor {
 
     fn publish(&self) {
         let state = &self.state;
-        let done: u64 = self.requests.values().map(|held| u64::from(held.life.generated())).sum();
-        self.board.publish(self.incarnation, |snapshot| {
+        let done: u64 = self.requests.values().map(|held| u64::from(held.active.generated())).sum();
+        self.publisher.publish(self.incarnation, |snapshot| {
             snapshot.state = state.lifecycle().public();
             snapshot.claim = state.lifecycle().claim().map(Claim::snapshot);
             snapshot.batch_size_max = state.slots();
@@ -180,13 +182,13 @@ impl Handler<SubmitGeneration> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, submit: SubmitGeneration, ctx: &mut Context<Self>) {
-        let SubmitGeneration { demand, sequence, sink, life, permit, reply } = submit;
-        let now = self.now();
+        let SubmitGeneration { demand, sequence, sink, active, permit, reply } = submit;
+        let now = self.observe();
         let ticket = demand.ticket;
         let (answer, effects) = match self.state.submit(now, demand) {
             Ok(effects) => {
                 let place = Place::Queued(Box::new((sequence, sink)));
-                self.requests.insert(ticket, Held { place, life, _permit: permit });
+                self.requests.insert(ticket, HeldRequest { place, active, _permit: permit });
                 (Ok(()), effects)
             }
             Err(refusal) => {
@@ -194,9 +196,9 @@ impl Handler<SubmitGeneration> for SchedulerActor {
                 (Err(refusal), Vec::new())
             }
         };
-        // Before the answer: whoever is admitted finds itself in the snapshot.
+        // Before the reply, so that the snapshot shows the admitted request.
         self.perform(now, effects, ctx);
-        // A caller that left has dropped its stream as well, which cancels.
+        // A caller that has left has dropped its stream too, which cancels the request.
         let _ = reply.send(answer);
     }
 }
@@ -205,7 +207,7 @@ impl Handler<CancelSequence> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, cancel: CancelSequence, ctx: &mut Context<Self>) {
-        let now = self.now();
+        let now = self.observe();
         let effects = self.state.cancel(now, cancel.ticket);
         self.perform(now, effects, ctx);
     }
@@ -215,7 +217,7 @@ impl Handler<CancelRequest> for SchedulerActor {
     type Result = bool;
 
     fn handle(&mut self, cancel: CancelRequest, ctx: &mut Context<Self>) -> bool {
-        let now = self.now();
+        let now = self.observe();
         let tickets = self.state.tickets_of(cancel.id);
         let effects = tickets.iter().flat_map(|&ticket| self.state.cancel(now, ticket)).collect();
         self.perform(now, effects, ctx);
@@ -227,7 +229,7 @@ impl Handler<SequenceEnded> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, ended: SequenceEnded, ctx: &mut Context<Self>) {
-        let now = self.now();
+        let now = self.observe();
         self.requests.remove(&ended.ticket);
         let effects = self.state.ended(now, ended.ticket, ended.answer_tokens, ended.engine_failed);
         self.perform(now, effects, ctx);
@@ -238,10 +240,10 @@ impl Handler<DrainScheduler> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, drain: DrainScheduler, ctx: &mut Context<Self>) {
-        let now = self.now();
+        let now = self.observe();
         match self.state.drain(now) {
             Ok(effects) => {
-                self.drained.push(drain.empty);
+                self.drain_waiters.push(drain.empty);
                 self.perform(now, effects, ctx);
             }
             Err(error) => tracing::warn!(%error, "cannot drain"),
@@ -264,7 +266,7 @@ impl Handler<ClaimScheduler> for SchedulerActor {
     type Result = Result<(), RequestError>;
 
     fn handle(&mut self, ClaimScheduler { claim, drain }: ClaimScheduler, ctx: &mut Context<Self>) -> Self::Result {
-        let now = self.now();
+        let now = self.observe();
         let effects = self.state.claim(now, claim, drain)?;
         self.perform(now, effects, ctx);
         Ok(())
@@ -275,7 +277,7 @@ impl Handler<RenewClaim> for SchedulerActor {
     type Result = bool;
 
     fn handle(&mut self, RenewClaim { token }: RenewClaim, ctx: &mut Context<Self>) -> bool {
-        let now = self.now();
+        let now = self.observe();
         let renewed = self.state.heartbeat(now, token);
         self.perform(now, Vec::new(), ctx);
         renewed
@@ -286,7 +288,7 @@ impl Handler<ReleaseClaim> for SchedulerActor {
     type Result = bool;
 
     fn handle(&mut self, ReleaseClaim { token }: ReleaseClaim, ctx: &mut Context<Self>) -> bool {
-        let now = self.now();
+        let now = self.observe();
         let (released, effects) = self.state.release(now, token);
         self.perform(now, effects, ctx);
         released
@@ -297,9 +299,9 @@ impl Handler<Heartbeat> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, heartbeat: Heartbeat, _ctx: &mut Context<Self>) {
-        self.now();
+        self.observe();
         self.publish();
-        // The owner may have moved on.
+        // The supervisor may have given up this incarnation.
         let _ = heartbeat.alive.send(());
     }
 }

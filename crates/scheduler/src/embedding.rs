@@ -1,6 +1,5 @@
-//! Vectors that stand for texts. They pass by the queue, which orders generation;
-//! what keeps them from swamping the engine is here: a bound on requests, and one
-//! text in the engine at a time.
+//! Embedding requests. They bypass the queue, which orders generations; their load on the
+//! engine is limited here: a maximum of requests, and one text in the engine at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +11,29 @@ use tokio::sync::{Semaphore, watch};
 use crate::state::not_serving;
 use crate::{SchedulerSnapshot, SchedulerState, intake};
 
-/// Most requests for embeddings that one scheduler holds. They wait for each other:
-/// more would only wait longer than their clients do.
+/// Maximum embedding requests that one scheduler holds. They wait for each other, so more
+/// of them would exceed their clients' timeouts.
 const REQUESTS_MAX: usize = 8;
 
-/// When to come back if so many are held.
+/// The retry time when that many are held.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Who may ask the engine for a vector.
-pub(crate) struct EmbeddingGate {
+/// Limits the embedding requests at one engine.
+pub(crate) struct EmbeddingLimiter {
     requests: Semaphore,
-    /// Handed on in order, text by text, so that a long list delays a short one by
-    /// one text at a time.
+    /// Acquired in order for each text, so that a long list and a short one alternate.
     engine: Semaphore,
 }
 
-impl Default for EmbeddingGate {
+impl Default for EmbeddingLimiter {
     fn default() -> Self {
         Self { requests: Semaphore::new(REQUESTS_MAX), engine: Semaphore::new(1) }
     }
 }
 
-impl EmbeddingGate {
-    /// One vector for each input. It begins only where the scheduler serves, and ends
-    /// when that one fails, stops or is claimed: nobody disturbs whoever has the claim.
+impl EmbeddingLimiter {
+    /// One vector per input. Refused unless the scheduler is serving, and ended when the
+    /// scheduler fails, stops or is claimed, so that it does not disturb the claim.
     pub(crate) async fn embed(
         &self,
         executor: &Arc<dyn ModelExecutor>,
@@ -47,21 +45,21 @@ impl EmbeddingGate {
             return Err(not_serving(state));
         }
         let _permit = self.requests.try_acquire().map_err(|_| {
-            let message = format!("this scheduler makes {REQUESTS_MAX} embeddings already, the most that it may");
+            let message = format!("this scheduler already holds {REQUESTS_MAX} embedding requests, the maximum");
             RequestError::new(ErrorCode::Overloaded, message).with_retry_after(RETRY_AFTER)
         })?;
-        // What runs may go on while the scheduler drains.
-        let goes_on = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining);
+        // A request that has started is finished while the scheduler drains.
+        let may_continue = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining);
         tokio::select! {
             embeddings = self.embed_all(executor, inputs) => embeddings,
-            left = snapshots.wait_for(|snapshot| !goes_on(snapshot.state)) => {
-                Err(not_serving(left.map_or(SchedulerState::Stopped, |snapshot| snapshot.state)))
+            ended = snapshots.wait_for(|snapshot| !may_continue(snapshot.state)) => {
+                Err(not_serving(ended.map_or(SchedulerState::Stopped, |snapshot| snapshot.state)))
             }
         }
     }
 
-    /// All texts become tokens before the first one is read, so that a request of
-    /// which one text is refused costs the engine nothing.
+    /// Tokenizes and checks all texts before the first one reaches the engine, so that a
+    /// request with an invalid text costs the engine nothing.
     async fn embed_all(
         &self,
         executor: &Arc<dyn ModelExecutor>,
@@ -92,7 +90,7 @@ impl EmbeddingGate {
     }
 }
 
-/// What the engine would refuse, with the number of the text.
+/// Refuses a text that the engine would refuse, naming its index.
 fn check(index: usize, tokens: &[TokenId], context_length: u32, vocabulary_size: u32) -> Result<(), RequestError> {
     let length = tokens.len();
     let message = if length == 0 {

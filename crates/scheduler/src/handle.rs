@@ -1,4 +1,4 @@
-//! The one way in which others speak to a scheduler.
+//! The handle through which other crates use a scheduler.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,119 +14,118 @@ use tokio::sync::watch;
 
 use crate::SchedulerSnapshot;
 
-/// A scheduler, wherever it runs. Handles are shared as `Arc<dyn Scheduler>`.
+/// A scheduler, local or remote. Handles are shared as `Arc<dyn Scheduler>`.
 #[async_trait]
 pub trait Scheduler: Send + Sync + 'static {
     /// Its name, unique in the cluster.
     fn id(&self) -> &SchedulerId;
 
-    /// Its state and load; every change is sent. The latest value is read
-    /// without waiting: `handle.snapshot().borrow()`.
+    /// Its state and load; every change is sent. `handle.snapshot().borrow()` reads the
+    /// latest value without waiting.
     fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot>;
 
-    /// Submits a request, and returns once the scheduler has admitted it to its
-    /// queue or refused it. Dropping the returned generation cancels the request,
-    /// in whichever state it is.
+    /// Submits a request and returns once the scheduler has admitted it to its queue or
+    /// refused it. Dropping the returned generation cancels the request, whether it is
+    /// queued or running.
     ///
     /// # Errors
-    /// `InvalidRequest` (a parameter, or a length that can never fit),
-    /// `Overloaded` (with `retry_after` and `estimated_wait`), `Unavailable`
-    /// (starting, draining, claimed, failed), `DeadlineExceeded`.
+    /// `InvalidRequest` (an invalid parameter, or a length that can never fit),
+    /// `Overloaded` (with `retry_after` and `estimated_wait`), `Unavailable` (starting,
+    /// draining, claimed, failed), `DeadlineExceeded`.
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError>;
 
-    /// Text or a conversation to tokens, by this scheduler's model.
+    /// Tokenizes a text or a conversation with this scheduler's model.
     ///
     /// # Errors
     /// `InvalidRequest`, or `Unavailable` while no model is loaded.
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError>;
 
-    /// Tokens to text, by this scheduler's model.
+    /// Decodes tokens to text with this scheduler's model.
     ///
     /// # Errors
     /// `InvalidRequest`, or `Unavailable` while no model is loaded.
     async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError>;
 
-    /// Tokens as they stand in the vocabulary, special tokens too, as bytes.
+    /// The bytes of each token in the vocabulary, special tokens included.
     ///
     /// # Errors
     /// `InvalidRequest`, or `Unavailable` while no model is loaded.
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError>;
 
-    /// Vectors that stand for texts, by this scheduler's model, in the texts' order.
-    /// Dropping the future gives them up. It waits in no queue and carries no claim:
-    /// a scheduler that is claimed makes none.
+    /// Embeds texts with this scheduler's model, in the order of the texts. Dropping the
+    /// future cancels it. It bypasses the queue and carries no claim, so a claimed
+    /// scheduler refuses it.
     ///
     /// # Errors
-    /// `InvalidRequest` (a text that is empty or too long; an engine that makes no
-    /// embeddings), `Overloaded`, `Unavailable` (it does not serve), `EngineFailed`.
+    /// `InvalidRequest` (a text that is empty or too long; an engine that does not support
+    /// embeddings), `Overloaded`, `Unavailable` (not serving), `EngineFailed`.
     async fn embed(&self, _inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
         Err(RequestError::new(ErrorCode::InvalidRequest, "this scheduler does not support embeddings"))
     }
 
-    /// Cancels a request that waits or runs. Whether there was one.
+    /// Cancels a queued or running request. False if there is none.
     async fn cancel(&self, id: RequestId) -> bool;
 
-    /// Refuses new requests, and returns when the last one has ended.
+    /// Stops admitting requests, and returns when the last one has ended.
     async fn drain(&self);
 
-    /// Takes requests again after a drain.
+    /// Admits requests again after a drain.
     async fn resume(&self);
 
-    /// Asks for the scheduler itself. The claim is granted at once, and the
-    /// scheduler takes nothing new; it is [`SchedulerState::Claimed`], and takes
-    /// the requests that carry the token, once it has none of others. Until then
-    /// the claim needs heartbeats too. The snapshots show it when it is granted.
+    /// Claims the scheduler. The claim is granted at once, and no new requests are
+    /// admitted. When the requests that the scheduler already has have ended, it is
+    /// [`SchedulerState::Claimed`] and admits requests that carry the token. The claim
+    /// needs heartbeats from its grant on, and the snapshots show it from then on.
     ///
     /// [`SchedulerState::Claimed`]: crate::SchedulerState::Claimed
     ///
     /// # Errors
-    /// `Unavailable`, if it does not serve: it says what it does instead.
+    /// `Unavailable` unless the scheduler is serving; the message names its state.
     async fn claim(&self, claim: ClaimRequest) -> Result<FencingToken, RequestError>;
 
-    /// The holder lives: the claim lasts for another `ttl`. Whether it is still theirs.
+    /// Renews a claim for another `ttl`. False if the claim has ended.
     ///
     /// # Errors
-    /// `Unavailable`, if the scheduler cannot be reached, so that nobody knows.
+    /// `Unavailable` if the scheduler cannot be reached; the claim may still be held.
     async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError>;
 
-    /// The holder gives it back. Whether the claim was still theirs. The snapshots show
-    /// it no more when this answers.
+    /// Releases a claim. False if the claim has ended. When this returns, the snapshots no
+    /// longer show the claim.
     ///
     /// # Errors
     /// As [`heartbeat`](Self::heartbeat).
     async fn release(&self, token: FencingToken) -> Result<bool, RequestError>;
 
-    /// The engine itself, for a benchmark that measures it alone; `None` while none
-    /// is loaded, or where it is in another process.
+    /// The engine, for benchmarks that measure it alone; `None` while none is loaded and
+    /// for remote schedulers.
     fn executor(&self) -> Option<Arc<dyn ModelExecutor>>;
 
-    /// Whether it is in another process, at the other end of a connection.
+    /// Whether it runs in another process.
     fn is_remote(&self) -> bool {
         false
     }
 }
 
-/// A request that a scheduler has admitted.
+/// An admitted request.
 pub struct Generation {
-    /// Which scheduler has it.
+    /// The scheduler that admitted it.
     pub scheduler: SchedulerId,
     /// Length of the prompt, in tokens.
     pub prompt_tokens: u32,
-    /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels
-    /// the request.
+    /// Its output; see [`TokenEvent`] for the order. Dropping it cancels the request.
     pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
 }
 
-/// What to tokenize.
+/// The input of [`Scheduler::tokenize`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenizeInput {
-    /// A text; `add_special` adds what the model expects around one.
+    /// A text.
     Text {
         /// The text.
         text: String,
-        /// Whether to add a beginning-of-sequence token and the like.
+        /// Whether to add the model's special tokens, such as beginning-of-sequence.
         add_special: bool,
     },
-    /// A conversation, laid out by the model's chat template.
+    /// A conversation, rendered with the model's chat template.
     Chat(Vec<ChatMessage>),
 }

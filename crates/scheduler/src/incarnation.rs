@@ -1,4 +1,5 @@
-//! One engine and the actor that runs it: what is thrown away when either fails.
+//! An incarnation: one loaded engine and the actor that runs it. If either fails, both
+//! are replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,92 +10,95 @@ use hostler_protocol::{ErrorCode, RequestError};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::SchedulerConfig;
+use crate::active::ActiveRequests;
 use crate::actor::SchedulerActor;
-use crate::board::Board;
-use crate::embedding::EmbeddingGate;
-use crate::life::Lives;
+use crate::embedding::EmbeddingLimiter;
 use crate::metrics::SchedulerMetrics;
 use crate::observer::WorkMeter;
-use crate::state::State;
+use crate::publisher::SnapshotPublisher;
+use crate::state::SchedulingState;
 
-/// Requests that may be on their way to the actor beyond those that it can hold.
-/// They are refused by the state, with a time to come back; only what is beyond
-/// them is refused without having been looked at. A refusal takes microseconds.
+/// Requests that can be on their way to the actor beyond those that it can hold. The
+/// state refuses them with a retry reservation; requests beyond them are refused without
+/// one. A refusal takes microseconds.
 const IN_TRANSIT_MAX: usize = 1024;
 
-/// How long the owner waits for an actor's thread, and for the engine to free its
-/// memory, before it goes on without them.
-const BURIAL_WAIT: Duration = Duration::from_secs(10);
+/// How long the supervisor waits for the actor's thread to stop and for the engine to
+/// free its memory, before it abandons them.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What submitting a request needs.
+/// An engine, its actor, and what submitting a request to them needs.
 pub(crate) struct Incarnation {
     pub(crate) executor: Arc<dyn ModelExecutor>,
     pub(crate) actor: Addr<SchedulerActor>,
-    pub(crate) lives: Arc<Lives>,
+    pub(crate) active: Arc<ActiveRequests>,
     pub(crate) meter: Arc<WorkMeter>,
-    /// Bounds what is in the mailbox, the queue and the engine together.
+    /// Limits the requests in the mailbox, the queue and the engine together.
     pub(crate) permits: Arc<Semaphore>,
-    pub(crate) embeddings: EmbeddingGate,
+    pub(crate) embeddings: EmbeddingLimiter,
     metrics: Arc<SchedulerMetrics>,
 }
 
 impl Incarnation {
-    /// Starts an actor for a loaded engine, on a thread of its own, so that a
-    /// busy scheduler starves nobody and a blocked one can be left behind.
+    /// Starts an actor for a loaded engine, on a thread of its own: a busy actor delays
+    /// no other task, and a blocked one can be abandoned.
     pub(crate) fn start(
         config: &SchedulerConfig,
         executor: Arc<dyn ModelExecutor>,
-        board: &Arc<Board>,
+        publisher: &Arc<SnapshotPublisher>,
         metrics: &Arc<SchedulerMetrics>,
         number: u64,
     ) -> (Arc<Self>, Arbiter) {
         let arbiter = Arbiter::new();
-        let state = State::new(config, executor.description());
+        let state = SchedulingState::new(config, executor.description());
         let held_max = config.queue.requests_max as usize + state.slots() as usize;
         let meter = Arc::new(WorkMeter::default());
         let actor = SchedulerActor::start_in_arbiter(&arbiter.handle(), {
-            let (executor, meter, board) = (Arc::clone(&executor), Arc::clone(&meter), Arc::clone(board));
-            move |_| SchedulerActor::new(state, executor, meter, board, number)
+            let (executor, meter, publisher) = (Arc::clone(&executor), Arc::clone(&meter), Arc::clone(publisher));
+            move |_| SchedulerActor::new(state, executor, meter, publisher, number)
         });
         let incarnation = Self {
             executor,
             actor,
-            lives: Arc::default(),
+            active: Arc::default(),
             meter,
             permits: Arc::new(Semaphore::new(held_max + IN_TRANSIT_MAX)),
-            embeddings: EmbeddingGate::default(),
+            embeddings: EmbeddingLimiter::default(),
             metrics: Arc::clone(metrics),
         };
         (Arc::new(incarnation), arbiter)
     }
 
-    /// Answers every request at once, whatever state actor and engine are in.
+    /// Ends all requests at once, whatever state the actor and the engine are in.
     ///
-    /// Those that the engine had begun end with `EngineFailed`. The others get
-    /// `Unavailable` rather than wait for a fresh engine: a router can send them
-    /// to another scheduler at once, and only it knows of the others; loading may
-    /// take minutes.
+    /// Requests that the engine had started end with `EngineFailed`. The others end with
+    /// `Unavailable` instead of waiting for a new engine: loading may take minutes, and
+    /// the router can send them to another scheduler at once.
     pub(crate) fn end_all(&self, why: &str) {
-        let begun = RequestError::new(ErrorCode::EngineFailed, why);
-        let queued = RequestError::new(ErrorCode::Unavailable, why);
-        self.lives.end_all(&begun, &queued, |code| self.metrics.failed(code));
+        for request in self.active.close_and_drain(()) {
+            let code = if request.started() { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
+            request.cut_off.set(RequestError::new(code, why));
+            if request.count_once() {
+                self.metrics.failed(code);
+            }
+        }
     }
 
-    /// Ends the actor's thread and frees the engine, on a thread that may block:
-    /// both can hang. Returns when it is done, or when it has taken too long.
-    pub(crate) async fn bury(self: Arc<Self>, arbiter: Arbiter) {
+    /// Stops the actor's thread and frees the engine, on a thread that may block because
+    /// both can hang. Returns when that is done or [`SHUTDOWN_TIMEOUT`] has passed.
+    pub(crate) async fn shut_down(self: Arc<Self>, arbiter: Arbiter) {
         arbiter.stop();
-        let (buried, done) = oneshot::channel();
+        let (stopped, done) = oneshot::channel();
         std::thread::spawn(move || {
             if arbiter.join().is_err() {
                 tracing::error!("a scheduler's thread panicked");
             }
             drop(self);
-            // The owner has gone on if nobody listens.
-            let _ = buried.send(());
+            // The supervisor no longer listens after the timeout.
+            let _ = stopped.send(());
         });
-        if tokio::time::timeout(BURIAL_WAIT, done).await.is_err() {
-            tracing::error!("a failed engine does not let go of its thread; going on without it");
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, done).await.is_err() {
+            tracing::error!("engine thread did not stop in time; abandoning it");
         }
     }
 }

@@ -1,32 +1,33 @@
-//! Schedulers: who runs when, on one engine.
+//! Schedulers: each decides which requests run when on one engine.
 //!
-//! A scheduler owns one [`hostler_executor::ModelExecutor`]. Everyone else holds a
-//! [`Scheduler`] handle, and does not know whether the actor behind it is next
-//! door or across the network. This crate knows nothing of HTTP or of routing.
+//! A scheduler owns one [`hostler_executor::ModelExecutor`]. Other crates hold a
+//! [`Scheduler`] handle, which hides whether the actor is in this process or on another
+//! machine. This crate knows nothing of HTTP or of routing.
 //!
-//! The life of a request: `local` checks it, turns it into tokens and takes a
-//! permit; `actor` asks [`state`] whether it may enter the queue, and starts it
-//! when the state says so; `observer` hears from the engine how it fares; `stream`
-//! is what the client reads. `owner` loads the engine, and replaces it together
-//! with the actor when it fails.
+//! The path of a request: `local` takes a permit, checks the request and tokenizes its
+//! prompt (`intake`); `actor` asks [`state`] whether it may enter the queue, and starts it
+//! when the state says so; `observer` receives the engine's progress; `stream` is what the
+//! client reads. `supervisor` loads the engine, and replaces it together with the actor
+//! (an `incarnation`) when one of them fails.
 
+mod active;
 mod actor;
-mod board;
 pub mod config;
 pub mod contract;
 mod embedding;
 mod handle;
 mod incarnation;
 mod intake;
-mod life;
 mod local;
 mod messages;
 mod metrics;
 mod observer;
-mod owner;
+mod publisher;
+mod shared;
 mod snapshot;
 pub mod state;
 mod stream;
+mod supervisor;
 mod trace;
 mod watchdog;
 

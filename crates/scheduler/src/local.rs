@@ -1,9 +1,8 @@
-//! The handle on a scheduler in this process.
+//! The handle of a scheduler in this process.
 
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use async_trait::async_trait;
@@ -12,111 +11,91 @@ use hostler_protocol::{
     ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, ModelDescription, Prompt,
     RequestError, RequestId, SchedulerId, TokenId,
 };
+use hostler_util::unix_time;
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use crate::board::Board;
+use crate::active::ActiveRequest;
 use crate::handle::{Generation, Scheduler, TokenizeInput};
 use crate::incarnation::Incarnation;
-use crate::life::Life;
 use crate::messages::{
     CancelRequest, ClaimScheduler, DrainScheduler, ReleaseClaim, RenewClaim, ResumeScheduler, SubmitGeneration,
 };
 use crate::metrics::SchedulerMetrics;
 use crate::observer::RequestObserver;
-use crate::owner::Owner;
+use crate::publisher::SnapshotPublisher;
+use crate::shared::Shared;
 use crate::state::{Claim, Ticket, not_serving};
 use crate::stream::ClientStream;
-use crate::trace::Traced;
+use crate::supervisor::Supervisor;
+use crate::trace::RequestTrace;
 use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
 
-/// When to come back if even the way to the scheduler is full.
-const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The retry time when too many requests are on their way to the actor.
+const IN_TRANSIT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A scheduler in this process. The handle stays valid when the engine behind it
-/// is replaced.
+/// A scheduler in this process. The handle stays valid when its engine is replaced.
 pub struct LocalScheduler {
     shared: Arc<Shared>,
     tickets: AtomicU64,
-    running: Mutex<Option<Running>>,
+    supervisor: Mutex<Option<RunningSupervisor>>,
 }
 
-/// What handles and the owner share.
-pub(crate) struct Shared {
-    pub(crate) config: SchedulerConfig,
-    pub(crate) board: Arc<Board>,
-    pub(crate) metrics: Arc<SchedulerMetrics>,
-    /// Whether a fresh engine, too, shall take no requests.
-    pub(crate) draining: AtomicBool,
-    incarnation: RwLock<Option<Arc<Incarnation>>>,
-}
-
-impl Shared {
-    pub(crate) fn set_incarnation(&self, incarnation: Option<Arc<Incarnation>>) {
-        *self.incarnation.write().unwrap_or_else(PoisonError::into_inner) = incarnation;
-    }
-
-    /// The engine and actor that serve now.
-    fn incarnation(&self) -> Result<Arc<Incarnation>, RequestError> {
-        let present = self.incarnation.read().unwrap_or_else(PoisonError::into_inner).clone();
-        present.ok_or_else(|| not_serving(self.board.subscribe().borrow().state))
-    }
-}
-
-/// What ends with [`LocalScheduler::stop`].
-struct Running {
+/// The supervisor's thread; taken by [`LocalScheduler::stop`].
+struct RunningSupervisor {
     stop: oneshot::Sender<()>,
-    owner: Arbiter,
+    arbiter: Arbiter,
     ended: oneshot::Receiver<()>,
 }
 
 impl LocalScheduler {
-    /// Starts a scheduler. Its model is loaded meanwhile: see its snapshot. Call it
-    /// inside an actix `System`; install the metrics exporter before.
+    /// Starts a scheduler, which loads its model in the background; its snapshot shows
+    /// when it serves. Call it inside an actix `System`, after the metrics exporter is
+    /// installed.
     #[must_use]
     pub fn start(config: SchedulerConfig, factory: Arc<dyn ExecutorFactory>) -> Arc<Self> {
         let metrics = Arc::new(SchedulerMetrics::new(&config.model, &config.id));
-        let board = Arc::new(Board::new(
+        let publisher = Arc::new(SnapshotPublisher::new(
             SchedulerSnapshot::starting(config.id.clone(), config.model.clone(), config.max_batch_size),
             Arc::clone(&metrics),
         ));
-        let (draining, incarnation) = (AtomicBool::new(false), RwLock::new(None));
-        let shared = Arc::new(Shared { config, board, metrics, draining, incarnation });
+        let shared = Arc::new(Shared::new(config, publisher, metrics));
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let owner = Owner::new(Arc::clone(&shared), factory, stopped);
+        let supervisor = Supervisor::new(Arc::clone(&shared), factory, stopped);
         let arbiter = Arbiter::new();
         arbiter.spawn(async move {
-            owner.run().await;
-            // Nobody listens when the handle is gone: then the thread ends itself.
+            supervisor.run().await;
+            // If the handle was dropped, nothing joins the thread: it ends itself.
             if end.send(()).is_err() {
                 Arbiter::current().stop();
             }
         });
-        let running = Mutex::new(Some(Running { stop, owner: arbiter, ended }));
-        Arc::new(Self { shared, tickets: AtomicU64::new(0), running })
+        let supervisor = Mutex::new(Some(RunningSupervisor { stop, arbiter, ended }));
+        Arc::new(Self { shared, tickets: AtomicU64::new(0), supervisor })
     }
 
-    /// Stops it for good: what runs and waits ends at once, its threads are joined,
+    /// Stops the scheduler for good: all requests end at once, its threads are joined and
     /// the engine is freed. Drain first to let requests finish. Further calls do nothing.
     pub async fn stop(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { stop, owner, ended }) = running else {
+        let supervisor = self.supervisor.lock().take();
+        let Some(RunningSupervisor { stop, arbiter, ended }) = supervisor else {
             return;
         };
-        // Both ends may be gone only if the owner's thread is, and then all is over.
+        // Both fail only if the supervisor's thread has already ended.
         let _ = stop.send(());
         let _ = ended.await;
-        owner.stop();
-        let joined = tokio::task::spawn_blocking(move || owner.join()).await;
+        arbiter.stop();
+        let joined = tokio::task::spawn_blocking(move || arbiter.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!(scheduler = %self.shared.config.id, "the owner's thread panicked");
+            tracing::error!(scheduler = %self.shared.config.id, "the supervisor's thread panicked");
         }
     }
 
     async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
         let model: &ModelDescription = incarnation.executor.description();
         let refused = |error: &RequestError| self.shared.metrics.failed(error.code);
-        let trace = Traced::new(request.trace, &self.shared.config.id);
+        let trace = RequestTrace::new(request.trace, &self.shared.config.id);
         let prepared = async {
             let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
             intake::check(&request, model)?;
@@ -137,31 +116,31 @@ impl LocalScheduler {
         };
         let (permit, prompt_tokens, demand, sequence) = prepared.await.inspect_err(refused)?;
 
-        let (ticket, life) = (demand.ticket, Arc::new(Life::default()));
-        if !incarnation.lives.insert(ticket, Arc::clone(&life)) {
+        let (ticket, active) = (demand.ticket, Arc::new(ActiveRequest::default()));
+        if incarnation.active.insert(ticket, Arc::clone(&active)).is_err() {
             return Err(not_serving(SchedulerState::Failed)).inspect_err(refused);
         }
         let observer = RequestObserver {
             ticket,
             prompt_tokens: demand.prompt_tokens,
-            life: Arc::clone(&life),
-            lives: Arc::clone(&incarnation.lives),
+            request: Arc::clone(&active),
+            active: Arc::clone(&incarnation.active),
             meter: Arc::clone(&incarnation.meter),
             metrics: Arc::clone(&self.shared.metrics),
-            scheduler: incarnation.actor.clone().recipient(),
+            actor: incarnation.actor.clone().recipient(),
             trace,
         };
         let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
-        let scheduler = incarnation.actor.clone().recipient();
-        let stream = ClientStream::new(tokens, Arc::clone(&life), ticket, scheduler);
+        let actor = incarnation.actor.clone().recipient();
+        let stream = ClientStream::new(tokens, Arc::clone(&active), ticket, actor);
         let (reply, answer) = oneshot::channel();
-        let submit = SubmitGeneration { demand, sequence, sink, life: Arc::clone(&life), permit, reply };
+        let submit = SubmitGeneration { demand, sequence, sink, active: Arc::clone(&active), permit, reply };
         incarnation.actor.do_send(submit);
         tokio::select! {
             biased;
-            // Without an answer the actor is dead; a cut says the same of a blocked one.
+            // A dead actor drops the reply; a blocked one is noticed by the supervisor.
             admitted = answer => admitted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?,
-            error = poll_fn(|context| life.poll_cut(context)) => return Err(error),
+            error = active.cut_off.wait() => return Err(error),
         }
         let scheduler = self.shared.config.id.clone();
         Ok(Generation { scheduler, prompt_tokens, events: Box::pin(stream) })
@@ -175,7 +154,7 @@ impl Scheduler for LocalScheduler {
     }
 
     fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot> {
-        self.shared.board.subscribe()
+        self.shared.publisher.subscribe()
     }
 
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
@@ -221,14 +200,14 @@ impl Scheduler for LocalScheduler {
         };
         let (empty, emptied) = oneshot::channel();
         incarnation.actor.do_send(DrainScheduler { empty });
-        // An error means that the engine failed, which empties a scheduler as well.
+        // An error means that the engine failed, which empties the scheduler as well.
         let _ = emptied.await;
     }
 
     async fn resume(&self) {
         self.shared.draining.store(false, Ordering::Release);
         if let Ok(incarnation) = self.shared.incarnation() {
-            // An error means that the engine failed; the next one is not told to drain.
+            // An error means that the engine failed; the next one is not drained.
             let _ = incarnation.actor.send(ResumeScheduler).await;
         }
     }
@@ -245,7 +224,7 @@ impl Scheduler for LocalScheduler {
     }
 
     async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError> {
-        // With its engine, a scheduler loses its claim.
+        // A scheduler whose engine has failed has lost its claim.
         let Ok(incarnation) = self.shared.incarnation() else { return Ok(false) };
         Ok(incarnation.actor.send(RenewClaim { token }).await.unwrap_or(false))
     }
@@ -260,21 +239,20 @@ impl Scheduler for LocalScheduler {
     }
 }
 
-/// A number for a claim, larger than all before it, and of no other claim in this
-/// process: requests are routed by it. It begins at the time, in microseconds, so
-/// that it also grows from one process to the next.
+/// A fencing token that is greater than all earlier ones and unique in this process, since
+/// requests are routed by it. It starts from the time in microseconds, so that tokens also
+/// grow over restarts of the process.
 fn next_token() -> FencingToken {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let now = u64::try_from(unix_time().as_micros()).unwrap_or(u64::MAX);
     let next = |last: u64| now.max(last + 1);
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
-    // The update never declines.
+    // The closure never returns `None`, so the update always succeeds.
     FencingToken(next(last.unwrap_or_else(|last| last)))
 }
 
-/// The answer when even the way to the scheduler is full.
+/// The refusal of a request for which there is no permit.
 fn crowded() -> RequestError {
     RequestError::new(ErrorCode::Overloaded, "too many requests are on their way to this scheduler")
-        .with_retry_after(CROWDED_RETRY_AFTER)
+        .with_retry_after(IN_TRANSIT_RETRY_AFTER)
 }

@@ -1,8 +1,8 @@
-//! What the scheduler actor is told. Tokens never are messages.
+//! The messages of the scheduler actor. Tokens are never sent as messages.
 //!
-//! The mailbox bounds nothing (a handle that is cloned has a slot of its own, and
-//! `do_send` ignores the capacity), so every message here is bounded by a permit
-//! of the request that it belongs to, or sent by the one owner.
+//! An actix mailbox is unbounded in practice (each clone of an address has a slot of its
+//! own, and `do_send` ignores the capacity), so every message here is either bounded by
+//! the permit of the request that it belongs to, or sent by the one supervisor.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use hostler_executor::{Sequence, TokenSink};
 use hostler_protocol::{ClaimDrain, FencingToken, RequestError, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::life::Life;
+use crate::active::ActiveRequest;
 use crate::state::{Claim, Demand, Ticket};
 
-/// Takes a request into the queue, or refuses it.
+/// Admits a request to the queue, or refuses it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SubmitGeneration {
-    /// What scheduling needs to know of it.
+    /// What scheduling needs to know about it.
     pub(crate) demand: Demand,
-    /// What the engine needs to know of it.
+    /// What the engine needs to know about it.
     pub(crate) sequence: Sequence,
     /// Where its output goes.
     pub(crate) sink: TokenSink,
-    /// What is shared about it.
-    pub(crate) life: Arc<Life>,
+    /// Its shared record.
+    pub(crate) active: Arc<ActiveRequest>,
     /// Its place among all requests that the scheduler has, mailbox included.
     pub(crate) permit: OwnedSemaphorePermit,
-    /// Hears whether it was admitted.
+    /// Receives whether it was admitted.
     pub(crate) reply: oneshot::Sender<Result<(), RequestError>>,
 }
 
-/// Nobody reads a request's answer any more.
+/// The client has dropped the stream of a request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct CancelSequence {
@@ -40,7 +40,7 @@ pub(crate) struct CancelSequence {
     pub(crate) ticket: Ticket,
 }
 
-/// Somebody cancels a request by its name. Whether it was here.
+/// Cancels a request by its id. Answers whether it was here.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(crate) struct CancelRequest {
@@ -48,7 +48,7 @@ pub(crate) struct CancelRequest {
     pub(crate) id: RequestId,
 }
 
-/// The engine has ended a sequence that it was given.
+/// The engine has ended a sequence.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SequenceEnded {
@@ -60,30 +60,30 @@ pub(crate) struct SequenceEnded {
     pub(crate) engine_failed: bool,
 }
 
-/// Takes nothing new.
+/// Stops admitting requests.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct DrainScheduler {
-    /// Hears when nothing is left; dropped when the scheduler fails first.
+    /// Notified when the scheduler is empty; dropped if the scheduler fails first.
     pub(crate) empty: oneshot::Sender<()>,
 }
 
-/// Takes requests again.
+/// Admits requests again after a drain.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct ResumeScheduler;
 
-/// Somebody wants the scheduler for themselves.
+/// Claims the scheduler.
 #[derive(Message)]
 #[rtype(result = "Result<(), RequestError>")]
 pub(crate) struct ClaimScheduler {
-    /// Who, and for how long.
+    /// The claim to grant.
     pub(crate) claim: Claim,
     /// What happens to the requests that are here.
     pub(crate) drain: ClaimDrain,
 }
 
-/// The holder of a claim lives. Whether it is still theirs.
+/// Renews a claim. False if the claim has ended.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(crate) struct RenewClaim {
@@ -91,7 +91,7 @@ pub(crate) struct RenewClaim {
     pub(crate) token: FencingToken,
 }
 
-/// The holder of a claim gives the scheduler back. Whether it was still theirs.
+/// Releases a claim. False if the claim has ended.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(crate) struct ReleaseClaim {
@@ -99,10 +99,10 @@ pub(crate) struct ReleaseClaim {
     pub(crate) token: FencingToken,
 }
 
-/// The owner asks whether the actor lives, and has the snapshot brought up to date.
+/// The supervisor checks that the actor is alive, and has it update the snapshot.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Heartbeat {
-    /// Hears that it does; dropped when it is dead.
+    /// Notified by a living actor; dropped with a dead one.
     pub(crate) alive: oneshot::Sender<()>,
 }

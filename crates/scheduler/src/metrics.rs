@@ -1,4 +1,5 @@
-//! The scheduler's metrics: gauges from the snapshot, the rest as it happens.
+//! The scheduler's metrics: gauges from the snapshot, counters and histograms as events
+//! happen.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
 use crate::{SchedulerSnapshot, SchedulerState};
 
-/// Handles on the metrics of one scheduler.
+/// The metrics of one scheduler.
 pub(crate) struct SchedulerMetrics {
     running: Gauge,
     waiting: [Gauge; Priority::ALL.len()],
@@ -36,7 +37,7 @@ pub(crate) struct SchedulerMetrics {
 }
 
 impl SchedulerMetrics {
-    /// Takes the handles. Those taken before the exporter is installed record nothing.
+    /// Creates the metrics. If the exporter is not installed yet, they record nothing.
     pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId) -> Self {
         let labels = [model.as_str(), scheduler.as_str()];
         let with = |value| [labels[0], labels[1], value];
@@ -67,7 +68,7 @@ impl SchedulerMetrics {
         }
     }
 
-    /// Sets every gauge to what the snapshot says, so that the two never differ.
+    /// Sets every gauge to the value in the snapshot.
     pub(crate) fn show(&self, snapshot: &SchedulerSnapshot) {
         self.running.set(f64::from(snapshot.running));
         for (gauge, waiting) in self.waiting.iter().zip(snapshot.waiting) {
@@ -83,27 +84,25 @@ impl SchedulerMetrics {
         self.estimated_wait.set(snapshot.estimated_wait.as_secs_f64());
     }
 
-    /// A failed engine is replaced.
+    /// Counts the replacement of a failed engine.
     pub(crate) fn restarted(&self) {
         self.restarts.increment(1);
     }
 
-    /// A request ended in an error without ever having had a sink, or with one
-    /// whose engine will say nothing more.
+    /// Counts a request that failed without a sink, or whose engine will report no end.
     pub(crate) fn failed(&self, code: ErrorCode) {
         if let Some(index) = ErrorCode::ALL.iter().position(|&other| other == code) {
             self.failed[index].increment(1);
         }
     }
 
-    /// The engine began a request.
-    pub(crate) fn began(&self, queue: Duration, prompt_tokens: u32) {
+    /// Records that the engine started a request.
+    pub(crate) fn started(&self, queue: Duration, prompt_tokens: u32) {
         self.queue.record(queue);
         self.prompt_tokens.increment(u64::from(prompt_tokens));
     }
 
-    /// The engine generated a token, so long after the one before; the first of
-    /// an answer has none before it.
+    /// Records a generated token and the time since the previous one of its answer.
     pub(crate) fn token(&self, gap: Option<Duration>) {
         self.generation_tokens.increment(1);
         if let Some(gap) = gap {
@@ -111,7 +110,7 @@ impl SchedulerMetrics {
         }
     }
 
-    /// A request ended.
+    /// Records the end of a request.
     pub(crate) fn ended(&self, report: &EndReport) {
         match report.state {
             EndState::Finished(FinishReason::Stop) => self.stopped.increment(1),
@@ -119,11 +118,11 @@ impl SchedulerMetrics {
             EndState::Failed(code) => self.failed(code),
         }
         if report.started {
-            self.timed(report);
+            self.record_timings(report);
         }
     }
 
-    fn timed(&self, report: &EndReport) {
+    fn record_timings(&self, report: &EndReport) {
         let (usage, timings) = (report.usage, report.timings);
         self.cached_tokens.increment(u64::from(usage.cached_tokens));
         self.request_prompt_tokens.record(usage.prompt_tokens);

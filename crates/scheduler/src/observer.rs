@@ -1,4 +1,4 @@
-//! Hears from the engine, on the engine's own threads, and tells the others.
+//! Observes one request on the engine's threads and reports to the actor and the metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +8,13 @@ use actix::Recipient;
 use hostler_executor::{EndReport, EndState, SequenceObserver};
 use hostler_protocol::ErrorCode;
 
-use crate::life::{Life, Lives};
+use crate::active::{ActiveRequest, ActiveRequests};
 use crate::messages::SequenceEnded;
 use crate::metrics::SchedulerMetrics;
 use crate::state::{Ticket, work};
-use crate::trace::Traced;
+use crate::trace::RequestTrace;
 
-/// Work that the engine has done since it was loaded, in the units of [`work`].
+/// The work that an engine has done since it was loaded, in the units of [`work`].
 #[derive(Debug, Default)]
 pub(crate) struct WorkMeter(AtomicU64);
 
@@ -28,39 +28,39 @@ impl WorkMeter {
     }
 }
 
-/// Follows one request from its submission to the end of its sink.
+/// Observes one request from its submission to the end of its sink.
 pub(crate) struct RequestObserver {
     pub(crate) ticket: Ticket,
     pub(crate) prompt_tokens: u32,
-    pub(crate) life: Arc<Life>,
-    pub(crate) lives: Arc<Lives>,
+    pub(crate) request: Arc<ActiveRequest>,
+    pub(crate) active: Arc<ActiveRequests>,
     pub(crate) meter: Arc<WorkMeter>,
     pub(crate) metrics: Arc<SchedulerMetrics>,
-    pub(crate) scheduler: Recipient<SequenceEnded>,
-    pub(crate) trace: Option<Traced>,
+    pub(crate) actor: Recipient<SequenceEnded>,
+    pub(crate) trace: Option<RequestTrace>,
 }
 
 impl SequenceObserver for RequestObserver {
     fn started(&mut self, queue: Duration) {
-        self.life.begin();
-        self.metrics.began(queue, self.prompt_tokens);
+        self.request.set_started();
+        self.metrics.started(queue, self.prompt_tokens);
     }
 
     fn token(&mut self, index: u32, gap: Duration) {
-        self.life.token();
-        // A prompt counts as read when its first token is there.
+        self.request.add_token();
+        // The prompt counts as processed when the first token arrives.
         let prompt_tokens = if index == 0 { self.prompt_tokens } else { 0 };
         self.meter.add(work(prompt_tokens, 1));
         self.metrics.token((index > 0).then_some(gap));
     }
 
     fn ended(&mut self, report: &EndReport) {
-        self.lives.remove(self.ticket);
+        self.active.remove(&self.ticket);
         let engine_failed = report.state == EndState::Failed(ErrorCode::EngineFailed);
-        if self.life.count_once() {
+        if self.request.count_once() {
             let mut report = *report;
-            // The engine only knows that it was to stop; the scheduler knows why.
-            if let (EndState::Failed(code), Some(error)) = (&mut report.state, self.life.cut_with()) {
+            // The engine only knows that it was asked to stop; the scheduler knows why.
+            if let (EndState::Failed(code), Some(error)) = (&mut report.state, self.request.cut_off.get()) {
                 *code = error.code;
             }
             self.metrics.ended(&report);
@@ -68,9 +68,9 @@ impl SequenceObserver for RequestObserver {
                 trace.ended(&report);
             }
         }
-        if self.life.handed_over() {
+        if self.request.in_engine() {
             let answer_tokens = report.usage.completion_tokens;
-            self.scheduler.do_send(SequenceEnded { ticket: self.ticket, answer_tokens, engine_failed });
+            self.actor.do_send(SequenceEnded { ticket: self.ticket, answer_tokens, engine_failed });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A scheduler's state and load, as others see it.
+//! Snapshots of a scheduler's state and load.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use hostler_protocol::{FencingToken, ModelDescription, ModelId, Priority, SchedulerId};
 use serde::{Serialize, Serializer};
 
-/// What a scheduler says of itself. Routing, `GET /admin/schedulers` and the
-/// metrics all read this.
+/// A scheduler's state and load. Routing, `GET /admin/schedulers` and the metrics all read
+/// this.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SchedulerSnapshot {
     /// Its name.
     pub id: SchedulerId,
-    /// The model that it serves, or will once it is loaded.
+    /// The model that it serves or is loading.
     pub model: ModelId,
-    /// What it does.
+    /// Its state.
     pub state: SchedulerState,
-    /// The loaded model; `None` until there is one.
+    /// The loaded model; `None` until one is loaded.
     #[serde(serialize_with = "serialize_shared")]
     pub description: Option<Arc<ModelDescription>>,
-    /// Most sequences in flight: the smaller of the configuration's
-    /// `max_batch_size` and what the engine can do.
+    /// Maximum sequences in flight: the smaller of the configured `max_batch_size` and the
+    /// engine's limit.
     pub batch_size_max: u32,
     /// Sequences in flight.
     pub running: u32,
@@ -28,24 +28,25 @@ pub struct SchedulerSnapshot {
     pub waiting: [u32; Priority::ALL.len()],
     /// Tokens reserved by the sequences in flight: prompt and `max_tokens`.
     pub kv_reserved_tokens: u64,
-    /// Token work not done yet, queue included: what a load balancer compares.
+    /// Tokens reserved by running and queued requests, less those already generated. Load
+    /// balancing compares this.
     pub outstanding_tokens: u64,
     /// How long a request that arrives now would wait.
     pub estimated_wait: Duration,
-    /// Steps that the engine has done.
+    /// Steps that the engine has completed.
     pub steps: u64,
-    /// Time since the last of them while sequences ran; zero when idle.
+    /// Time since the last step while sequences run; zero when idle.
     pub since_last_step: Duration,
-    /// Who has it for themselves, or will once it is drained.
+    /// The claim that is in effect or waits for the drain.
     pub claim: Option<ClaimSnapshot>,
-    /// Engines replaced after a failure.
+    /// Engine restarts after failures.
     pub restarts: u32,
-    /// Why it is `Failed`, or restarting.
+    /// Why it is `Failed` or restarting.
     pub failure: Option<String>,
 }
 
 impl SchedulerSnapshot {
-    /// A scheduler whose model is being loaded: it has nothing yet, and does nothing.
+    /// A scheduler whose model is being loaded.
     #[must_use]
     pub fn starting(id: SchedulerId, model: ModelId, batch_size_max: u32) -> Self {
         Self {
@@ -67,30 +68,29 @@ impl SchedulerSnapshot {
         }
     }
 
-    /// Requests in the queue, all classes together.
+    /// Requests in the queue, in all classes.
     #[must_use]
     pub fn waiting_total(&self) -> u32 {
         self.waiting.iter().sum()
     }
 }
 
-/// A claim, as others see it.
+/// A claim on a scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClaimSnapshot {
-    /// Its number. It opens nothing by itself: only an operator's key may use it.
+    /// Its fencing token. Not a secret: only an admin's API key may use it.
     pub token: FencingToken,
-    /// Who holds it, for people to read.
+    /// Its owner, for people to read.
     pub owner: String,
-    /// When it was granted, by this process's clock, which means nothing elsewhere; `None`
-    /// where a worker does not say.
+    /// When it was granted, by this process's clock; `None` if a worker does not report it.
     #[serde(skip)]
     pub granted: Option<Instant>,
     /// How long it lasts without a heartbeat.
     pub ttl: Duration,
 }
 
-/// Writes what an [`Arc`] points to; serde's own way needs a feature that every
-/// crate of the workspace would have to be built with.
+/// Serializes the value in an [`Arc`]. Serde's `rc` feature would do the same, but every
+/// crate of the workspace would have to be built with it.
 fn serialize_shared<S: Serializer>(
     description: &Option<Arc<ModelDescription>>,
     serializer: S,
@@ -98,21 +98,21 @@ fn serialize_shared<S: Serializer>(
     description.as_deref().serialize(serializer)
 }
 
-/// What a scheduler does.
+/// The state of a scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchedulerState {
     /// Its model is being loaded.
     Starting,
-    /// It takes requests.
+    /// It admits requests.
     Serving,
-    /// It finishes what it has and takes nothing new.
+    /// It finishes its requests and admits no new ones.
     Draining,
-    /// Someone has it for themselves: it takes only their requests.
+    /// It is claimed and admits only requests of the claim.
     Claimed,
-    /// Its engine failed; a fresh one may be on its way.
+    /// Its engine failed; a new one may be loading.
     Failed,
-    /// It is gone for good.
+    /// It has stopped for good.
     Stopped,
 }
 
@@ -121,7 +121,7 @@ impl SchedulerState {
     pub const ALL: [Self; 6] =
         [Self::Starting, Self::Serving, Self::Draining, Self::Claimed, Self::Failed, Self::Stopped];
 
-    /// As the API and metric labels spell it.
+    /// The name in the API and in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -9,34 +9,35 @@ use futures::Stream;
 use hostler_executor::TokenStream;
 use hostler_protocol::{RequestError, TokenEvent};
 
-use crate::life::Life;
+use crate::active::ActiveRequest;
 use crate::messages::CancelSequence;
 use crate::state::Ticket;
 
-/// What the engine produces, ended by the engine or, where that hangs or the
-/// request is over for another reason, by the scheduler. Dropping it cancels the
-/// request in whichever state it is: a queued one leaves the queue at once.
+/// The events of the engine's sink. The scheduler can end it through the
+/// [`ActiveRequest`], so it also ends while the engine hangs. Dropping it cancels the
+/// request: a queued one leaves the queue at once, a running one stops at the next step.
 pub(crate) struct ClientStream {
     tokens: TokenStream,
-    life: Arc<Life>,
+    request: Arc<ActiveRequest>,
     ticket: Ticket,
-    scheduler: Recipient<CancelSequence>,
+    actor: Recipient<CancelSequence>,
     ended: bool,
 }
 
 impl ClientStream {
     pub(crate) fn new(
         tokens: TokenStream,
-        life: Arc<Life>,
+        request: Arc<ActiveRequest>,
         ticket: Ticket,
-        scheduler: Recipient<CancelSequence>,
+        actor: Recipient<CancelSequence>,
     ) -> Self {
-        Self { tokens, life, ticket, scheduler, ended: false }
+        Self { tokens, request, ticket, actor, ended: false }
     }
 
-    /// The last event of a request whose engine end is gone.
-    fn last_word(&self, error: Option<RequestError>) -> TokenEvent {
-        let error = self.life.cut_with().cloned().or(error);
+    /// The final event of a failed request. The scheduler's error takes precedence: it says
+    /// why the engine was asked to stop.
+    fn failed(&self, error: Option<RequestError>) -> TokenEvent {
+        let error = self.request.cut_off.get().cloned().or(error);
         TokenEvent::Failed(error.unwrap_or_else(RequestError::ended_without_final_event))
     }
 }
@@ -49,10 +50,10 @@ impl Stream for ClientStream {
             return Poll::Ready(None);
         }
         let event = match Pin::new(&mut self.tokens).poll_next(context) {
-            Poll::Ready(Some(TokenEvent::Failed(error))) => self.last_word(Some(error)),
+            Poll::Ready(Some(TokenEvent::Failed(error))) => self.failed(Some(error)),
             Poll::Ready(Some(event)) => event,
-            Poll::Ready(None) => self.last_word(None),
-            Poll::Pending => match self.life.poll_cut(context) {
+            Poll::Ready(None) => self.failed(None),
+            Poll::Pending => match self.request.cut_off.poll(context) {
                 Poll::Ready(error) => TokenEvent::Failed(error),
                 Poll::Pending => return Poll::Pending,
             },
@@ -66,7 +67,7 @@ impl Drop for ClientStream {
     fn drop(&mut self) {
         if !self.ended {
             self.tokens.cancel_handle().cancel();
-            self.scheduler.do_send(CancelSequence { ticket: self.ticket });
+            self.actor.do_send(CancelSequence { ticket: self.ticket });
         }
     }
 }

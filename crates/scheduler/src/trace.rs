@@ -1,4 +1,4 @@
-//! What a traced request did here: spans for the queue, the prompt and the answer.
+//! Spans of a traced request: queue, prefill and decode.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,31 +6,31 @@ use hostler_executor::{EndReport, EndState};
 use hostler_protocol::{SchedulerId, TraceContext};
 use hostler_telemetry::spans::{self, Span, Value};
 
-/// A request that is sampled, and who has it.
+/// The trace of a sampled request.
 #[derive(Debug)]
-pub(crate) struct Traced {
+pub(crate) struct RequestTrace {
     parent: TraceContext,
     scheduler: SchedulerId,
 }
 
-/// One part of a request.
+/// One phase of a request.
 #[derive(Debug)]
-struct Part {
+struct Phase {
     name: &'static str,
-    /// From the request's submission.
-    begun: Duration,
+    /// Time from the request's submission to the start of the phase.
+    offset: Duration,
     duration: Duration,
     attributes: Vec<(&'static str, Value)>,
 }
 
-impl Traced {
-    /// `None` for a request that is not sampled, or where nobody takes spans.
+impl RequestTrace {
+    /// `None` if the request is not sampled or no sink for spans is installed.
     pub(crate) fn new(trace: Option<TraceContext>, scheduler: &SchedulerId) -> Option<Self> {
         let parent = trace.filter(|trace| trace.sampled && spans::enabled())?;
         Some(Self { parent, scheduler: scheduler.clone() })
     }
 
-    /// The request has ended now.
+    /// Records the spans of a request that ends now.
     pub(crate) fn ended(&self, report: &EndReport) {
         let timings = report.timings;
         let submitted = SystemTime::now() - (timings.queue + timings.prefill + timings.decode);
@@ -38,46 +38,46 @@ impl Traced {
             EndState::Failed(code) => Some(code.as_str()),
             EndState::Finished(_) => None,
         };
-        let parts = parts(report);
-        let last = parts.len() - 1;
-        for (index, mut part) in parts.into_iter().enumerate() {
-            part.attributes.push(("hostler.scheduler", self.scheduler.as_str().into()));
+        let phases = phases(report);
+        let last = phases.len() - 1;
+        for (index, mut phase) in phases.into_iter().enumerate() {
+            phase.attributes.push(("hostler.scheduler", self.scheduler.as_str().into()));
             spans::record(|| Span {
                 trace_id: self.parent.trace_id,
                 span_id: self.parent.child().span_id,
                 parent: Some(self.parent.span_id),
-                name: part.name.into(),
+                name: phase.name.into(),
                 server: false,
-                start: submitted + part.begun,
-                duration: part.duration,
-                attributes: part.attributes,
-                // Only the part in which it ended can have failed.
+                start: submitted + phase.offset,
+                duration: phase.duration,
+                attributes: phase.attributes,
+                // The request failed in its last phase.
                 error: error.filter(|_| index == last),
             });
         }
     }
 }
 
-/// The parts that a request got to; at least the queue.
-fn parts(report: &EndReport) -> Vec<Part> {
+/// The phases that the request reached; at least the queue.
+fn phases(report: &EndReport) -> Vec<Phase> {
     let (usage, timings) = (report.usage, report.timings);
-    let part = |name, begun, duration, attributes| Part { name, begun, duration, attributes };
-    let mut parts = vec![part("queue", Duration::ZERO, timings.queue, Vec::new())];
+    let phase = |name, offset, duration, attributes| Phase { name, offset, duration, attributes };
+    let mut phases = vec![phase("queue", Duration::ZERO, timings.queue, Vec::new())];
     if report.started {
         let attributes = vec![
             ("gen_ai.usage.input_tokens", usage.prompt_tokens.into()),
             ("hostler.cached_tokens", usage.cached_tokens.into()),
         ];
-        parts.push(part("prefill", timings.queue, timings.prefill, attributes));
+        phases.push(phase("prefill", timings.queue, timings.prefill, attributes));
     }
     if usage.completion_tokens > 0 {
         let mut attributes = vec![("gen_ai.usage.output_tokens", usage.completion_tokens.into())];
         if let EndState::Finished(reason) = report.state {
             attributes.push(("gen_ai.response.finish_reasons", Value::List(vec![reason.as_str()])));
         }
-        parts.push(part("decode", timings.queue + timings.prefill, timings.decode, attributes));
+        phases.push(phase("decode", timings.queue + timings.prefill, timings.decode, attributes));
     }
-    parts
+    phases
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_the_parts_that_it_got_to() {
+    fn a_request_has_a_span_for_each_phase_that_it_reached() {
         let finished = EndState::Finished(FinishReason::Stop);
         let ends: [(EndState, bool, u32, &[&str]); 3] = [
             (finished, true, 4, &["queue", "prefill", "decode"]),
@@ -103,18 +103,18 @@ mod tests {
             (EndState::Failed(ErrorCode::EngineFailed), true, 0, &["queue", "prefill"]),
         ];
         for (state, started, tokens, expected) in ends {
-            let parts = parts(&report(state, started, tokens));
-            assert_eq!(parts.iter().map(|part| part.name).collect::<Vec<_>>(), expected);
-            for pair in parts.windows(2) {
-                assert_eq!(pair[0].begun + pair[0].duration, pair[1].begun, "one begins where the other ends");
+            let phases = phases(&report(state, started, tokens));
+            assert_eq!(phases.iter().map(|phase| phase.name).collect::<Vec<_>>(), expected);
+            for pair in phases.windows(2) {
+                assert_eq!(pair[0].offset + pair[0].duration, pair[1].offset, "each starts where the previous ends");
             }
         }
     }
 
     #[test]
-    fn a_request_that_is_not_sampled_leaves_nothing() {
+    fn a_request_that_is_not_sampled_has_no_trace() {
         let quiet = TraceContext { trace_id: 1, span_id: 2, sampled: false };
-        assert!(Traced::new(Some(quiet), &"s".into()).is_none());
-        assert!(Traced::new(None, &"s".into()).is_none());
+        assert!(RequestTrace::new(Some(quiet), &"s".into()).is_none());
+        assert!(RequestTrace::new(None, &"s".into()).is_none());
     }
 }

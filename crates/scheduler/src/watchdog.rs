@@ -1,10 +1,10 @@
-//! Tells a slow engine from a hung or dead one. Pure: the time is an argument.
+//! Distinguishes a slow engine from a hung or dead one. Pure: the time is an argument.
 
 use std::time::{Duration, Instant};
 
 use hostler_executor::EngineProgress;
 
-/// Follows an engine's steps.
+/// Follows the step count of an engine.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     limit: Duration,
@@ -15,11 +15,11 @@ pub(crate) struct Watchdog {
 /// What is wrong with an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EngineFault {
-    /// It said so itself.
+    /// It reports itself dead.
     #[error("the engine died")]
     Dead,
-    /// Sequences run, and nothing moves.
-    #[error("the engine has made no step for {0:.1?}")]
+    /// Sequences are running but no step completes.
+    #[error("the engine has completed no step for {0:.1?}")]
     Hung(Duration),
 }
 
@@ -28,7 +28,7 @@ impl Watchdog {
         Self { limit, steps: 0, since: now }
     }
 
-    /// Looks at the engine. Returns the time since its last step, zero when idle.
+    /// Checks the engine. Returns the time since its last step, zero when idle.
     pub(crate) fn check(
         &mut self,
         now: Instant,
@@ -42,8 +42,8 @@ impl Watchdog {
             self.steps = progress.steps;
             self.since = now;
         }
-        let still = now.saturating_duration_since(self.since);
-        if still >= self.limit { Err(EngineFault::Hung(still)) } else { Ok(still) }
+        let since_step = now.saturating_duration_since(self.since);
+        if since_step >= self.limit { Err(EngineFault::Hung(since_step)) } else { Ok(since_step) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Claims, from outside: who has a scheduler, what others are told, and how it ends.
+//! Claims through the handle: grant, refusal of other requests, and every way to end.
 
 mod support;
 
@@ -36,7 +36,7 @@ async fn refusal(scheduler: &LocalScheduler, request: GenerationRequest) -> Stri
 }
 
 #[actix::test]
-async fn a_claimed_scheduler_serves_its_holder_and_nobody_else() {
+async fn a_claimed_scheduler_serves_only_the_claims_requests() {
     let (scheduler, _) = serving().await;
     let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.expect("it is free");
     reaches(&scheduler, SchedulerState::Claimed).await;
@@ -49,9 +49,9 @@ async fn a_claimed_scheduler_serves_its_holder_and_nobody_else() {
     assert_eq!(read(mine).await, (3, Ok(FinishReason::Length)));
 
     let second = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.expect_err("it is taken");
-    assert!(second.message.contains("a test has a claim on it"), "{}", second.message);
+    assert!(second.message.contains("it is claimed by a test"), "{}", second.message);
 
-    assert!(!scheduler.release(FencingToken(token.0 + 1)).await.expect("it answers"), "a foreign token");
+    assert!(!scheduler.release(FencingToken(token.0 + 1)).await.expect("it answers"), "another token");
     assert!(scheduler.release(token).await.expect("it answers"));
     reaches(&scheduler, SchedulerState::Serving).await;
     assert_eq!(scheduler.snapshot().borrow().claim, None);
@@ -62,7 +62,7 @@ async fn a_claimed_scheduler_serves_its_holder_and_nobody_else() {
 }
 
 #[actix::test]
-async fn what_runs_is_finished_or_moved_or_told_as_the_claimant_wishes() {
+async fn a_claim_finishes_evicts_or_fails_running_requests_as_requested() {
     for (drain, code) in [
         (ClaimDrain::Wait, None),
         (ClaimDrain::Evict, Some(ErrorCode::Unavailable)),
@@ -85,7 +85,7 @@ async fn what_runs_is_finished_or_moved_or_told_as_the_claimant_wishes() {
 }
 
 #[actix::test]
-async fn a_claim_without_heartbeats_ends_by_itself() {
+async fn a_claim_without_heartbeats_expires() {
     let (scheduler, _) = serving().await;
     let token = scheduler.claim(claim(ClaimDrain::Wait, Duration::from_millis(50))).await.expect("it is free");
     reaches(&scheduler, SchedulerState::Serving).await;
@@ -95,7 +95,7 @@ async fn a_claim_without_heartbeats_ends_by_itself() {
 }
 
 #[actix::test]
-async fn an_engine_that_fails_takes_the_claim_with_it() {
+async fn a_failed_engine_ends_the_claim() {
     let (scheduler, levers) = serving().await;
     let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.expect("it is free");
     reaches(&scheduler, SchedulerState::Claimed).await;

@@ -1,4 +1,4 @@
-//! Embeddings beside generation: bounded, and never under a claim.
+//! Embeddings: limited in number, and refused under a claim.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn texts(texts: &[&str]) -> Vec<EmbeddingInput> {
 }
 
 #[actix::test]
-async fn each_text_has_its_vector_and_its_tokens_are_counted() {
+async fn each_text_gets_a_vector_and_its_tokens_are_counted() {
     let scheduler = simulated().await;
     let both = scheduler.embed(texts(&["one text", "another"])).await.expect("it serves");
     let alone = scheduler.embed(texts(&["another"])).await.expect("it serves");
@@ -34,13 +34,13 @@ async fn each_text_has_its_vector_and_its_tokens_are_counted() {
 }
 
 #[actix::test]
-async fn one_wrong_text_refuses_the_request_and_is_named() {
+async fn one_invalid_text_refuses_the_request_with_its_index() {
     let scheduler = simulated().await;
     let mut inputs = texts(&["fine"]);
     for (wrong, says) in [(vec![], "empty"), (vec![1; 100_000], "100000"), (vec![u32::MAX], "4294967295")] {
         inputs.truncate(1);
         inputs.push(EmbeddingInput::Tokens(wrong));
-        let error = scheduler.embed(inputs.clone()).await.expect_err("it can never be read");
+        let error = scheduler.embed(inputs.clone()).await.expect_err("the text is invalid");
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("input")));
         assert!(error.message.contains("input 1") && error.message.contains(says), "{error}");
     }
@@ -48,17 +48,17 @@ async fn one_wrong_text_refuses_the_request_and_is_named() {
 }
 
 #[actix::test]
-async fn an_engine_that_makes_none_says_so() {
+async fn an_engine_without_embeddings_refuses() {
     let (factory, _) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
-    let error = scheduler.embed(texts(&["a"])).await.expect_err("it makes none");
+    let error = scheduler.embed(texts(&["a"])).await.expect_err("not supported");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
     assert!(error.message.contains("does not support embeddings"), "{error}");
     scheduler.stop().await;
 }
 
 #[actix::test]
-async fn a_claimed_scheduler_is_left_alone() {
+async fn a_claimed_scheduler_refuses_embeddings() {
     let scheduler = simulated().await;
     let claim = ClaimRequest { owner: "a test".into(), ttl: Duration::from_secs(60), drain: ClaimDrain::Wait };
     let token = scheduler.claim(claim).await.expect("it serves");
@@ -73,14 +73,14 @@ async fn a_claimed_scheduler_is_left_alone() {
 }
 
 #[actix::test]
-async fn more_than_a_few_requests_at_once_are_refused() {
+async fn requests_beyond_the_limit_are_refused() {
     let scheduler = simulated().await;
-    // Long enough to be tokenized on another thread, so that all of them overlap.
+    // Long enough to be tokenized on a blocking thread, so that all of them overlap.
     let long = EmbeddingInput::Text("a ".repeat(5_000));
     let answers = join_all((0..20).map(|_| scheduler.embed(vec![long.clone()]))).await;
     let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
     let overloaded = refused.iter().filter(|error| error.code == ErrorCode::Overloaded).count();
-    // Eight at once; who comes when one of them is done gets in as well.
+    // Eight at once, plus those that arrive after one of them has ended.
     assert!((1..=12).contains(&overloaded), "{overloaded} of 20: {refused:?}");
     assert!(refused.iter().filter_map(|error| error.retry_after).all(|after| after > Duration::ZERO));
     scheduler.stop().await;

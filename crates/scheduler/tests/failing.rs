@@ -1,5 +1,5 @@
-//! Engines that die, hang or cannot be loaded: everyone is answered, and service
-//! comes back.
+//! Engines that die, hang or cannot be loaded: every request is answered and the
+//! scheduler recovers.
 
 mod support;
 
@@ -21,9 +21,9 @@ async fn fifty(scheduler: &LocalScheduler) -> Vec<Generation> {
     generations
 }
 
-/// All fifty are answered, with an error that may be retried elsewhere, and a
-/// fresh engine serves.
-async fn all_answered_and_service_back(scheduler: &LocalScheduler, generations: Vec<Generation>) {
+/// Checks that all fifty end with an error that may be retried elsewhere, and that a new
+/// engine serves.
+async fn check_all_failed_and_service_restored(scheduler: &LocalScheduler, generations: Vec<Generation>) {
     let answers = tokio::time::timeout(Duration::from_secs(5), join_all(generations.into_iter().map(read))).await;
     let answers = answers.expect("every request is answered within five seconds");
     assert_eq!(answers.len(), 50);
@@ -34,7 +34,7 @@ async fn all_answered_and_service_back(scheduler: &LocalScheduler, generations: 
     until(scheduler, "serving again", |snapshot| snapshot.state == SchedulerState::Serving && snapshot.restarts == 1)
         .await;
     assert!(idle(&scheduler.snapshot().borrow()));
-    let generation = scheduler.submit(request(10, 20)).await.expect("service is back");
+    let generation = scheduler.submit(request(10, 20)).await.expect("it serves again");
     assert_eq!(read(generation).await, (20, Ok(FinishReason::Length)));
 }
 
@@ -44,15 +44,15 @@ async fn an_engine_that_panics_is_replaced() {
     let scheduler = serving(config(), factory).await;
     let generations = fifty(&scheduler).await;
     levers.panic.store(true, Ordering::SeqCst);
-    all_answered_and_service_back(&scheduler, generations).await;
+    check_all_failed_and_service_restored(&scheduler, generations).await;
     assert_eq!(levers.loads.load(Ordering::SeqCst), 2);
-    assert!(levers.given.load(Ordering::SeqCst) <= 8 + 8 + 1, "the queue did not follow the dead engine");
+    assert!(levers.given.load(Ordering::SeqCst) <= 8 + 8 + 1, "queued requests were started on the dead engine");
     scheduler.stop().await;
     assert_eq!(levers.threads.load(Ordering::SeqCst), 0);
 }
 
 #[actix::test]
-async fn an_engine_that_hangs_is_replaced_and_its_clients_do_not_wait_for_it() {
+async fn a_hung_engine_is_replaced_and_its_clients_are_answered_at_once() {
     let (factory, levers) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let generations = fifty(&scheduler).await;
@@ -62,19 +62,19 @@ async fn an_engine_that_hangs_is_replaced_and_its_clients_do_not_wait_for_it() {
     assert!(hung.elapsed() < Duration::from_secs(3), "answered while the engine hangs: {:?}", hung.elapsed());
     let failed =
         answers.iter().filter(|(_, end)| end.as_ref().is_err_and(|error| error.code == ErrorCode::EngineFailed));
-    assert_eq!(failed.count(), 8, "those that ran; the others can go elsewhere");
+    assert_eq!(failed.count(), 8, "those that ran; the others can be retried elsewhere");
     assert!(answers.iter().all(|(_, end)| end.is_err()));
     levers.hang.store(false, Ordering::SeqCst);
     until(&scheduler, "serving again", |snapshot| snapshot.state == SchedulerState::Serving && snapshot.restarts == 1)
         .await;
-    let generation = scheduler.submit(request(10, 20)).await.expect("service is back");
+    let generation = scheduler.submit(request(10, 20)).await.expect("it serves again");
     assert_eq!(read(generation).await.0, 20);
     scheduler.stop().await;
-    eventually("the hung engine let go", || levers.threads.load(Ordering::SeqCst) == 0).await;
+    eventually("the hung engine has ended", || levers.threads.load(Ordering::SeqCst) == 0).await;
 }
 
 #[actix::test]
-async fn an_engine_that_cannot_be_loaded_is_tried_again_but_not_too_often() {
+async fn loading_is_retried_within_the_restart_limit() {
     let (factory, levers) = FakeFactory::new();
     levers.unloadable.store(true, Ordering::SeqCst);
     let mut config = config();
@@ -89,12 +89,12 @@ async fn an_engine_that_cannot_be_loaded_is_tried_again_but_not_too_often() {
     assert_eq!(error.code, ErrorCode::Unavailable);
     levers.unloadable.store(false, Ordering::SeqCst);
     until(&scheduler, "serving after the window", |snapshot| snapshot.state == SchedulerState::Serving).await;
-    assert_eq!(levers.loads.load(Ordering::SeqCst), 5, "the cap held until the window had passed");
+    assert_eq!(levers.loads.load(Ordering::SeqCst), 5, "the limit held until the window had passed");
     scheduler.stop().await;
 }
 
 #[actix::test]
-async fn stopping_answers_everyone() {
+async fn stopping_ends_every_request() {
     let (factory, levers) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let generations = fifty(&scheduler).await;

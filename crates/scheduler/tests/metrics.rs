@@ -1,5 +1,5 @@
-//! Metrics after every way in which a request can end. A file of its own: the
-//! recorder is one for the whole process.
+//! Metrics after every way in which a request can end. In a file of its own, because the
+//! recorder is global to the process.
 
 mod support;
 
@@ -11,10 +11,10 @@ use hostler_scheduler::{Scheduler, SchedulerState};
 use hostler_telemetry::Exporter;
 use support::{FakeFactory, config, idle, read, request, serving, until};
 
-/// The value of a metric whose line begins so, summed over the lines.
-fn value(exporter: &Exporter, begins: &str, contains: &str) -> f64 {
+/// The sum of the values of all lines with this prefix that contain a text.
+fn value(exporter: &Exporter, prefix: &str, contains: &str) -> f64 {
     let text = exporter.render();
-    let lines = text.lines().filter(|line| line.starts_with(begins) && line.contains(contains));
+    let lines = text.lines().filter(|line| line.starts_with(prefix) && line.contains(contains));
     lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number")).sum()
 }
 
@@ -32,14 +32,14 @@ async fn every_end_is_counted_once_and_gauges_return_to_zero() {
     read(generation).await.1.expect("it finishes");
     // One that can never run.
     assert!(scheduler.submit(request(3000, 1)).await.is_err());
-    // One that runs and is dropped, one that is dropped in the queue, one that is too late.
+    // One is dropped while it runs, one in the queue, and the deadline of one passes.
     let running = scheduler.submit(request(10, 2000)).await.expect("room");
     let dropped = scheduler.submit(request(10, 10)).await.expect("room");
     let mut late = request(10, 10);
     late.deadline = Deadline::after(Instant::now(), Duration::from_millis(30));
     let late = scheduler.submit(late).await.expect("room");
     drop(dropped);
-    read(late).await.1.expect_err("too late");
+    read(late).await.1.expect_err("its deadline passed");
     // More than the queue holds.
     let mut queued = Vec::new();
     while let Ok(generation) = scheduler.submit(request(10, 2000)).await {
@@ -48,7 +48,7 @@ async fn every_end_is_counted_once_and_gauges_return_to_zero() {
     drop((running, queued));
     let queued = 3.0;
     until(&scheduler, "idle", idle).await;
-    // One that the engine takes with it.
+    // One that fails with the engine.
     let last = scheduler.submit(request(10, 2000)).await.expect("room");
     until(&scheduler, "it runs", |snapshot| snapshot.running == 1 && snapshot.since_last_step < Duration::from_secs(1))
         .await;
@@ -73,6 +73,6 @@ async fn every_end_is_counted_once_and_gauges_return_to_zero() {
     assert_eq!(value(&exporter, "hostler_scheduler_state", ""), 1.0, "one state at a time");
     let count = |metric: &str| value(&exporter, &format!("hostler_scheduler_{metric}_seconds_count"), "");
     assert!(count("time_to_first_token") >= 2.0, "the one that finished and the one that failed at least");
-    assert_eq!(count("queue"), count("request"), "what began has an end");
+    assert_eq!(count("queue"), count("request"), "every request that started has ended");
     scheduler.stop().await;
 }

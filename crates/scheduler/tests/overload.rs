@@ -1,5 +1,5 @@
-//! What clients get when they ask for more than the engine can give. In virtual
-//! time; `examples/overload.rs` shows the same with threads and a clock.
+//! Overload, in virtual time; `examples/overload.rs` shows the same with threads and a
+//! clock.
 
 mod virtual_time;
 
@@ -33,7 +33,7 @@ fn ask(random: &mut StdRng, tenant: &'static str) -> Ask {
     }
 }
 
-/// Requests a second when the next is always there.
+/// Requests per second while the queue is never empty.
 fn capacity() -> f64 {
     let mut random = StdRng::seed_from_u64(1);
     let mut scheduler = VirtualScheduler::new(&config(64));
@@ -53,13 +53,13 @@ fn finished(scheduler: &VirtualScheduler) -> f64 {
 }
 
 #[test]
-fn at_twice_the_capacity_goodput_stays_and_who_comes_back_when_told_gets_in() {
+fn at_twice_the_capacity_goodput_holds_and_retries_at_the_reserved_time_are_admitted() {
     for queue in [16, 64, 256] {
         let capacity = capacity();
         let mut random = StdRng::seed_from_u64(2);
         let mut scheduler = VirtualScheduler::new(&config(queue));
         let start = scheduler.now;
-        // Times at which requests arrive, and whether they come back when told.
+        // When requests arrive, and whether they are retries.
         let mut arrivals = BinaryHeap::new();
         let mut at = Duration::ZERO;
         while at < MINUTE {
@@ -81,10 +81,10 @@ fn at_twice_the_capacity_goodput_stays_and_who_comes_back_when_told_gets_in() {
             if let Err(error) = answer {
                 assert_eq!(error.code, ErrorCode::Overloaded);
                 refused += 1;
-                let retry_after = error.retry_after.expect("an overloaded scheduler says when to come back");
-                // As an HTTP header says it: in whole seconds, rounded up.
-                let away = Duration::from_secs(retry_after.as_secs_f64().ceil() as u64);
-                arrivals.push(Reverse((at + away, true, fingerprint, prompt_tokens, answer_tokens)));
+                let retry_after = error.retry_after.expect("an overloaded scheduler gives a retry time");
+                // As in the HTTP header: whole seconds, rounded up.
+                let wait = Duration::from_secs(retry_after.as_secs_f64().ceil() as u64);
+                arrivals.push(Reverse((at + wait, true, fingerprint, prompt_tokens, answer_tokens)));
             }
         }
         scheduler.run_until(start + MINUTE);
@@ -94,9 +94,9 @@ fn at_twice_the_capacity_goodput_stays_and_who_comes_back_when_told_gets_in() {
             "queue {queue}: goodput {goodput:.2} of {capacity:.2} requests/s; {refused} refused, {returned} returned, {:.1} % admitted",
             success * 100.0
         );
-        assert_eq!(scheduler.refused_late, 0, "who was admitted has a turn");
+        assert_eq!(scheduler.refused_late, 0, "every admitted request is started");
         assert!(goodput >= 0.95 * capacity, "{goodput} of {capacity}");
-        assert!(returned > 100 && success >= 0.9, "{admitted} of {returned} who came back were admitted");
+        assert!(returned > 100 && success >= 0.9, "{admitted} of {returned} retries were admitted");
     }
 }
 
@@ -110,7 +110,7 @@ fn the_estimated_wait_is_near_the_real_one() {
         if let Ok(ticket) = scheduler.submit(ask(&mut random, "only")) {
             estimates.push((ticket, wait));
         }
-        // Twice the capacity for a while, so that waits of all lengths occur.
+        // Twice the capacity at first, so that waits of all lengths occur.
         scheduler.run_until(scheduler.now + Duration::from_millis(if number < 200 { 80 } else { 160 }));
     }
     scheduler.run_until(scheduler.now + MINUTE);
@@ -125,30 +125,30 @@ fn the_estimated_wait_is_near_the_real_one() {
     assert!(error < Duration::from_millis(250), "9 of 10 estimates are within a quarter: {error:?}");
 }
 
-/// The p95 queue time of a tenant that sends bursts of two batches, a quarter of
-/// what the engine can do.
-fn small_tenant_p95(beside_a_big_one: bool) -> Duration {
+/// The p95 queue time of a tenant that sends bursts of two batches, with a quarter of the
+/// engine's capacity on average.
+fn light_tenant_p95(with_heavy_tenant: bool) -> Duration {
     let capacity = capacity();
     let mut random = StdRng::seed_from_u64(4);
     let mut scheduler = VirtualScheduler::new(&config(256));
     let burst = 16;
     let between = Duration::from_secs_f64(f64::from(burst) / (capacity / 4.0));
-    let mut small = Vec::new();
+    let mut light = Vec::new();
     for _ in 0..40 {
         for _ in 0..burst {
-            small.push(scheduler.submit(ask(&mut random, "small")).expect("there is always room for who asks little"));
+            light.push(scheduler.submit(ask(&mut random, "light")).expect("there is always room for a light tenant"));
         }
         let end = scheduler.now + between;
         // Ten times as much, spread evenly.
         let pause = between / (10 * burst);
         while scheduler.now < end {
-            if beside_a_big_one {
-                let _ = scheduler.submit(ask(&mut random, "big"));
+            if with_heavy_tenant {
+                let _ = scheduler.submit(ask(&mut random, "heavy"));
             }
             scheduler.run_until(scheduler.now + pause);
         }
     }
-    let mut waits: Vec<Duration> = small
+    let mut waits: Vec<Duration> = light
         .iter()
         .map(|ticket| scheduler.fates[ticket])
         .filter_map(|fate| Some(fate.started? - fate.submitted))
@@ -157,8 +157,8 @@ fn small_tenant_p95(beside_a_big_one: bool) -> Duration {
 }
 
 #[test]
-fn a_small_tenant_hardly_feels_one_that_sends_ten_times_as_much() {
-    let (alone, beside) = (small_tenant_p95(false), small_tenant_p95(true));
-    println!("p95 queue time of the small tenant: {alone:?} alone, {beside:?} beside the big one");
-    assert!(beside <= alone * 2, "{beside:?} against {alone:?}");
+fn a_tenant_that_sends_ten_times_as_much_at_most_doubles_the_wait_of_a_light_one() {
+    let (alone, shared) = (light_tenant_p95(false), light_tenant_p95(true));
+    println!("p95 queue time of the light tenant: {alone:?} alone, {shared:?} alongside the heavy one");
+    assert!(shared <= alone * 2, "{shared:?} against {alone:?}");
 }

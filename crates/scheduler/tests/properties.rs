@@ -1,4 +1,4 @@
-//! What holds whatever happens: random sequences of events against the pure state.
+//! Invariants of the pure state under random sequences of events.
 
 mod model;
 
@@ -9,17 +9,17 @@ use hostler_scheduler::state::work;
 use model::{Ask, CONTEXT, Model, SLOTS};
 use proptest::prelude::*;
 
-/// Something that happens to a scheduler.
+/// An event at a scheduler.
 #[derive(Clone, Debug)]
 enum Event {
     Submit(Ask),
-    /// The engine ends the n-th sequence that it has, after this share of its tokens.
+    /// The engine ends its n-th sequence after this share of the tokens.
     End {
         which: usize,
         share: f64,
         failed: bool,
     },
-    /// Somebody cancels the n-th request that is here.
+    /// The n-th request is cancelled.
     Cancel {
         which: usize,
     },
@@ -73,7 +73,7 @@ fn driving() -> impl Strategy<Value = Driving> {
     })
 }
 
-fn happen(model: &mut Model, event: Event) {
+fn apply(model: &mut Model, event: Event) {
     match event {
         Event::Submit(ask) => model.submit(&ask),
         Event::End { which, share, failed } => model.end(which, share, failed),
@@ -91,10 +91,10 @@ fn happen(model: &mut Model, event: Event) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// Nothing is lost or answered twice, bounds hold at every moment (the model
-    /// checks both after every event), and in the end nothing is left.
+    /// No request is lost or answered twice, the limits hold after every event (the model
+    /// checks both), and at the end nothing is left.
     #[test]
-    fn every_request_has_one_end_and_every_bound_holds(
+    fn every_request_ends_once_and_every_limit_holds(
         driving in driving(),
         events in prop::collection::vec(event(), 1..120),
         dies in prop::option::weighted(0.2, any::<prop::sample::Index>()),
@@ -103,9 +103,9 @@ proptest! {
         let dies = dies.map(|index| index.index(events.len()));
         for (number, next) in events.into_iter().enumerate() {
             if dies == Some(number) {
-                happen(&mut model, Event::EngineDies);
+                apply(&mut model, Event::EngineDies);
             }
-            happen(&mut model, next);
+            apply(&mut model, next);
         }
         model.finish_all();
     }
@@ -114,8 +114,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// While a class waits, others start at most `passed_over_max + 1` requests
-    /// between two of its own.
+    /// While requests of a class are queued, other classes start at most
+    /// `passed_over_max + 1` requests between two of its own.
     #[test]
     fn no_class_starves(asks in prop::collection::vec(ask(), 30..200)) {
         let driving = Driving { max_sequences: 2, batching: Batching::Ragged, prefill: Prefill::Chunked { tokens: 64 } };
@@ -126,7 +126,7 @@ proptest! {
             Priority::Batch => model::PASSED_OVER_MAX.batch + 1,
         };
         for ask in asks {
-            // Unlimited interactive work: there is always one more of them.
+            // There is always another interactive request.
             model.submit(&Ask { class: Priority::Interactive, deadline: None, claimed: false, ..ask.clone() });
             model.submit(&Ask { deadline: None, claimed: false, ..ask });
             if model.waiting() > 40 {
@@ -142,9 +142,8 @@ proptest! {
         }
     }
 
-    /// Tenants that always have something waiting are served the same work, give
-    /// or take the credit of one who was idle, one request, and what is being
-    /// refunded.
+    /// Tenants that always have requests queued are served the same work, up to the credit
+    /// of a returning tenant, one request, and the refunds.
     #[test]
     fn tenants_share_the_work(
         sizes in prop::collection::vec((1_u32..100, 1_u32..100, 0.0..=1.0), 200..400),
@@ -153,7 +152,7 @@ proptest! {
         let mut model = Model::new(driving);
         let largest = work(100, 100);
         for (number, (prompt_tokens, answer_tokens_max, share)) in sizes.into_iter().enumerate() {
-            // The first tenant asks four times as much as the second.
+            // The first tenant sends four times as many requests as the second.
             for tenant in [0, 0, 0, 0, 1] {
                 let class = Priority::Default;
                 model.submit(&Ask { tenant, class, prompt_tokens, answer_tokens_max, deadline: None, claimed: false });

@@ -1,4 +1,4 @@
-//! The life of requests on a working engine.
+//! Requests on a working engine.
 
 mod support;
 
@@ -67,7 +67,7 @@ async fn a_constraint_that_compiles_forever_is_refused_and_delays_nobody() {
 }
 
 #[actix::test]
-async fn what_can_never_run_is_refused_with_what_would() {
+async fn a_request_that_can_never_run_is_refused_with_what_would_fit() {
     let (factory, _) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let refusal = async |request| scheduler.submit(request).await.err().expect("refused");
@@ -102,7 +102,7 @@ async fn what_can_never_run_is_refused_with_what_would() {
 }
 
 #[actix::test]
-async fn a_queued_request_that_is_dropped_leaves_at_once_and_never_reaches_the_engine() {
+async fn a_dropped_queued_request_leaves_at_once_and_never_reaches_the_engine() {
     let (factory, levers) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let mut running = Vec::new();
@@ -122,7 +122,7 @@ async fn a_queued_request_that_is_dropped_leaves_at_once_and_never_reaches_the_e
 }
 
 #[actix::test]
-async fn a_request_is_cancelled_by_its_name_wherever_it_is() {
+async fn a_request_is_cancelled_by_its_id_queued_or_running() {
     let (factory, _) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let mut generations = Vec::new();
@@ -175,21 +175,21 @@ async fn a_deadline_ends_a_request_in_the_queue_and_in_the_engine() {
 }
 
 #[actix::test]
-async fn a_reader_that_does_not_read_slows_nobody() {
+async fn a_client_that_does_not_read_delays_no_other() {
     let (factory, _) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
-    let lazy = scheduler.submit(request(10, 1500)).await.expect("room");
+    let unread = scheduler.submit(request(10, 1500)).await.expect("room");
     for _ in 0..3 {
         let generation = scheduler.submit(request(10, 30)).await.expect("room");
         assert_eq!(read(generation).await, (30, Ok(FinishReason::Length)));
     }
-    until(&scheduler, "the lazy one has finished unread", idle).await;
-    assert_eq!(read(lazy).await.0, 1500, "and lost nothing");
+    until(&scheduler, "the unread request has finished", idle).await;
+    assert_eq!(read(unread).await.0, 1500, "and lost no token");
     scheduler.stop().await;
 }
 
 #[actix::test]
-async fn a_drain_finishes_what_there_is_and_refuses_what_comes() {
+async fn a_drain_finishes_admitted_requests_and_refuses_new_ones() {
     let (factory, _) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let mut generations = Vec::new();
@@ -215,7 +215,7 @@ async fn a_drain_finishes_what_there_is_and_refuses_what_comes() {
 }
 
 #[actix::test]
-async fn a_thousand_requests_of_which_half_disconnect_leave_nothing_behind() {
+async fn after_a_thousand_requests_half_of_them_dropped_nothing_is_reserved() {
     let (factory, levers) = FakeFactory::new();
     levers.step_us.store(200, Ordering::SeqCst);
     let mut config = config();
@@ -228,7 +228,7 @@ async fn a_thousand_requests_of_which_half_disconnect_leave_nothing_behind() {
             if number % 2 == 0 {
                 return read(generation).await.0 == 10;
             }
-            // Some leave in the queue, some before their first token, some amid.
+            // Some are dropped in the queue, some before their first token, some after it.
             for _ in 0..number % 9 {
                 let event = generation.events.next().await;
                 assert!(!matches!(event, None | Some(TokenEvent::Failed(_))), "{event:?}");
@@ -240,5 +240,5 @@ async fn a_thousand_requests_of_which_half_disconnect_leave_nothing_behind() {
     assert!(answers.into_iter().all(|complete| complete));
     until(&scheduler, "idle", idle).await;
     scheduler.stop().await;
-    eventually("the engine's thread is gone", || levers.threads.load(Ordering::SeqCst) == 0).await;
+    eventually("the engine's thread has ended", || levers.threads.load(Ordering::SeqCst) == 0).await;
 }

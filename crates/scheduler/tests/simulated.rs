@@ -1,4 +1,4 @@
-//! The scheduler on the simulated engine, whose probe sees what is wasted.
+//! The scheduler on the simulated engine, whose probe counts wasted steps.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn quick() -> CostModel {
 }
 
 #[actix::test]
-async fn of_a_thousand_requests_half_disconnect_and_each_wastes_at_most_one_step() {
+async fn a_dropped_request_wastes_at_most_one_step() {
     let mut config = config();
     config.queue.requests_max = 4096;
     let (scheduler, probe) = serving(config, quick()).await;
@@ -50,12 +50,12 @@ async fn of_a_thousand_requests_half_disconnect_and_each_wastes_at_most_one_step
     until(&scheduler, "idle", idle).await;
     eventually("the engine holds nothing", || probe.sequences() == 0).await;
     assert_eq!(cancelled, 500);
-    assert!(probe.wasted_steps() <= cancelled, "{} steps for nobody", probe.wasted_steps());
+    assert!(probe.wasted_steps() <= cancelled, "{} wasted steps", probe.wasted_steps());
     scheduler.stop().await;
 }
 
 #[actix::test]
-async fn fifty_requests_are_answered_whatever_the_engine_does() {
+async fn every_request_is_answered_whatever_fault_the_engine_has() {
     for fault in [FaultKind::Panic, FaultKind::Hang, FaultKind::Fail] {
         let (scheduler, probe) = serving(config(), quick()).await;
         let mut generations = Vec::new();
@@ -76,9 +76,9 @@ async fn fifty_requests_are_answered_whatever_the_engine_does() {
                 }
             }
         }
-        assert!(failed > 0, "{fault:?} was felt");
-        until(&scheduler, "service is back", |snapshot| snapshot.state == SchedulerState::Serving).await;
-        let generation = scheduler.submit(request(10, 20)).await.expect("service is back");
+        assert!(failed > 0, "{fault:?} had an effect");
+        until(&scheduler, "it serves again", |snapshot| snapshot.state == SchedulerState::Serving).await;
+        let generation = scheduler.submit(request(10, 20)).await.expect("it serves again");
         assert_eq!(read(generation).await, (20, Ok(FinishReason::Length)), "after {fault:?}");
         scheduler.stop().await;
     }

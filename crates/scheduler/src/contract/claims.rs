@@ -1,4 +1,4 @@
-//! Who has a scheduler for themselves.
+//! Checks of claims.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use hostler_protocol::{
     ClaimDrain, ClaimRequest, ErrorCode, FencingToken, GenerationRequest, RequestError, TokenEvent,
 };
 
-use super::subject::{ensure, first_token, read, refusal, request, submit, until};
+use super::support::{ensure, first_token, read, refusal, request, submit, until};
 use crate::{Scheduler, SchedulerState};
 
-/// Longer than any check.
+/// Longer than any check takes.
 const TTL: Duration = Duration::from_secs(600);
 
 fn claim(drain: ClaimDrain, ttl: Duration) -> ClaimRequest {
@@ -33,37 +33,37 @@ async fn reaches(scheduler: &dyn Scheduler, state: SchedulerState) -> Result<(),
 pub(super) async fn held(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
     let shown = scheduler.snapshot().borrow().claim.clone();
-    ensure!(shown.is_some_and(|claim| claim.token == token), "a claim is not shown when it is granted");
+    ensure!(shown.is_some_and(|claim| claim.token == token), "the snapshot does not show a granted claim");
     reaches(scheduler, SchedulerState::Claimed).await?;
     let shown = scheduler.snapshot().borrow().claim.clone();
     ensure!(
         shown.as_ref().is_some_and(|claim| (claim.token, claim.owner.as_str(), claim.ttl) == (token, "a test", TTL)),
         "it shows {shown:?}"
     );
-    for stranger in [request(4, 3), under(FencingToken(token.0 - 1))] {
-        let error = refusal(scheduler, stranger).await?;
-        ensure!(error.code == ErrorCode::Unavailable, "a stranger is told {error:?}");
+    for other in [request(4, 3), under(FencingToken(token.0 - 1))] {
+        let error = refusal(scheduler, other).await?;
+        ensure!(error.code == ErrorCode::Unavailable, "a request without the token got {error:?}");
     }
     let mine = read(submit(scheduler, under(token)).await?).await?;
     ensure!(mine.tokens.len() == 3 && mine.end.is_ok(), "the holder got {mine:?}");
     let second = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await;
     ensure!(second.as_ref().is_err_and(|error| error.message.contains("a test")), "a second claim: {second:?}");
 
-    ensure!(scheduler.heartbeat(token).await.map_err(|error| failed(&error))?, "the holder is not known");
+    ensure!(scheduler.heartbeat(token).await.map_err(|error| failed(&error))?, "the holder's heartbeat was refused");
     ensure!(
         !scheduler.release(FencingToken(token.0 + 1)).await.map_err(|error| failed(&error))?,
-        "a foreign token opens it"
+        "another token released the claim"
     );
-    ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "the holder cannot give it back");
+    ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "the holder cannot release it");
     let shown = scheduler.snapshot().borrow().claim.clone();
-    ensure!(shown.is_none_or(|claim| claim.token != token), "a claim that was given back is shown after the answer");
+    ensure!(shown.is_none_or(|claim| claim.token != token), "the snapshot still shows a released claim");
     reaches(scheduler, SchedulerState::Serving).await?;
     let next = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.map_err(|error| failed(&error))?;
-    ensure!(next > token, "after {token:?} came {next:?}");
+    ensure!(next > token, "the token after {token:?} is {next:?}");
     Ok(())
 }
 
-pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation> {
+pub(super) async fn drains(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     for (drain, code) in [
         (ClaimDrain::Wait, None),
         (ClaimDrain::Evict, Some(ErrorCode::Unavailable)),
@@ -79,11 +79,11 @@ pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation>
         let ended = match &end {
             Some(TokenEvent::Finished(_)) => None,
             Some(TokenEvent::Failed(error)) => Some(error.code),
-            _ => return Err(Violation(format!("{drain:?} ended in silence"))),
+            _ => return Err(Violation(format!("{drain:?}: the stream has no final event"))),
         };
         ensure!(ended == code, "{drain:?} ended with {end:?}");
         reaches(scheduler, SchedulerState::Claimed).await?;
-        ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "{drain:?} lost its claim");
+        ensure!(scheduler.release(token).await.map_err(|error| failed(&error))?, "{drain:?}: the claim has ended");
         reaches(scheduler, SchedulerState::Serving).await?;
     }
     Ok(())
@@ -92,11 +92,12 @@ pub(super) async fn disposes(scheduler: &dyn Scheduler) -> Result<(), Violation>
 pub(super) async fn expires(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let token =
         scheduler.claim(claim(ClaimDrain::Wait, Duration::from_millis(50))).await.map_err(|error| failed(&error))?;
-    until(scheduler, "the claim is over", |now| now.state == SchedulerState::Serving && now.claim.is_none()).await?;
-    // A snapshot may be older than the claim: what counts is what the scheduler says.
+    until(scheduler, "the claim has expired", |now| now.state == SchedulerState::Serving && now.claim.is_none())
+        .await?;
+    // The snapshot may be older than the claim; the scheduler's answer is authoritative.
     while scheduler.heartbeat(token).await.map_err(|error| failed(&error))? {
         tokio::time::sleep(Duration::from_millis(60)).await;
     }
-    ensure!(!scheduler.release(token).await.map_err(|error| failed(&error))?, "a claim that is over can be given back");
+    ensure!(!scheduler.release(token).await.map_err(|error| failed(&error))?, "an expired claim could be released");
     reaches(scheduler, SchedulerState::Serving).await
 }

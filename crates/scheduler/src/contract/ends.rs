@@ -1,4 +1,4 @@
-//! How requests end before their time.
+//! Checks of requests that end early: by cancellation, deadline or drain.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use futures::future::join;
 use hostler_executor::contract::Violation;
 use hostler_protocol::{Deadline, ErrorCode, TokenEvent};
 
-use super::subject::{Answer, ensure, first_token, is_idle, read, refusal, request, submit, until};
+use super::support::{Answer, ensure, first_token, is_idle, read, refusal, request, submit, until};
 use crate::{Scheduler, SchedulerState};
 
 pub(super) async fn dropped(scheduler: &dyn Scheduler) -> Result<(), Violation> {
@@ -31,16 +31,16 @@ pub(super) async fn cancelled(scheduler: &dyn Scheduler) -> Result<(), Violation
     let mut running = submit(scheduler, running).await?;
     first_token(&mut running).await?;
     let waiting = submit(scheduler, waiting).await?;
-    ensure!(scheduler.cancel(ids.1).await, "the one that waits is not known");
+    ensure!(scheduler.cancel(ids.1).await, "the queued request was not found");
     let answer = read(waiting).await?;
     ensure!(failed_with(&answer, ErrorCode::Cancelled) && answer.tokens.is_empty(), "{answer:?}");
-    ensure!(scheduler.cancel(ids.0).await, "the one that runs is not known");
+    ensure!(scheduler.cancel(ids.0).await, "the running request was not found");
     while let Some(event) = running.events.next().await {
         if let TokenEvent::Failed(error) = event {
             ensure!(error.code == ErrorCode::Cancelled, "{error:?}");
         }
     }
-    // Its reader may hear of the end before the scheduler does; then it is not known any more.
+    // Its client may see the end before the scheduler does; then it is no longer found.
     while scheduler.cancel(ids.0).await {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -68,16 +68,16 @@ pub(super) async fn drained(scheduler: &dyn Scheduler) -> Result<(), Violation> 
     for _ in 0..12 {
         generations.push(submit(scheduler, request(10, 100)).await?);
     }
-    let meanwhile = async {
+    let refused = async {
         until(scheduler, "it drains", |now| now.state == SchedulerState::Draining).await?;
         refusal(scheduler, request(1, 1)).await
     };
-    let ((), refused) = join(scheduler.drain(), meanwhile).await;
+    let ((), refused) = join(scheduler.drain(), refused).await;
     let error = refused?;
     ensure!(error.code == ErrorCode::Unavailable, "{error:?}");
     for generation in generations {
         let answer = read(generation).await?;
-        ensure!(answer.tokens.len() == 100 && answer.end.is_ok(), "a drain cut {answer:?}");
+        ensure!(answer.tokens.len() == 100 && answer.end.is_ok(), "the drain ended {answer:?} early");
     }
     scheduler.resume().await;
     until(scheduler, "it serves again", |now| now.state == SchedulerState::Serving).await?;

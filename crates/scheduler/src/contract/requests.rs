@@ -1,22 +1,27 @@
-//! What is asked, and what is answered.
+//! Checks of requests and their answers.
 
 use futures::future::try_join_all;
 use hostler_executor::contract::Violation;
-use hostler_protocol::{ChatMessage, ErrorCode, FinishReason, Prompt, RequestError, Role};
+use hostler_protocol::{ChatMessage, ErrorCode, FinishReason, GenerationRequest, Prompt, RequestError, Role};
 
-use super::subject::{ensure, is_idle, read, refusal, request, submit, until};
+use super::support::{ensure, is_idle, read, refusal, request, submit, until};
 use crate::{Scheduler, TokenizeInput};
 
 pub(super) async fn answered(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let answers = try_join_all((0..40).map(|_| async {
         let generation = submit(scheduler, request(10, 20)).await?;
-        ensure!(generation.scheduler == *scheduler.id(), "{} answers as {}", scheduler.id(), generation.scheduler);
-        ensure!(generation.prompt_tokens == 10, "a prompt of 10 tokens has {}", generation.prompt_tokens);
+        ensure!(
+            generation.scheduler == *scheduler.id(),
+            "a request to {} was admitted by {}",
+            scheduler.id(),
+            generation.scheduler
+        );
+        ensure!(generation.prompt_tokens == 10, "a prompt of 10 tokens is reported as {}", generation.prompt_tokens);
         read(generation).await
     }));
     for answer in answers.await? {
         let finish = answer.end.map_err(|error| Violation(error.to_string()))?;
-        ensure!(answer.tokens.len() == 20 && answer.started, "{} tokens came", answer.tokens.len());
+        ensure!(answer.tokens.len() == 20 && answer.started, "{} tokens", answer.tokens.len());
         ensure!(finish.reason == FinishReason::Length, "it ended with {:?}", finish.reason);
         let usage = (finish.usage.prompt_tokens, finish.usage.completion_tokens);
         ensure!(usage == (10, 20), "its usage is {usage:?}");
@@ -25,11 +30,10 @@ pub(super) async fn answered(scheduler: &dyn Scheduler) -> Result<(), Violation>
 }
 
 pub(super) async fn prompts(scheduler: &dyn Scheduler) -> Result<(), Violation> {
-    let said = ChatMessage { role: Role::User, content: "hello".to_owned(), name: None };
-    for prompt in [Prompt::Text("once upon".to_owned()), Prompt::Chat(vec![said]), Prompt::Tokens(vec![1, 2])] {
-        let mut asked = request(0, 3);
-        asked.prompt = prompt;
-        let answer = read(submit(scheduler, asked).await?).await?;
+    let message = ChatMessage { role: Role::User, content: "hello".to_owned(), name: None };
+    for prompt in [Prompt::Text("once upon".to_owned()), Prompt::Chat(vec![message]), Prompt::Tokens(vec![1, 2])] {
+        let request = GenerationRequest { prompt, ..request(0, 3) };
+        let answer = read(submit(scheduler, request).await?).await?;
         ensure!(answer.end.is_ok() && answer.tokens.len() == 3, "{answer:?}");
     }
     Ok(())
@@ -38,11 +42,11 @@ pub(super) async fn prompts(scheduler: &dyn Scheduler) -> Result<(), Violation> 
 pub(super) async fn repeated(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let whole = read(submit(scheduler, request(10, 12)).await?).await?.tokens;
     let again = read(submit(scheduler, request(10, 12)).await?).await?.tokens;
-    ensure!(whole == again, "{whole:?}, and then {again:?}");
+    ensure!(whole == again, "first {whole:?}, then {again:?}");
     let mut rest = request(10, 12);
     rest.continuation = whole[..5].to_vec();
     let rest = read(submit(scheduler, rest).await?).await?.tokens;
-    ensure!(whole[5..] == rest[..], "{whole:?} goes on after 5 tokens with {rest:?}");
+    ensure!(whole[5..] == rest[..], "{whole:?} continues after 5 tokens with {rest:?}");
     Ok(())
 }
 
@@ -51,7 +55,7 @@ pub(super) async fn text(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let input = TokenizeInput::Text { text: "the sea is wide".to_owned(), add_special: false };
     let tokens = scheduler.tokenize(input).await.map_err(failed)?;
     let text = scheduler.detokenize(tokens.clone()).await.map_err(failed)?;
-    ensure!(text == "the sea is wide", "it came back as {text:?}");
+    ensure!(text == "the sea is wide", "it decodes to {text:?}");
     let pieces = scheduler.pieces(tokens.clone()).await.map_err(failed)?;
     ensure!(pieces.len() == tokens.len() && pieces.concat() == text.as_bytes(), "its pieces are {pieces:?}");
     let unknown = scheduler.pieces(vec![u32::MAX]).await;

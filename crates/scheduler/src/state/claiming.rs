@@ -4,62 +4,64 @@ use std::time::Instant;
 
 use hostler_protocol::{ClaimDrain, ErrorCode, FencingToken, RequestError};
 
-use super::refusal::{not_serving, unclaimable};
-use super::{Claim, Effect, Forbidden, State, Ticket, Transition};
+use super::refusal::{not_claimable, not_serving};
+use super::{Claim, Effect, InvalidTransition, Lifecycle, SchedulingState, Ticket, Transition};
 use crate::SchedulerState;
 
-impl State {
-    /// Takes nothing new; what was taken is finished. [`Effect::Empty`] says when.
+impl SchedulingState {
+    /// Stops admitting requests. Queued and running ones are finished; then
+    /// [`Effect::Empty`] follows.
     ///
     /// # Errors
-    /// [`Forbidden`], while the scheduler is claimed.
-    pub fn drain(&mut self, now: Instant) -> Result<Vec<Effect>, Forbidden> {
+    /// [`InvalidTransition`] while the scheduler is claimed.
+    pub fn drain(&mut self, now: Instant) -> Result<Vec<Effect>, InvalidTransition> {
         self.advance(Transition::Drain)?;
         Ok(self.dispatch(now))
     }
 
-    /// Takes requests again after a drain.
+    /// Admits requests again after a drain.
     ///
     /// # Errors
-    /// [`Forbidden`], unless it was drained.
-    pub fn resume(&mut self) -> Result<(), Forbidden> {
+    /// [`InvalidTransition`] unless it was drained.
+    pub fn resume(&mut self) -> Result<(), InvalidTransition> {
         self.advance(Transition::Resume)
     }
 
-    /// Gives the scheduler to somebody, once it is empty. Until then the claim is
-    /// pending: it can expire or be released like any other.
+    /// Claims the scheduler. The claim takes effect once the scheduler is empty; until
+    /// then it is pending, and can expire or be released like any other.
     ///
     /// # Errors
-    /// `Unavailable`, unless the scheduler is serving.
+    /// `Unavailable` unless the scheduler is serving.
     pub fn claim(&mut self, now: Instant, claim: Claim, drain: ClaimDrain) -> Result<Vec<Effect>, RequestError> {
-        if let Err(forbidden) = self.advance(Transition::Claim(claim)) {
-            return Err(unclaimable(&forbidden, self.lifecycle.claim()));
+        if let Err(invalid) = self.advance(Transition::Claim(claim)) {
+            return Err(not_claimable(&invalid, self.lifecycle.claim()));
         }
         let mut effects = match drain {
             ClaimDrain::Wait => Vec::new(),
             ClaimDrain::Evict => self.end_all(&not_serving(SchedulerState::Claimed)),
             ClaimDrain::Fail => {
-                self.end_all(&RequestError::new(ErrorCode::Cancelled, "the scheduler was claimed by somebody else"))
+                let error = RequestError::new(ErrorCode::Cancelled, "the scheduler was claimed by another client");
+                self.end_all(&error)
             }
         };
         effects.extend(self.dispatch(now));
         Ok(effects)
     }
 
-    /// The holder lives. Whether the claim is still theirs.
+    /// Renews a claim. False if the claim has ended.
     pub fn heartbeat(&mut self, now: Instant, token: FencingToken) -> bool {
-        use super::Lifecycle as L;
         match &mut self.lifecycle {
-            L::Claimed(claim) | L::Draining { next: Some(claim) } if claim.token == token && claim.expires > now => {
-                *claim = claim.renewed(now);
+            Lifecycle::Claimed(claim) | Lifecycle::Draining { next: Some(claim) }
+                if claim.token == token && claim.expires > now =>
+            {
+                claim.expires = now + claim.ttl;
                 true
             }
             _ => false,
         }
     }
 
-    /// The holder gives the scheduler back. Whether the claim was still theirs.
-    /// What they have running is finished.
+    /// Releases a claim; its running requests are finished. False if the claim has ended.
     pub fn release(&mut self, now: Instant, token: FencingToken) -> (bool, Vec<Effect>) {
         if self.lifecycle.claim().is_none_or(|claim| claim.token != token) {
             return (false, Vec::new());
@@ -67,7 +69,7 @@ impl State {
         (self.advance(Transition::Release).is_ok(), self.dispatch(now))
     }
 
-    /// Ends a claim whose holder has not been heard of for its `ttl`.
+    /// Ends a claim that has received no heartbeat for its `ttl`.
     pub(super) fn expire_claim(&mut self, now: Instant) {
         if self.lifecycle.claim().is_some_and(|claim| claim.expires <= now) {
             // Every state with a claim allows its release.
@@ -75,7 +77,7 @@ impl State {
         }
     }
 
-    /// Ends all that waits and asks the engine to stop all that runs.
+    /// Refuses all queued requests and asks the engine to stop all running ones.
     fn end_all(&mut self, error: &RequestError) -> Vec<Effect> {
         let queued: Vec<Ticket> = self.queue.iter().map(|waiting| waiting.demand.ticket).collect();
         let mut effects = Vec::with_capacity(queued.len() + self.batch.len());

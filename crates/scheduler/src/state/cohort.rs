@@ -1,18 +1,17 @@
-//! Cohorts: sequences of like length that start together, for engines that run
-//! only sequences of equal length in one step.
+//! Cohorts: sequences of similar length that start together, for engines that run only
+//! sequences of equal length in one step.
 //!
-//! On such an engine a sequence that joins a running batch shares no step with
-//! it, so it costs the others as much as it gains, and more: what was passed over
-//! is read again. A cohort shares every step. Measured on mistral.rs
-//! (`engine-facts.md`): 62 tokens/s with slots refilled as they fall free, 98 in
-//! cohorts sorted by length. So a free slot stays free until the cohort has
-//! drained, but at most `cohort_wait` while somebody waits. That holds for lengths
-//! so unlike that every cohort is a single sequence, too: on such an engine one
-//! after the other is faster than all at once (`examples/cohorts.rs`). With fewer
-//! requests than half of the slots nothing is gained, and slots are refilled at once.
+//! On such an engine a sequence that joins a running batch shares no step with it, so it
+//! slows the others by at least as much as it gains. A cohort shares every step. Measured
+//! on mistral.rs: 62 tokens/s when slots are refilled as they become free, 98 tokens/s in
+//! cohorts sorted by length. So a free slot stays free until the cohort has drained, but
+//! for at most `cohort_wait` while requests are queued. This also holds for lengths so
+//! different that every cohort is a single sequence: on such an engine, one after the
+//! other is faster than all at once (`examples/cohorts.rs`). With fewer requests than
+//! half of the slots nothing is gained, and slots are refilled at once.
 //!
-//! Bound: whoever is next in the queue's order starts at most `cohort_wait` after
-//! a slot and enough of the KV cache are free for them.
+//! Bound: the first request in the queue's order starts at most `cohort_wait` after a
+//! slot and enough KV cache are free for it.
 
 use std::time::{Duration, Instant};
 
@@ -21,46 +20,47 @@ use super::batch::Batch;
 use super::queue::{Queue, Waiting};
 use crate::config::BatchingConfig;
 
-/// How long a cohort that is not full waits for more, once the engine is free.
-/// Clients whose answers ended together come back a round trip later; less than
-/// a decode step of the engines in question (30 to 80 ms).
-const GATHER: Duration = Duration::from_millis(10);
+/// How long a cohort that is not full waits for more requests once the engine is idle.
+/// Clients whose answers ended together send their next request a round trip later. Less
+/// than a decode step of these engines (30 to 80 ms).
+const GATHER_WAIT: Duration = Duration::from_millis(10);
 
 /// Which sequences start together, and when.
 #[derive(Debug)]
 pub(super) struct Cohorts {
     spread_tokens: u32,
     drain_wait: Duration,
-    /// Until when the free slot is kept free, and whether the engine was empty
-    /// when that was decided.
+    /// The hold on the free slots, if there is one.
     hold: Option<Hold>,
 }
 
+/// Free slots are kept free until an instant.
 #[derive(Clone, Copy, Debug)]
 struct Hold {
     since: Instant,
     until: Instant,
-    engine_empty: bool,
+    /// Whether the engine was idle when the hold began.
+    engine_idle: bool,
 }
 
 impl Cohorts {
-    /// By the configured spread and wait.
+    /// Cohorts with the configured spread and wait.
     #[must_use]
     pub(super) fn new(config: &BatchingConfig) -> Self {
         Self { spread_tokens: config.cohort_spread_tokens, drain_wait: config.cohort_wait, hold: None }
     }
 
-    /// Who starts now; ask again until the answer is nobody.
+    /// The requests to start now. Call it until it returns none.
     pub(super) fn pick(&mut self, now: Instant, queue: &Queue, batch: &Batch) -> Vec<Ticket> {
         let Some(next) = queue.next(|_| true).filter(|next| batch.fits(&next.demand)) else {
             self.hold = None;
             return Vec::new();
         };
         let wait = self.wait(queue, batch);
-        let same_hold = self.hold.filter(|hold| hold.engine_empty == batch.is_empty());
+        let same_hold = self.hold.filter(|hold| hold.engine_idle == batch.is_empty());
         let since = same_hold.map_or(now, |hold| hold.since);
         if now < since + wait {
-            self.hold = Some(Hold { since, until: since + wait, engine_empty: batch.is_empty() });
+            self.hold = Some(Hold { since, until: since + wait, engine_idle: batch.is_empty() });
             return Vec::new();
         }
         self.hold = None;
@@ -69,30 +69,31 @@ impl Cohorts {
 
     /// When the hold ends, if there is one.
     #[must_use]
-    pub(super) fn wakes(&self) -> Option<Instant> {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
         self.hold.map(|hold| hold.until)
     }
 
-    /// How long a free slot is kept free.
+    /// How long free slots are kept free.
     fn wait(&self, queue: &Queue, batch: &Batch) -> Duration {
-        let (here, slots) = (queue.len() + batch.len(), batch.slots() as usize);
+        let (requests, slots) = (queue.len() + batch.len(), batch.slots() as usize);
         if batch.is_empty() {
-            return if here >= slots { Duration::ZERO } else { GATHER.min(self.drain_wait) };
+            return if requests >= slots { Duration::ZERO } else { GATHER_WAIT.min(self.drain_wait) };
         }
-        // With few requests tokens/s are the same either way, and the first comes earlier.
-        if here * 2 < slots { Duration::ZERO } else { self.drain_wait }
+        // With few requests the throughput is the same either way, and the first token
+        // comes earlier without a wait.
+        if requests * 2 < slots { Duration::ZERO } else { self.drain_wait }
     }
 
-    fn is_like(&self, next: &Waiting, prompt_tokens: u32) -> bool {
+    fn is_similar(&self, next: &Waiting, prompt_tokens: u32) -> bool {
         next.demand.prompt_tokens.abs_diff(prompt_tokens) <= self.spread_tokens
     }
 
-    /// The next in order and those nearest to it in length, by length; as many as
-    /// there is room for. Among equally near ones the more urgent, then the older.
+    /// The first request in order and those nearest to it in length, sorted by length, as
+    /// many as fit. Among equally near ones: by class, then by age.
     fn cohort_of(&self, next: &Waiting, queue: &Queue, batch: &Batch) -> Vec<Ticket> {
         let target = next.demand.prompt_tokens;
         let mut near: Vec<&Waiting> =
-            queue.iter().filter(|other| self.is_like(next, other.demand.prompt_tokens)).collect();
+            queue.iter().filter(|other| self.is_similar(next, other.demand.prompt_tokens)).collect();
         near.sort_by_key(|other| {
             let demand = &other.demand;
             (demand.ticket != next.demand.ticket, demand.prompt_tokens.abs_diff(target), demand.class, demand.ticket)

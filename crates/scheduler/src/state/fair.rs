@@ -1,22 +1,21 @@
 //! Fairness between tenants, by work: a queue in virtual time.
 //!
-//! Every tenant has a counter of the work charged to it; the next to start is the
-//! oldest request of the tenant with the smallest counter. This is the Virtual
-//! Token Counter of Sheng et al., "Fairness in Serving Large Language Models"
-//! (OSDI 2024). Deficit round robin would do as well for packets whose length is
-//! known; an answer's is not, and with a counter the difference is simply given
-//! back. Three departures from the paper:
-//! - A request is charged its bound (`max_tokens`) when it starts, and its tenant
-//!   is refunded what it did not use when it ends: tokens are no messages here.
-//! - A tenant that was idle returns with a counter at most `credit` behind the
-//!   others (the paper: not at all), so that the burst of one who asks little goes
-//!   first, as in Linux's fair scheduler. The credit is about one batch.
-//! - The counters live per class.
+//! Each tenant has a counter of the work charged to it; the next request to start is the
+//! oldest one of the tenant with the smallest counter. This is the Virtual Token Counter
+//! of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024). Deficit
+//! round robin needs the length of a request in advance; with a counter, the difference
+//! between the reserved and the actual length is refunded. Three differences from the
+//! paper:
+//! - A request is charged its maximum (`max_tokens`) when it starts, and its tenant is
+//!   refunded the unused part when it ends, because the state does not see each token.
+//! - A tenant that was idle returns with a counter at most `credit` behind the others
+//!   (the paper: not at all), so that the burst of a light tenant goes first, as in
+//!   Linux's fair scheduler. The credit is about one batch.
+//! - There is a counter for each class.
 //!
-//! Bound: while two tenants both wait, the work that they were given since they
-//! both began to differs by no more than the credit, one request's `work_max`, and
-//! what is refunded meanwhile: whoever is ahead is not served again before the
-//! other has caught up.
+//! Bound: while two tenants both have requests queued, the work that each received since
+//! then differs by at most the credit, one request's `work_max`, and the refunds during
+//! that time: the tenant that is ahead is not served again before the other has caught up.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -28,7 +27,8 @@ use super::Ticket;
 #[derive(Debug)]
 pub(super) struct FairQueue {
     tenants: HashMap<TenantId, Tenant>,
-    /// Counter of whoever was served, before that: the floor while nobody waits.
+    /// The counter of the tenant served last, before it was charged: the floor while
+    /// nothing is queued.
     served: u64,
     credit: u64,
 }
@@ -37,7 +37,7 @@ pub(super) struct FairQueue {
 struct Tenant {
     /// Work charged so far, in the units of [`super::demand::work`].
     charged: u64,
-    /// Oldest first, each with its work at most.
+    /// Oldest first, each with its maximum work.
     waiting: VecDeque<(Ticket, u64)>,
 }
 
@@ -46,7 +46,7 @@ impl Tenant {
         self.waiting.iter().map(|&(_, work)| work).sum()
     }
 
-    /// Takes a request out; its work.
+    /// Removes a request and returns its work.
     fn take(&mut self, ticket: Ticket) -> Option<u64> {
         let index = self.waiting.iter().position(|&(waiting, _)| waiting == ticket)?;
         self.waiting.remove(index).map(|(_, work)| work)
@@ -54,15 +54,15 @@ impl Tenant {
 }
 
 impl FairQueue {
-    /// Nobody waits. Who was idle may be `credit` work behind.
+    /// An empty queue, in which a returning tenant can be `credit` work behind.
     pub(super) fn new(credit: u64) -> Self {
-        // Counters begin where the credit can be taken off.
+        // The floor starts high enough that the credit can be subtracted.
         Self { tenants: HashMap::new(), served: credit, credit }
     }
 
-    /// Adds a request behind its tenant's others.
+    /// Adds a request behind the others of its tenant.
     pub(super) fn push(&mut self, tenant: &TenantId, ticket: Ticket, work: u64) {
-        let least = self.least();
+        let least = self.counter_min();
         let entry = self.tenants.entry(tenant.clone()).or_default();
         if entry.waiting.is_empty() {
             entry.charged = entry.charged.max(least);
@@ -70,7 +70,7 @@ impl FairQueue {
         entry.waiting.push_back((ticket, work));
     }
 
-    /// Who is next among those for whom `eligible` holds.
+    /// The next of the eligible requests.
     pub(super) fn next(&self, eligible: &dyn Fn(Ticket) -> bool) -> Option<Ticket> {
         self.tenants
             .values()
@@ -82,52 +82,53 @@ impl FairQueue {
             .map(|(_, ticket)| ticket)
     }
 
-    /// Removes a request that starts, and charges its tenant.
+    /// Removes a request that starts and charges its tenant.
     pub(super) fn start(&mut self, tenant: &TenantId, ticket: Ticket) {
         if let Some(entry) = self.tenants.get_mut(tenant) {
             self.served = self.served.max(entry.charged);
             entry.charged += entry.take(ticket).unwrap_or(0);
         }
-        self.forget_settled();
+        self.drop_idle();
     }
 
-    /// Removes a request that will not start.
+    /// Removes a request that does not start.
     pub(super) fn remove(&mut self, tenant: &TenantId, ticket: Ticket) {
         if let Some(entry) = self.tenants.get_mut(tenant) {
             entry.take(ticket);
         }
-        self.forget_settled();
+        self.drop_idle();
     }
 
-    /// Work, at most, that starts before a request that this tenant sends now:
-    /// its own, and of the others what they may have until their counters are
-    /// where its own will be then.
+    /// The maximum work that starts before a request that this tenant sends now: its own,
+    /// and that of the others until their counters reach the value that its own will have
+    /// then.
     pub(super) fn work_ahead_of(&self, tenant: &TenantId) -> u64 {
         let present = self.tenants.get(tenant);
         let own = present.map_or(0, Tenant::queued);
-        let level = present.map_or(0, |tenant| tenant.charged).max(if own == 0 { self.least() } else { 0 }) + own;
+        let level = present.map_or(0, |tenant| tenant.charged).max(if own == 0 { self.counter_min() } else { 0 }) + own;
         let others = self.tenants.iter().filter(|(name, _)| *name != tenant).map(|(_, other)| other);
         own + others.map(|other| other.queued().min(level.saturating_sub(other.charged))).sum::<u64>()
     }
 
-    /// Gives back what a request was charged and did not use.
+    /// Refunds work that a request was charged and did not use.
     pub(super) fn refund(&mut self, tenant: &TenantId, work: u64) {
         if let Some(entry) = self.tenants.get_mut(tenant) {
             entry.charged = entry.charged.saturating_sub(work);
         }
-        self.forget_settled();
+        self.drop_idle();
     }
 
-    /// The counter with which an idle tenant returns at least.
-    fn least(&self) -> u64 {
+    /// The minimum counter of a tenant that returns from idle.
+    fn counter_min(&self) -> u64 {
         let waiting = self.tenants.values().filter(|tenant| !tenant.waiting.is_empty());
         let floor = waiting.map(|tenant| tenant.charged).min().unwrap_or(self.served);
         floor.saturating_sub(self.credit)
     }
 
-    /// An idle tenant whose counter is that low would begin there anyway.
-    fn forget_settled(&mut self) {
-        let least = self.least();
+    /// Drops idle tenants whose counter is at most the minimum: they would return with
+    /// the minimum anyway.
+    fn drop_idle(&mut self) {
+        let least = self.counter_min();
         self.tenants.retain(|_, tenant| !tenant.waiting.is_empty() || tenant.charged > least);
     }
 }

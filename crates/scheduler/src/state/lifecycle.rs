@@ -1,4 +1,4 @@
-//! The life of a scheduler: one enum, one transition function.
+//! The lifecycle of a scheduler: one enum, one transition function.
 //!
 //! ```text
 //!            Loaded            Drain           Emptied (under a claim)
@@ -9,39 +9,65 @@
 //!                       └ from every state but Stopped: Fail, Stop
 //! ```
 
-use super::claim::Claim;
-use crate::SchedulerState;
+use std::time::{Duration, Instant};
 
-/// What a scheduler does, with what belongs to it.
+use hostler_protocol::FencingToken;
+
+use crate::{ClaimSnapshot, SchedulerState};
+
+/// A claim that a scheduler has granted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Its fencing token.
+    pub token: FencingToken,
+    /// Its owner, for people to read.
+    pub owner: String,
+    /// When it was granted.
+    pub granted: Instant,
+    /// How long it lasts after each heartbeat.
+    pub ttl: Duration,
+    /// When it ends without another heartbeat.
+    pub expires: Instant,
+}
+
+impl Claim {
+    /// The claim as shown in snapshots.
+    #[must_use]
+    pub fn snapshot(&self) -> ClaimSnapshot {
+        ClaimSnapshot { token: self.token, owner: self.owner.clone(), granted: Some(self.granted), ttl: self.ttl }
+    }
+}
+
+/// A scheduler's state, with the data of each state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lifecycle {
     /// The model is being loaded.
     Starting,
-    /// Requests are taken.
+    /// Requests are admitted.
     Serving,
-    /// What was taken is finished; nothing new is taken.
+    /// Admitted requests are finished; new ones are refused.
     Draining {
-        /// Who shall have the scheduler once it is empty, if anyone.
+        /// The claim that takes effect once the scheduler is empty, if there is one.
         next: Option<Claim>,
     },
-    /// Only requests of this claim are taken.
+    /// Only requests of this claim are admitted.
     Claimed(Claim),
     /// The engine failed.
     Failed,
-    /// Gone for good.
+    /// The scheduler has stopped for good.
     Stopped,
 }
 
-/// What moves a scheduler from one state to another.
+/// An event that moves a scheduler from one state to another.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
     /// The model is loaded.
     Loaded,
-    /// Nothing new shall be taken.
+    /// A drain was requested.
     Drain,
-    /// Requests shall be taken again.
+    /// The end of a drain was requested.
     Resume,
-    /// Someone wants the scheduler for themselves.
+    /// A claim was requested.
     Claim(Claim),
     /// The last request has ended.
     Emptied,
@@ -49,16 +75,16 @@ pub enum Transition {
     Release,
     /// The engine failed.
     Fail,
-    /// A fresh engine is being loaded.
+    /// A new engine is being loaded.
     Restart,
-    /// The end.
+    /// The scheduler is stopped.
     Stop,
 }
 
 /// A transition that the state does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a scheduler that is {from} cannot {wanted}")]
-pub struct Forbidden {
+pub struct InvalidTransition {
     from: &'static str,
     wanted: &'static str,
 }
@@ -67,8 +93,8 @@ impl Lifecycle {
     /// The one transition function.
     ///
     /// # Errors
-    /// [`Forbidden`]; the state is then as it was.
-    pub fn after(&self, transition: Transition) -> Result<Self, Forbidden> {
+    /// [`InvalidTransition`], if the state does not allow it.
+    pub fn after(&self, transition: Transition) -> Result<Self, InvalidTransition> {
         use Lifecycle as L;
         use Transition as T;
         match (self, transition) {
@@ -83,11 +109,13 @@ impl Lifecycle {
             (L::Failed, T::Restart) => Ok(L::Starting),
             (L::Starting | L::Serving | L::Draining { .. } | L::Claimed(_) | L::Failed, T::Fail) => Ok(L::Failed),
             (_, T::Stop) => Ok(L::Stopped),
-            (state, transition) => Err(Forbidden { from: state.public().as_str(), wanted: transition.wanted() }),
+            (state, transition) => {
+                Err(InvalidTransition { from: state.public().as_str(), wanted: transition.wanted() })
+            }
         }
     }
 
-    /// As others see it.
+    /// The state as shown in snapshots.
     #[must_use]
     pub fn public(&self) -> SchedulerState {
         match self {
@@ -100,7 +128,7 @@ impl Lifecycle {
         }
     }
 
-    /// The claim that is held, or that waits for the drain.
+    /// The claim that is in effect or waits for the drain.
     #[must_use]
     pub fn claim(&self) -> Option<&Claim> {
         match self {
@@ -111,7 +139,7 @@ impl Lifecycle {
 }
 
 impl Transition {
-    /// What was wanted, as the end of the sentence in [`Forbidden`].
+    /// The end of the message of [`InvalidTransition`].
     const fn wanted(&self) -> &'static str {
         match self {
             Self::Loaded => "have finished loading",

@@ -1,33 +1,32 @@
 //! The queue: three classes, each fair between its tenants.
 //!
-//! The most urgent class goes first, but a class that waits is passed over only
-//! so often: after `passed_over_max` starts of other classes it has its turn.
-//! Bound: between two starts of a class that waits, other classes start at most
-//! `passed_over_max + 1` requests (the one more is the other lower class, where
-//! both are due at once), and where whole cohorts start, one cohort more.
+//! The highest class goes first, but a lower class with queued requests is passed over at
+//! most `passed_over_max` times; then it is due. Bound: between two starts of a class
+//! with queued requests, other classes start at most `passed_over_max + 1` requests (one
+//! more because both lower classes can be due at once), plus one cohort where whole
+//! cohorts start.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hostler_protocol::{Priority, TenantId};
 
-use super::demand::work;
 use super::fair::FairQueue;
-use super::{Demand, Ticket};
+use super::{Demand, Ticket, work};
 use crate::config::PassedOverMax;
 
 /// A request in the queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// What it asks.
+    /// The request.
     pub(super) demand: Demand,
-    /// Since when it waits.
+    /// When it was queued.
     pub(super) since: Instant,
-    /// When it leaves the queue at the latest.
+    /// When it must leave the queue.
     pub(super) until: Instant,
 }
 
-/// Everything that waits.
+/// All queued requests.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: BTreeMap<Ticket, Waiting>,
@@ -39,24 +38,24 @@ pub(super) struct Queue {
 struct Class {
     fair: FairQueue,
     load: Load,
-    /// Starts of other classes since this one began to wait or had its turn.
+    /// Starts of other classes since this one began to wait or was last served.
     passed_over: u32,
     passed_over_max: u32,
 }
 
-/// How much waits.
+/// The size of what is queued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     /// Requests.
     pub(super) requests: u32,
     /// Tokens of their prompts.
     pub(super) prompt_tokens: u64,
-    /// Tokens of their answers, at most.
+    /// Maximum tokens of their answers.
     pub(super) answer_tokens_max: u64,
 }
 
 impl Queue {
-    /// An empty queue, in which a tenant that was idle has so much credit.
+    /// An empty queue with this credit for tenants that return from idle.
     #[must_use]
     pub(super) fn new(passed_over_max: PassedOverMax, credit: u64) -> Self {
         let class = |passed_over_max| Class {
@@ -65,7 +64,7 @@ impl Queue {
             passed_over: 0,
             passed_over_max,
         };
-        // The first class goes first whenever no other is due: it needs no bound.
+        // The first class goes first unless another is due, so it needs no bound.
         let classes = [class(u32::MAX), class(passed_over_max.default), class(passed_over_max.batch)];
         Self { waiting: BTreeMap::new(), classes, tokens: 0 }
     }
@@ -82,17 +81,17 @@ impl Queue {
         self.waiting.insert(demand.ticket, waiting);
     }
 
-    /// Who is next among those for whom `eligible` holds.
+    /// The next of the eligible requests.
     pub(super) fn next(&self, eligible: impl Fn(&Waiting) -> bool) -> Option<&Waiting> {
         let eligible = |ticket| self.waiting.get(&ticket).is_some_and(&eligible);
         let heads = self.classes.iter().filter_map(|class| Some((class, class.fair.next(&eligible)?)));
-        // Among those that are due the longest overdue, otherwise the first.
+        // The most overdue class; if none is due, the highest.
         let ticket = heads.min_by_key(|(class, _)| std::cmp::Reverse(class.overdue())).map(|(_, ticket)| ticket)?;
         self.waiting.get(&ticket)
     }
 
-    /// Removes a request that starts: its tenant is charged, and the classes that
-    /// still wait were passed over.
+    /// Removes a request that starts. Its tenant is charged, and the other classes with
+    /// queued requests are passed over.
     pub(super) fn start(&mut self, ticket: Ticket) -> Option<Waiting> {
         let waiting = self.take(ticket)?;
         let demand = &waiting.demand;
@@ -105,7 +104,7 @@ impl Queue {
         Some(waiting)
     }
 
-    /// Removes a request that will not start.
+    /// Removes a request that does not start.
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
         let waiting = self.take(ticket)?;
         let class = &mut self.classes[waiting.demand.class as usize];
@@ -116,7 +115,7 @@ impl Queue {
         Some(waiting)
     }
 
-    /// Gives back to a tenant what its request did not use.
+    /// Refunds to the tenant the work that its request did not use.
     pub(super) fn refund(&mut self, demand: &Demand, answer_tokens: u32) {
         let unused = demand.work_max().saturating_sub(work(demand.prompt_tokens, answer_tokens));
         self.classes[demand.class as usize].fair.refund(&demand.tenant, unused);
@@ -127,38 +126,38 @@ impl Queue {
         self.waiting.values()
     }
 
-    /// Whether nobody waits.
+    /// Whether nothing is queued.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Requests that wait.
+    /// Queued requests.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Tokens of those that wait, prompts and answers at most.
+    /// Tokens that the queued requests would reserve.
     #[must_use]
     pub(super) fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// How much waits in one class.
+    /// The load of one class.
     #[must_use]
     pub(super) fn load(&self, class: Priority) -> Load {
         self.classes[class as usize].load
     }
 
-    /// Work, at most, that starts before a request that this tenant sends to this
-    /// class now, of what waits there.
+    /// The maximum queued work of this class that starts before a request that this
+    /// tenant sends to it now.
     #[must_use]
     pub(super) fn work_ahead_of(&self, class: Priority, tenant: &TenantId) -> u64 {
         self.classes[class as usize].fair.work_ahead_of(tenant)
     }
 
-    /// Requests and tokens of one tenant, over all classes.
+    /// Queued requests and tokens of one tenant, over all classes.
     #[must_use]
     pub(super) fn held_by(&self, tenant: &TenantId) -> (u64, u64) {
         let mine = self.waiting.values().filter(|waiting| waiting.demand.tenant == *tenant);
@@ -178,7 +177,7 @@ impl Queue {
 }
 
 impl Class {
-    /// How far beyond its bound it was passed over, from 1; 0 while it is not due.
+    /// By how much its limit is reached or exceeded, from 1; 0 while it is not due.
     fn overdue(&self) -> u32 {
         (self.passed_over + 1).saturating_sub(self.passed_over_max)
     }

@@ -1,4 +1,5 @@
-//! When a free slot is filled, and with whom: by what the engine is good at.
+//! Refill: which requests fill the free slots, and when. It depends on how the engine
+//! batches and prefills.
 
 use std::time::{Duration, Instant};
 
@@ -10,25 +11,25 @@ use super::cohort::Cohorts;
 use super::queue::{Queue, Waiting};
 use crate::config::BatchingConfig;
 
-/// The way in which slots are filled. Whoever is next in the queue's order and
-/// does not fit yet is waited for: if smaller ones went ahead, it could starve.
+/// A refill strategy. If the next request in the queue's order does not fit yet, the slot
+/// stays free: if smaller requests overtook it, it could starve.
 #[derive(Debug)]
 pub(super) enum Refill {
     /// At once: the engine runs sequences of any length together, or one at a time.
     Continuous,
-    /// At once, but a long prompt waits for a moment when its reading stalls nobody.
-    SparingStalls(LongPrompts),
-    /// After the drain, with sequences of like length.
+    /// At once, but long prompts wait until their prefill stalls no other sequence.
+    LimitPrefillStalls(LongPrompts),
+    /// When the batch has drained, with sequences of similar length.
     Cohorts(Cohorts),
 }
 
 impl Refill {
-    /// The way for an engine that is driven so.
+    /// The strategy for an engine.
     #[must_use]
     pub(super) fn new(driving: Driving, config: &BatchingConfig) -> Self {
         match (driving.max_sequences, driving.batching, driving.prefill) {
             (0 | 1, _, _) | (_, Batching::Ragged, Prefill::Chunked { .. }) => Self::Continuous,
-            (_, Batching::Ragged, Prefill::Blocking) => Self::SparingStalls(LongPrompts {
+            (_, Batching::Ragged, Prefill::Blocking) => Self::LimitPrefillStalls(LongPrompts {
                 from_tokens: config.long_prompt_tokens,
                 wait: config.long_prompt_wait,
                 wake: None,
@@ -38,11 +39,11 @@ impl Refill {
         }
     }
 
-    /// Who starts now. Ask again until the answer is nobody.
+    /// The requests to start now. Call it until it returns none.
     pub(super) fn pick(&mut self, now: Instant, queue: &Queue, batch: &Batch) -> Vec<Ticket> {
         match self {
             Self::Continuous => next_if_fits(queue, batch, |_| true),
-            Self::SparingStalls(long) => {
+            Self::LimitPrefillStalls(long) => {
                 let first_due = long.first_due(queue);
                 long.wake = first_due.filter(|&due| due > now);
                 let opens = batch.is_empty() || first_due.is_some_and(|due| due <= now);
@@ -54,27 +55,27 @@ impl Refill {
         }
     }
 
-    /// When to ask again, though nothing may have happened since the last answer.
+    /// When to call [`pick`](Self::pick) again, even without another event.
     #[must_use]
-    pub(super) fn wakes(&self) -> Option<Instant> {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
         match self {
             Self::Continuous => None,
-            Self::SparingStalls(long) => long.wake,
-            Self::Cohorts(cohorts) => cohorts.wakes(),
+            Self::LimitPrefillStalls(long) => long.wake,
+            Self::Cohorts(cohorts) => cohorts.next_wake(),
         }
     }
 }
 
-/// Prompts whose reading stalls the others, on an engine with blocking prefill.
-/// They start when nothing runs. Once one has waited for long enough, all of them
-/// may start: one stall then serves them all, and hurts once.
+/// Prompts whose prefill stalls the other sequences, on an engine with blocking prefill.
+/// They start when nothing runs. Once one has waited for the configured time, all of them
+/// may start, so that they share one stall.
 #[derive(Debug)]
 pub(super) struct LongPrompts {
     from_tokens: u32,
     wait: Duration,
-    /// When the first of them will have waited for long enough.
+    /// When the first of them will have waited for the configured time.
     wake: Option<Instant>,
-    /// When they were last let in: all that wait at that moment may start.
+    /// When they were last allowed to start: all that were queued at that instant may.
     opened: Option<Instant>,
 }
 
@@ -83,13 +84,13 @@ impl LongPrompts {
         waiting.demand.prompt_tokens >= self.from_tokens
     }
 
-    /// When the first of them has waited for long enough.
+    /// When the first of them has waited for the configured time.
     fn first_due(&self, queue: &Queue) -> Option<Instant> {
         queue.iter().filter(|waiting| self.is_long(waiting)).map(|waiting| waiting.since + self.wait).min()
     }
 }
 
-/// The next in order, if there is room.
+/// The next eligible request in order, if it fits.
 fn next_if_fits(queue: &Queue, batch: &Batch, eligible: impl Fn(&Waiting) -> bool) -> Vec<Ticket> {
     if batch.free_slots() == 0 {
         return Vec::new();

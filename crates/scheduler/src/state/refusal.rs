@@ -1,27 +1,27 @@
-//! The words in which requests are refused.
+//! Refusals: the errors of requests that are not served, and the engine's limits.
 
 use std::time::Duration;
 
 use hostler_protocol::{ErrorCode, RequestError};
 
-use super::{Claim, Demand, Forbidden};
+use super::{Claim, Demand, InvalidTransition};
 use crate::SchedulerState;
 
-/// When to come back to a scheduler that is loading a model, in lack of any
-/// better knowledge: small models load in about this time.
+/// The retry time while a model is loading. The loading time is not known; small models
+/// load in about this time.
 const LOADING_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The engine's bounds, which nothing can change.
+/// The engine's fixed limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineLimits {
-    /// Most tokens of one sequence, prompt and answer together.
+    /// Maximum tokens of one sequence, prompt and answer together.
     pub context_length: u32,
-    /// Most tokens of all sequences together.
+    /// Maximum tokens of all sequences together.
     pub kv_capacity_tokens: u64,
 }
 
 impl EngineLimits {
-    /// Refuses what can never run, and says what would.
+    /// Refuses a request that can never run, and names what would fit.
     ///
     /// # Errors
     /// `InvalidRequest`, naming `prompt` or `max_tokens`.
@@ -54,7 +54,7 @@ impl EngineLimits {
     }
 }
 
-/// The answer of a scheduler that takes no requests.
+/// The error of a scheduler that does not admit requests, by its state.
 #[must_use]
 pub fn not_serving(state: SchedulerState) -> RequestError {
     let unavailable = |message: &str| RequestError::unavailable(message);
@@ -62,47 +62,40 @@ pub fn not_serving(state: SchedulerState) -> RequestError {
         SchedulerState::Starting => {
             unavailable("the model is still being loaded").with_retry_after(LOADING_RETRY_AFTER).expected()
         }
-        SchedulerState::Draining => unavailable("the scheduler is draining and takes no new requests").expected(),
+        SchedulerState::Draining => unavailable("the scheduler is draining and admits no new requests").expected(),
         SchedulerState::Claimed => {
-            unavailable("the scheduler is claimed and takes only its claimant's requests").expected()
+            unavailable("the scheduler is claimed and admits only requests of the claim").expected()
         }
         SchedulerState::Failed => {
             unavailable("the engine failed and is being replaced").with_retry_after(LOADING_RETRY_AFTER)
         }
         SchedulerState::Stopped => unavailable("the scheduler has stopped").expected(),
-        SchedulerState::Serving => unavailable("the scheduler takes no requests now"),
+        SchedulerState::Serving => unavailable("the scheduler admits no requests now"),
     }
 }
 
-/// The answer to a request whose claim has ended.
+/// The error of a claim on a scheduler that is not serving.
 #[must_use]
-pub(super) fn claim_ended() -> RequestError {
-    RequestError::claim_ended().expected()
+pub(super) fn not_claimable(invalid: &InvalidTransition, current: Option<&Claim>) -> RequestError {
+    RequestError::unavailable(match current {
+        Some(claim) => format!("{invalid}: it is claimed by {}", claim.owner),
+        None => invalid.to_string(),
+    })
 }
 
-/// The answer to who wants a scheduler for themselves that is not free.
-#[must_use]
-pub(super) fn unclaimable(forbidden: &Forbidden, held: Option<&Claim>) -> RequestError {
-    let message = match held {
-        Some(claim) => format!("{forbidden}: {} has a claim on it", claim.owner),
-        None => forbidden.to_string(),
-    };
-    RequestError::unavailable(message)
-}
-
-/// The answer to a request that may come back later.
+/// The error of a request that can be retried after `retry_after`.
 #[must_use]
 pub(super) fn overloaded(why: &str, wait: Option<Duration>, retry_after: Duration) -> RequestError {
     let seconds = retry_after.as_secs_f64();
     RequestError {
         retry_after: Some(retry_after),
         estimated_wait: wait,
-        ..RequestError::new(ErrorCode::Overloaded, format!("{why}; come back in {seconds:.1} s"))
+        ..RequestError::new(ErrorCode::Overloaded, format!("{why}; retry in {seconds:.1} s"))
     }
 }
 
-/// The answer to a request whose deadline passed before it ran, or while it did.
+/// The error of a request whose deadline passed before it started or while it ran.
 #[must_use]
-pub(super) fn too_late(started: bool) -> RequestError {
+pub(super) fn deadline_passed(started: bool) -> RequestError {
     RequestError::deadline_passed(if started { "while it ran" } else { "before it could start" })
 }

@@ -1,11 +1,13 @@
-//! How often a failed engine may be replaced.
+//! When a failed engine may be replaced.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use hostler_util::Backoff;
+
 use crate::config::RecoveryConfig;
 
-/// The restarts within the window.
+/// Limits the restarts within a time window.
 #[derive(Debug)]
 pub struct Restarts {
     config: RecoveryConfig,
@@ -13,22 +15,21 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// None yet.
+    /// No restarts yet.
     #[must_use]
     pub fn new(config: RecoveryConfig) -> Self {
         Self { config, recent: VecDeque::new() }
     }
 
-    /// When an engine that failed `now` may be replaced. The pause doubles with
-    /// every restart in the window; once the window is full, it lasts until the
-    /// oldest restart has left it. An engine that fails for good is thus tried
-    /// again for ever, but seldom: nobody has to come and revive it.
+    /// When an engine that failed at `now` may be replaced. The pause doubles with every
+    /// restart in the window; once the window is full, it lasts until the oldest restart
+    /// has left the window. A permanently failing engine is thus retried forever, but
+    /// rarely, and needs no manual restart once the cause is gone.
     pub fn next(&mut self, now: Instant) -> Instant {
         let window = self.config.restart_window;
         self.recent.retain(|&restart| now.saturating_duration_since(restart) < window);
-        let doublings = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
-        let backoff = self.config.restart_backoff.saturating_mul(2_u32.saturating_pow(doublings));
-        let soonest = now + backoff.min(self.config.restart_backoff_max);
+        let backoff = Backoff::new(self.config.restart_backoff, self.config.restart_backoff_max);
+        let soonest = now + backoff.pause(u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
         let full = self.recent.len() >= self.config.restarts_max as usize;
         let restart = match self.recent.front() {
             Some(&oldest) if full => soonest.max(oldest + window),
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_and_a_full_window_waits_for_its_oldest() {
+    fn pauses_double_and_a_full_window_waits_for_its_oldest_restart() {
         let config = RecoveryConfig {
             restarts_max: 3,
             restart_window: Duration::from_secs(60),
@@ -63,8 +64,8 @@ mod tests {
         let second = restarts.next(first);
         assert_eq!(after(second), 1 + 2);
         let third = restarts.next(second);
-        assert_eq!(after(third), 3 + 3, "the pause has a bound");
+        assert_eq!(after(third), 3 + 3, "the pause is limited");
         let fourth = restarts.next(third);
-        assert_eq!(after(fourth), 1 + 60, "the first is out of the window then");
+        assert_eq!(after(fourth), 1 + 60, "the first has left the window then");
     }
 }

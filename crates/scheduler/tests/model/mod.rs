@@ -1,5 +1,5 @@
-//! A bookkeeper that follows a [`State`] from outside and complains when what it
-//! does cannot be right.
+//! A reference model that follows a [`SchedulingState`] and panics when an effect breaks
+//! an invariant.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use hostler_protocol::{
 };
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::PassedOverMax;
-use hostler_scheduler::state::{Claim, Demand, Effect, Lifecycle, State, Ticket, work};
+use hostler_scheduler::state::{Claim, Demand, Effect, Lifecycle, SchedulingState, Ticket, work};
 
 pub(crate) const CONTEXT: u32 = 200;
 pub(crate) const SLOTS: u32 = 4;
@@ -42,22 +42,22 @@ struct Request {
     place: Place,
 }
 
-/// The bookkeeper.
+/// The reference model.
 pub(crate) struct Model {
-    state: State,
+    state: SchedulingState,
     now: Instant,
     requests: BTreeMap<Ticket, Request>,
     slots: u32,
     claims: u64,
-    /// Starts of other classes since each class began to wait or had its turn,
-    /// and the most there ever were.
+    /// Starts of other classes since each class began to wait or was last served, and the
+    /// maximum so far.
     passed_over: [(u32, u32); Priority::ALL.len()],
     served: BTreeMap<TenantId, u64>,
     served_at_join: Option<[u64; 2]>,
-    /// Whether nobody may wait while a slot and enough of the KV cache are free.
+    /// Whether a free slot must be filled at once if enough KV cache is free.
     greedy: bool,
-    /// Until then nothing is started, because the engine failed a sequence.
-    settled: Instant,
+    /// Nothing is started before, because the engine failed a sequence.
+    paused_until: Instant,
 }
 
 impl Model {
@@ -82,7 +82,7 @@ impl Model {
             capabilities: Capabilities::default(),
         };
         Self {
-            state: State::new(&config, &description),
+            state: SchedulingState::new(&config, &description),
             now: Instant::now(),
             requests: BTreeMap::new(),
             slots: SLOTS.min(driving.max_sequences),
@@ -91,7 +91,7 @@ impl Model {
             served: BTreeMap::new(),
             served_at_join: None,
             greedy: matches!(driving.prefill, Prefill::Chunked { .. }) && driving.batching == Batching::Ragged,
-            settled: Instant::now(),
+            paused_until: Instant::now(),
         }
     }
 
@@ -124,7 +124,7 @@ impl Model {
             }
             Err(error) => {
                 match error.code {
-                    ErrorCode::InvalidRequest => assert!(!fits, "refused for ever what would run: {error}"),
+                    ErrorCode::InvalidRequest => assert!(!fits, "refused as invalid what would fit: {error}"),
                     ErrorCode::Overloaded => {
                         assert!(error.retry_after.is_some_and(|time| !time.is_zero()), "{error:?}");
                     }
@@ -148,7 +148,7 @@ impl Model {
         *self.served.entry(demand.tenant.clone()).or_default() += work(demand.prompt_tokens, tokens);
         self.place(ticket, Place::Running, Place::Ended);
         if failed {
-            self.settled = self.now + Duration::from_millis(20);
+            self.paused_until = self.now + Duration::from_millis(20);
         }
         let effects = self.state.ended(self.now, ticket, tokens, failed);
         self.perform(effects);
@@ -163,7 +163,7 @@ impl Model {
         }
     }
 
-    /// Lets time pass, with every wake-up at its moment.
+    /// Advances the time, with every wake-up when it is due.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(wake) = self.state.next_wake().filter(|&wake| wake <= end) {
@@ -171,7 +171,7 @@ impl Model {
             let effects = self.state.tick(self.now);
             self.perform(effects);
             let next = self.state.next_wake();
-            assert!(next.is_none_or(|next| next > self.now), "it would wake for ever");
+            assert!(next.is_none_or(|next| next > self.now), "the wake-up was not consumed");
         }
         self.now = end;
     }
@@ -200,7 +200,7 @@ impl Model {
     pub(crate) fn heartbeat(&mut self) {
         let alive = self.state.heartbeat(self.now, FencingToken(self.claims));
         assert_eq!(alive, self.state.lifecycle().claim().is_some());
-        assert!(!self.state.heartbeat(self.now, FencingToken(self.claims + 1)), "a foreign token");
+        assert!(!self.state.heartbeat(self.now, FencingToken(self.claims + 1)), "another token");
     }
 
     pub(crate) fn release(&mut self) {
@@ -209,13 +209,13 @@ impl Model {
         assert!(self.state.lifecycle().claim().is_none());
     }
 
-    /// From here on nothing is started or taken.
+    /// From now on nothing is started or admitted.
     pub(crate) fn engine_dies(&mut self) {
         self.state.fail();
         assert_eq!(*self.state.lifecycle(), Lifecycle::Failed);
     }
 
-    /// Everything comes to its end, and nothing is left.
+    /// Ends every request and checks that nothing is left.
     pub(crate) fn finish_all(&mut self) {
         while let Some(ticket) = self.tickets(|place| place != Place::Ended).first().copied() {
             let effects = self.state.cancel(self.now, ticket);
@@ -241,12 +241,12 @@ impl Model {
         self.tickets(|place| place == Place::Queued).len()
     }
 
-    /// The most starts of other classes while this one waited.
+    /// The maximum starts of other classes while this one had requests queued.
     pub(crate) fn longest_passed_over(&self, class: Priority) -> u32 {
         self.passed_over[class as usize].1
     }
 
-    /// Work done for two tenants since both began to wait; none while one does not.
+    /// Work done for two tenants since both have requests queued; `None` unless both have.
     pub(crate) fn served_while_both_waited(&mut self, one: u8, other: u8) -> Option<(u64, u64)> {
         let tenants = [one, other].map(|tenant| TenantId::from(format!("tenant-{tenant}")));
         let served = tenants.clone().map(|tenant| self.served.get(&tenant).copied().unwrap_or_default());
@@ -286,7 +286,7 @@ impl Model {
         }
     }
 
-    /// What must hold between any two events.
+    /// Checks the invariants that hold after every event.
     fn check(&self) {
         let running = self.tickets(|place| place == Place::Running);
         let queued = self.tickets(|place| place == Place::Queued);
@@ -300,11 +300,11 @@ impl Model {
         assert_eq!(self.state.reserved_tokens(), tokens(&running));
         assert_eq!(self.state.outstanding_tokens(), tokens(&running) + tokens(&queued));
         assert!(self.state.reserved_tokens() <= KV_CAPACITY);
-        let starts = self.greedy && self.now >= self.settled && *self.state.lifecycle() != Lifecycle::Failed;
+        let starts = self.greedy && self.now >= self.paused_until && *self.state.lifecycle() != Lifecycle::Failed;
         if starts && running.len() < self.slots as usize {
             let room = KV_CAPACITY - self.state.reserved_tokens();
             let all_fit = queued.iter().all(|ticket| self.requests[ticket].demand.reserved_tokens() <= room);
-            assert!(queued.is_empty() || !all_fit, "somebody waits for nothing");
+            assert!(queued.is_empty() || !all_fit, "a request waits although it fits");
         }
     }
 
@@ -324,7 +324,7 @@ impl Model {
     }
 }
 
-/// Whether an effect ends this request, or asks the engine to.
+/// Whether an effect ends this request or asks the engine to.
 fn ends(effect: &Effect, ticket: Ticket) -> bool {
     matches!(effect, Effect::Refuse(other, _) | Effect::Stop(other, _) if *other == ticket)
 }

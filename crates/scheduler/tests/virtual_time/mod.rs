@@ -1,8 +1,8 @@
-//! A scheduler's state on an engine of pure arithmetic, in virtual time: hours of
-//! load in milliseconds, and the same every time.
+//! A scheduler's state and an arithmetic engine in virtual time: hours of load in
+//! milliseconds, and deterministic.
 //!
-//! The engine makes one token for every sequence in a step; a step takes
-//! `STEP` and `STEP_SEQUENCE` for each, and reading a prompt adds its own time.
+//! A step generates one token for each sequence. It takes `STEP`, plus `STEP_SEQUENCE` per
+//! sequence, plus the prefill time of new prompts.
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
@@ -13,7 +13,7 @@ use hostler_protocol::{
     Batching, Capabilities, Driving, Engine, ModelDescription, Prefill, Priority, RequestError, RequestId,
 };
 use hostler_scheduler::SchedulerConfig;
-use hostler_scheduler::state::{Demand, Effect, State, Ticket, work};
+use hostler_scheduler::state::{Demand, Effect, SchedulingState, Ticket, work};
 
 const STEP: Duration = Duration::from_millis(20);
 const STEP_SEQUENCE: Duration = Duration::from_millis(1);
@@ -25,14 +25,14 @@ pub(crate) struct Ask {
     pub(crate) tenant: &'static str,
     pub(crate) class: Priority,
     pub(crate) prompt_tokens: u32,
-    /// What it asks for, and what it will really take.
+    /// The maximum that it reserves, and the actual length.
     pub(crate) answer_tokens_max: u32,
     pub(crate) answer_tokens: u32,
-    /// Makes it the same request as another.
+    /// Equal for retries of the same request.
     pub(crate) fingerprint: u64,
 }
 
-/// How a request fared.
+/// When a request was submitted, started and finished.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fate {
     pub(crate) submitted: Instant,
@@ -48,11 +48,11 @@ struct Running {
 
 /// State, engine and clock.
 pub(crate) struct VirtualScheduler {
-    pub(crate) state: State,
+    pub(crate) state: SchedulingState,
     pub(crate) now: Instant,
     pub(crate) fates: BTreeMap<Ticket, Fate>,
     pub(crate) tokens: u64,
-    /// Requests that were admitted, and had no turn in time after all.
+    /// Requests that were admitted but not started in time.
     pub(crate) refused_late: u32,
     asks: BTreeMap<Ticket, Ask>,
     running: BTreeMap<Ticket, Running>,
@@ -79,7 +79,7 @@ impl VirtualScheduler {
             capabilities: Capabilities::default(),
         };
         Self {
-            state: State::new(config, &description),
+            state: SchedulingState::new(config, &description),
             now: Instant::now(),
             fates: BTreeMap::new(),
             tokens: 0,
@@ -113,7 +113,7 @@ impl VirtualScheduler {
         Ok(ticket)
     }
 
-    /// Lets the engine run and time pass, until `end`.
+    /// Advances the time to `end`.
     pub(crate) fn run_until(&mut self, end: Instant) {
         loop {
             let wake = self.state.next_wake();

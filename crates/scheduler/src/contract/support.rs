@@ -1,4 +1,4 @@
-//! What the checks do with a scheduler.
+//! Helpers of the checks.
 
 use futures::StreamExt;
 use hostler_executor::contract::Violation;
@@ -6,7 +6,7 @@ use hostler_protocol::{Finish, GenerationRequest, Prompt, RequestError, Sampling
 
 use crate::{Generation, Scheduler, SchedulerSnapshot};
 
-/// Leaves a check with a violation unless the condition holds.
+/// Returns a violation from a check unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($says:tt)+) => {
         let holds: bool = $condition;
@@ -17,7 +17,7 @@ macro_rules! ensure {
 }
 pub(super) use ensure;
 
-/// How a generation went.
+/// A complete answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) started: bool,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) end: Result<Finish, RequestError>,
 }
 
-/// A request with so many tokens in and out, decided by its prompt alone.
+/// A greedy request with this many prompt tokens and at most `max_tokens` answer tokens.
 pub(super) fn request(prompt_tokens: usize, max_tokens: u32) -> GenerationRequest {
     let mut request = GenerationRequest::new("simulated".into(), Prompt::Tokens(vec![7; prompt_tokens]));
     request.sampling = SamplingParams::greedy();
@@ -33,13 +33,13 @@ pub(super) fn request(prompt_tokens: usize, max_tokens: u32) -> GenerationReques
     request
 }
 
-/// Submits what must be admitted.
+/// Submits a request that must be admitted.
 pub(super) async fn submit(scheduler: &dyn Scheduler, request: GenerationRequest) -> Result<Generation, Violation> {
     let admitted = scheduler.submit(request).await;
     admitted.map_err(|error| Violation(format!("refused with {}: {error}", error.code.as_str())))
 }
 
-/// Submits what must be refused.
+/// Submits a request that must be refused.
 pub(super) async fn refusal(scheduler: &dyn Scheduler, request: GenerationRequest) -> Result<RequestError, Violation> {
     match scheduler.submit(request).await {
         Ok(_) => Err(Violation("it was admitted".to_owned())),
@@ -47,19 +47,22 @@ pub(super) async fn refusal(scheduler: &dyn Scheduler, request: GenerationReques
     }
 }
 
-/// Reads to the end, and holds the order of events against what is promised.
+/// Reads to the end and checks the order of the events.
 pub(super) async fn read(mut generation: Generation) -> Result<Answer, Violation> {
     let (mut started, mut tokens) = (false, Vec::new());
     while let Some(event) = generation.events.next().await {
         let end = match event {
             TokenEvent::Started(begun) => {
-                ensure!(!started && tokens.is_empty(), "it started late, or twice");
-                ensure!(begun.prompt_tokens == generation.prompt_tokens, "two lengths of one prompt");
+                ensure!(!started && tokens.is_empty(), "Started came late or twice");
+                ensure!(
+                    begun.prompt_tokens == generation.prompt_tokens,
+                    "the prompt's length differs between generation and event"
+                );
                 started = true;
                 continue;
             }
             TokenEvent::Token(token) => {
-                ensure!(started, "a token came before the start");
+                ensure!(started, "a token came before Started");
                 tokens.push(token.id);
                 continue;
             }
@@ -67,13 +70,13 @@ pub(super) async fn read(mut generation: Generation) -> Result<Answer, Violation
             TokenEvent::Failed(error) => Err(error),
         };
         let more = generation.events.next().await;
-        ensure!(more.is_none(), "after the last event came {more:?}");
+        ensure!(more.is_none(), "after the final event came {more:?}");
         return Ok(Answer { started, tokens, end });
     }
-    Err(Violation("the stream ended in silence".to_owned()))
+    Err(Violation("the stream ended without a final event".to_owned()))
 }
 
-/// Reads until the first token is there, and leaves the rest.
+/// Reads up to the first token.
 pub(super) async fn first_token(generation: &mut Generation) -> Result<(), Violation> {
     loop {
         match generation.events.next().await {
@@ -84,7 +87,7 @@ pub(super) async fn first_token(generation: &mut Generation) -> Result<(), Viola
     }
 }
 
-/// Waits until the snapshot is as it should be.
+/// Waits until the snapshot meets a condition.
 pub(super) async fn until(
     scheduler: &dyn Scheduler,
     what: &str,
@@ -92,10 +95,10 @@ pub(super) async fn until(
 ) -> Result<(), Violation> {
     let mut snapshot = scheduler.snapshot();
     let reached = snapshot.wait_for(wanted).await;
-    reached.map(drop).map_err(|_| Violation(format!("its snapshot is gone, and never showed that {what}")))
+    reached.map(drop).map_err(|_| Violation(format!("the snapshots ended before {what}")))
 }
 
-/// Nothing runs, waits or is reserved.
+/// Whether nothing is running, queued or reserved.
 pub(super) fn is_idle(snapshot: &SchedulerSnapshot) -> bool {
     snapshot.running == 0
         && snapshot.waiting_total() == 0
