@@ -1,44 +1,34 @@
 //! The HTTP API: OpenAI's endpoints and native ones, SSE, errors, limits, keys.
 //!
-//! [`Gateway::start`] serves a [`hostler_router::Router`] by HTTP/1.1. A request is
-//! read into one strict body type (`body`), becomes one or more generation
-//! requests (`generation`), and its tokens are written out in the dialect of
-//! its endpoint (`openai`, `native`).
+//! [`Gateway::start`] serves a [`hostler_router::Router`] by HTTP/1.1. Its layers, each of
+//! which imports only those after it:
 //!
-//! This crate knows nothing of engines, of schedulers' insides or of where
-//! schedulers are: all of that is behind the router's handle. It keeps no queue
-//! of its own: what a client has not read yet stays in its sequence's channel,
-//! which is bounded by `max_tokens`.
+//! - `gateway`: the server with every API on it;
+//! - `api`: endpoints and their routes, a folder for each API;
+//! - `generation`: submits generations, collects or streams their tokens;
+//! - `request`: reads a body into one strict type, validates it;
+//! - `http`: server, errors, keys, event streams, the context and record of each request;
+//! - `cluster`, `config`: what the process around the gateway passes in.
 //!
-//! The wire types are our own. `openai-protocol` pulls in axum, validator,
-//! schemars and chrono, and takes unknown fields in silence; `async-openai` knows
-//! none of vLLM's fields and owns every string of every chunk. Strict structs
-//! that borrow are shorter than a layer that would correct either.
+//! This crate knows nothing of engines, of the inside of schedulers or of where schedulers
+//! run: the router's handle hides all of that. It has no queue of its own: tokens that a
+//! client has not read yet stay in their sequence's channel, which `max_tokens` bounds.
+//!
+//! The wire types are our own. `openai-protocol` depends on axum, validator, schemars and
+//! chrono, and accepts unknown fields silently; `async-openai` has none of vLLM's fields and
+//! owns every string of every chunk. Strict structs that borrow are shorter than a layer that
+//! would correct either.
 
-mod account;
-mod auth;
-mod benchmarks;
-mod body;
-mod claims;
+mod api;
 mod cluster;
 mod config;
-mod error;
-mod exchange;
-mod explain;
+mod gateway;
 mod generation;
-mod limits;
-mod native;
-mod observe;
-mod openai;
-mod operations;
-mod probes;
-mod routes;
-mod server;
-mod shared;
-mod timing;
-mod trace;
+mod http;
+mod request;
 
-pub use cluster::{ClusterView, EtcdStatus, Membership};
+pub use api::admin::types as admin;
+pub use api::probes::{Probes, Readiness};
+pub use cluster::{ClusterView, Directory, DirectoryStatus};
 pub use config::{ApiKey, GatewayConfig};
-pub use probes::{Probes, Readiness};
-pub use server::Gateway;
+pub use gateway::Gateway;

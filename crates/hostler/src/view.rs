@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hostler_cluster::NodeView;
 use hostler_cluster::membership::{EtcdHealth, KnownMember, KnownMembers};
-use hostler_gateway::{ClusterView, EtcdStatus, Membership};
+use hostler_gateway::{ClusterView, Directory, DirectoryStatus};
 use hostler_protocol::{NodeId, NodeState, NodeStatus, SchedulerId};
 use hostler_scheduler::SchedulerSnapshot;
 use tokio::sync::watch;
@@ -36,8 +36,8 @@ impl ClusterView for OneMachine {
         machine_name().into()
     }
 
-    fn membership(&self) -> Membership {
-        Membership::InProcess
+    fn directory(&self) -> Directory {
+        Directory { name: "in-process", status: None }
     }
 
     fn nodes(&self) -> Vec<NodeStatus> {
@@ -90,12 +90,12 @@ impl ClusterView for Workers {
         machine_name().into()
     }
 
-    fn membership(&self) -> Membership {
-        let Some(health) = &self.etcd else { return Membership::Static };
+    fn directory(&self) -> Directory {
+        let Some(health) = &self.etcd else { return Directory { name: "static", status: None } };
         let EtcdHealth { failure, since } = health.borrow().clone();
-        // While etcd can be asked, it says what changes.
+        // While etcd is reachable, it reports every change.
         let stale = failure.is_some().then(|| since.elapsed());
-        Membership::Etcd(EtcdStatus { failure, stale })
+        Directory { name: "etcd", status: Some(DirectoryStatus { failure, stale }) }
     }
 
     fn nodes(&self) -> Vec<NodeStatus> {
@@ -129,18 +129,20 @@ mod tests {
     #[tokio::test]
     async fn etcd_knows_names_before_a_worker_is_reached_and_a_configuration_does_not() {
         let listed = Workers { known: known(), etcd: None };
-        assert_eq!((listed.membership(), listed.nodes()[0].name.clone()), (Membership::Static, None));
+        assert_eq!((listed.directory().name, listed.nodes()[0].name.clone()), ("static", None));
         let away = EtcdHealth { failure: Some("refused".to_owned()), since: Instant::now() };
         let (health, etcd) = watch::channel(away);
         let workers = Workers { known: known(), etcd: Some(etcd) };
         let node = workers.nodes().remove(0);
         assert_eq!((node.name, node.version), (Some("w1".into()), Some("0.1.0".to_owned())));
         assert_eq!(node.state, NodeState::Unreached);
-        let Membership::Etcd(EtcdStatus { failure: Some(why), stale: Some(_) }) = workers.membership() else {
-            panic!("it is away: {:?}", workers.membership());
+        let directory = workers.directory();
+        assert_eq!(directory.name, "etcd");
+        let Some(DirectoryStatus { failure: Some(why), stale: Some(_) }) = directory.status else {
+            panic!("it is unreachable: {directory:?}");
         };
         assert_eq!(why, "refused");
         health.send_replace(EtcdHealth { failure: None, since: Instant::now() });
-        assert_eq!(workers.membership(), Membership::Etcd(EtcdStatus::default()));
+        assert_eq!(workers.directory().status, Some(DirectoryStatus::default()));
     }
 }

@@ -1,36 +1,36 @@
-//! Log probabilities with the text of their tokens.
+//! Log probabilities, labelled with the text of their tokens.
 
 use hostler_protocol::{ModelId, RequestError, Token, TokenId};
 use hostler_router::Router;
 
-/// The least log probability that is reported; JSON has no −∞. vLLM's number.
+/// The least log probability that is reported, because JSON has no −∞. The same as vLLM's.
 const LOGPROB_MIN: f32 = -9999.0;
 
-/// A generated token with its log probability and the likeliest alternatives.
+/// A generated token with its log probability and its likeliest alternatives.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabelledToken {
-    pub(crate) token: Candidate,
-    pub(crate) top: Vec<Candidate>,
+    pub(crate) token: TokenLogprob,
+    pub(crate) top: Vec<TokenLogprob>,
 }
 
-/// A token that was, or could have been, generated.
+/// A token that was generated, or an alternative to one.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Candidate {
-    /// The token's bytes; not UTF-8 where it is a piece of a character.
+pub(crate) struct TokenLogprob {
+    /// The token's bytes, which are not UTF-8 if it is part of a character.
     pub(crate) bytes: Vec<u8>,
     /// Natural logarithm.
     pub(crate) logprob: f32,
 }
 
-impl Candidate {
-    /// The bytes as text, with U+FFFD for what is no UTF-8.
+impl TokenLogprob {
+    /// The bytes as text, with U+FFFD for invalid UTF-8.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 }
 
-/// Labels those of the tokens that carry log probabilities, with one look into
-/// the vocabulary for all of them.
+/// Labels the tokens that have log probabilities. One lookup in the vocabulary serves all of
+/// them.
 ///
 /// # Errors
 /// As [`Router::pieces`].
@@ -46,7 +46,7 @@ pub(crate) async fn label(
     let pieces = router.pieces(model, ids).await?;
     let mut labelled = candidates(tokens)
         .zip(pieces)
-        .map(|((_, logprob), bytes)| Candidate { bytes, logprob: logprob.max(LOGPROB_MIN) });
+        .map(|((_, logprob), bytes)| TokenLogprob { bytes, logprob: logprob.max(LOGPROB_MIN) });
     let counts = tokens.iter().filter_map(|token| token.logprob.as_ref()).map(|logprob| logprob.top.len());
     Ok(counts
         .map_while(|count| {
@@ -55,7 +55,7 @@ pub(crate) async fn label(
         .collect())
 }
 
-/// Every generated token followed by its alternatives.
+/// Every generated token, followed by its alternatives.
 fn candidates(tokens: &[Token]) -> impl Iterator<Item = (TokenId, f32)> {
     tokens
         .iter()

@@ -1,16 +1,14 @@
-//! Generations behind an HTTP request: submitted, awaited, collected or streamed.
+//! Generations behind an HTTP request: submitted, then collected or streamed.
 
 mod answer;
-mod choice_id;
+mod call;
 mod labels;
 mod running;
 mod start;
 mod stream;
-mod usage;
 
-pub(crate) use answer::{Answer, collect};
-pub(crate) use choice_id::choice_ids;
-pub(crate) use labels::LabelledToken;
-pub(crate) use start::{Asked, start};
-pub(crate) use stream::{StreamFormat, event, respond};
-pub(crate) use usage::{Tally, UsageBody};
+pub(crate) use answer::{Answer, Tally, UsageBody};
+pub(crate) use call::GenerationCall;
+pub(crate) use labels::{LabelledToken, TokenLogprob};
+pub(crate) use start::choice_ids;
+pub(crate) use stream::ResponseFormat;

@@ -10,32 +10,32 @@ use hostler_protocol::{Deadline, RequestError, TokenEvent};
 use hostler_router::RoutedGeneration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::limits::DEADLINE_GRACE;
+use crate::http::limits::DEADLINE_GRACE;
 
 type Events = Pin<Box<dyn Stream<Item = TokenEvent> + Send>>;
 
-/// The generations of one request. Dropping it cancels those that still run.
-pub(crate) struct Running {
+/// The running generations of one request. Dropping it cancels those that have not ended.
+pub(crate) struct RunningChoices {
     /// By choice; `None` once it has ended.
     choices: Vec<Option<Events>>,
-    /// Which choice is asked first next time, so that none starves.
+    /// The choice that is polled first next time, so that none starves.
     next: usize,
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
-impl Running {
+impl RunningChoices {
     pub(crate) fn new(generations: impl Iterator<Item = RoutedGeneration>, deadline: Option<Deadline>) -> Self {
         let overdue = deadline.map(|deadline| Box::pin(sleep_until(overdue_at(deadline))));
         Self { choices: generations.map(|generation| Some(generation.events)).collect(), next: 0, overdue }
     }
 
-    /// The next event of any choice, with its index; `None` when all have ended.
+    /// The next event of any choice, with its index; `None` after all have ended.
     /// Every choice ends with `Finished` or `Failed`.
     pub(crate) async fn next(&mut self) -> Option<(usize, TokenEvent)> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// The next event, if there is one already.
+    /// The next event, if one is ready.
     pub(crate) fn ready(&mut self) -> Option<(usize, TokenEvent)> {
         self.next().now_or_never().flatten()
     }
@@ -59,7 +59,7 @@ impl Running {
         }
     }
 
-    /// Passes an event on, and lets go of a choice that it ends.
+    /// Passes an event on, and drops the choice that it ends.
     fn take(&mut self, index: usize, event: Option<TokenEvent>) -> TokenEvent {
         let event = event.unwrap_or_else(|| TokenEvent::Failed(RequestError::ended_without_final_event()));
         if matches!(event, TokenEvent::Finished(_) | TokenEvent::Failed(_)) {
@@ -69,7 +69,7 @@ impl Running {
     }
 }
 
-/// When a scheduler that has said nothing must be taken for lost.
+/// When a scheduler that has not ended its request is considered lost.
 pub(crate) fn overdue_at(deadline: Deadline) -> Instant {
     Instant::from_std(deadline.instant()) + DEADLINE_GRACE
 }
@@ -96,9 +96,9 @@ mod tests {
         TokenEvent::Finished(Finish { reason: FinishReason::Stop, text: String::new(), usage, timings })
     }
 
-    fn running(choices: Vec<Vec<TokenEvent>>) -> Running {
+    fn running(choices: Vec<Vec<TokenEvent>>) -> RunningChoices {
         let choices = choices.into_iter().map(|events| Some(Box::pin(stream::iter(events)) as Events)).collect();
-        Running { choices, next: 0, overdue: None }
+        RunningChoices { choices, next: 0, overdue: None }
     }
 
     #[tokio::test]
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_just_ends_has_failed() {
+    async fn a_stream_without_a_final_event_has_failed() {
         let mut running = running(vec![vec![token(1)]]);
         assert!(matches!(running.next().await, Some((0, TokenEvent::Token(_)))));
         let Some((0, TokenEvent::Failed(error))) = running.next().await else { panic!("it must fail") };
@@ -122,9 +122,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_scheduler_that_says_nothing_is_given_up_after_the_deadline() {
+    async fn a_request_fails_if_its_scheduler_does_not_end_it_by_the_deadline() {
         let deadline = Deadline::after(std::time::Instant::now(), Duration::from_secs(1)).expect("in range");
-        let mut running = Running {
+        let mut running = RunningChoices {
             choices: vec![Some(Box::pin(stream::pending()))],
             next: 0,
             overdue: Some(Box::pin(sleep_until(overdue_at(deadline)))),

@@ -1,4 +1,8 @@
 //! From prompts to running generations.
+//!
+//! An HTTP request's id has its last three bits cleared, and its `index`-th generation has
+//! `index` in them. So a response's id names all of its generations, and
+//! `DELETE /v1/requests/{id}` finds them without a table, on any gateway.
 
 use std::time::{Duration, Instant};
 
@@ -8,71 +12,75 @@ use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, Request
 use hostler_router::RoutedGeneration;
 use tokio::time::timeout_at;
 
-use super::choice_id::choice_id;
-use super::running::{Running, lost, overdue_at};
-use crate::auth::Caller;
-use crate::body::Parameters;
-use crate::exchange::{Exchange, GenerationNotes};
-use crate::shared::Shared;
-use crate::timing::ServerTiming;
+use super::running::{RunningChoices, lost, overdue_at};
+use crate::http::auth::Caller;
+use crate::http::context::{GenerationLabels, RequestContext};
+use crate::http::limits::GENERATIONS_MAX;
+use crate::http::state::AppState;
+use crate::http::timing::ServerTiming;
+use crate::request::Parameters;
 
-/// What a client wants.
-pub(crate) struct Asked {
-    pub(crate) model: ModelId,
+/// The generations that a client requests.
+pub(super) struct StartRequest {
+    pub(super) model: ModelId,
     /// One or more; each is answered `parameters.n` times.
-    pub(crate) prompts: Vec<Prompt>,
-    pub(crate) parameters: Parameters,
-    pub(crate) caller: Caller,
+    pub(super) prompts: Vec<Prompt>,
+    pub(super) parameters: Parameters,
+    pub(super) caller: Caller,
 }
 
-/// Generations of which the first event is there.
-pub(crate) struct Begun {
-    /// Stands in the answer, and cancels all of it.
-    pub(crate) id: RequestId,
-    pub(crate) model: ModelId,
-    /// Answers to each prompt: choice `i` answers prompt `i / n`.
-    pub(crate) n: u32,
-    pub(crate) choices: usize,
-    pub(super) running: Running,
-    /// The event that was waited for, to be handled before what `running` says.
+/// Generations of which the first event has arrived.
+pub(super) struct StartedGeneration {
+    /// The id in the response, which cancels all generations.
+    pub(super) id: RequestId,
+    pub(super) model: ModelId,
+    /// Answers per prompt: choice `i` answers prompt `i / n`.
+    pub(super) n: u32,
+    pub(super) choices: usize,
+    pub(super) running: RunningChoices,
+    /// The first event, to be handled before those of `running`.
     pub(super) first: Option<(usize, TokenEvent)>,
 }
 
-/// Submits the generations and waits for the first token, so that what fails
-/// before it can have a status of its own.
+/// Submits the generations and waits for the first token, so that a failure before it can
+/// determine the response's status.
 ///
 /// # Errors
-/// What the router answers, or the failure that came instead of a token.
-pub(crate) async fn start(shared: &Shared, exchange: &Exchange, asked: Asked) -> Result<Begun, RequestError> {
-    let (n, model) = (asked.parameters.n, asked.model.clone());
-    exchange.generation.replace(Some(GenerationNotes {
+/// The router's error, or the failure that arrived instead of a token.
+pub(super) async fn start(
+    state: &AppState,
+    context: &RequestContext,
+    request: StartRequest,
+) -> Result<StartedGeneration, RequestError> {
+    let (n, model) = (request.parameters.n, request.model.clone());
+    context.generation.replace(Some(GenerationLabels {
         model: model.clone(),
-        tenant: shared.keys.label(&asked.caller.tenant).to_owned(),
-        priority: asked.parameters.priority,
-        max_tokens: asked.parameters.stop.max_tokens,
-        temperature: asked.parameters.sampling.temperature,
+        tenant: state.keys.label(&request.caller.tenant).to_owned(),
+        priority: request.parameters.priority,
+        max_tokens: request.parameters.stop.max_tokens,
+        temperature: request.parameters.sampling.temperature,
     }));
-    let requests = requests(asked, exchange);
+    let requests = requests(request, context);
     let deadline = requests.first().and_then(|request| request.deadline);
     let choices = requests.len();
-    // Boxed: the future of a submission holds the whole request, and this one
-    // is part of every handler's.
-    let submission = try_join_all(requests.into_iter().map(|request| shared.router.generate(request))).boxed();
+    // Boxed: the future of a submission holds the whole request, and would be part of the
+    // future of every generation handler.
+    let submission = try_join_all(requests.into_iter().map(|request| state.router.generate(request))).boxed();
     let submitted = Instant::now();
     let generations = match deadline {
         Some(deadline) => timeout_at(overdue_at(deadline), submission).await.map_err(|_| lost())??,
         None => submission.await?,
     };
-    exchange.admitted.set(Some((submitted.saturating_duration_since(exchange.started), exchange.elapsed())));
-    note(&generations, n, exchange);
-    let mut running = Running::new(generations.into_iter(), deadline);
-    let first = first_output(&mut running, exchange, submitted).await?;
-    Ok(Begun { id: exchange.id, model, n, choices, running, first })
+    context.admitted.set(Some((submitted.saturating_duration_since(context.started), context.elapsed())));
+    record_acceptance(&generations, n, context);
+    let mut running = RunningChoices::new(generations.into_iter(), deadline);
+    let first = first_output(&mut running, context, submitted).await?;
+    Ok(StartedGeneration { id: context.id, model, n, choices, running, first })
 }
 
-/// One generation request for each answer wanted.
-fn requests(asked: Asked, exchange: &Exchange) -> Vec<GenerationRequest> {
-    let Asked { model, prompts, parameters, caller } = asked;
+/// One generation request per answer.
+fn requests(request: StartRequest, context: &RequestContext) -> Vec<GenerationRequest> {
+    let StartRequest { model, prompts, parameters, caller } = request;
     let now = Instant::now();
     let mut requests = Vec::with_capacity(prompts.len() * parameters.n as usize);
     for prompt in prompts {
@@ -80,27 +88,27 @@ fn requests(asked: Asked, exchange: &Exchange) -> Vec<GenerationRequest> {
             let mut request = parameters.request(model.clone(), prompt.clone(), caller.tenant.clone(), answer, now);
             request.claim = caller.claim;
             let index = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-            request.id = choice_id(exchange.id, index).unwrap_or(request.id);
-            request.trace = exchange.span;
+            request.id = choice_id(context.id, index).unwrap_or(request.id);
+            request.trace = context.span;
             requests.push(request);
         }
     }
     requests
 }
 
-fn note(generations: &[RoutedGeneration], n: u32, exchange: &Exchange) {
+fn record_acceptance(generations: &[RoutedGeneration], n: u32, context: &RequestContext) {
     for generation in generations {
-        exchange.taken_by(&generation.scheduler, &generation.description);
+        context.accepted_by(&generation.scheduler, &generation.description);
     }
     let prompts = generations.iter().step_by(n as usize);
-    exchange.prompt_tokens.set(Some(prompts.map(|generation| generation.prompt_tokens).sum()));
+    context.prompt_tokens.set(Some(prompts.map(|generation| generation.prompt_tokens).sum()));
 }
 
-/// Waits for a token or an end. The time that a stream knows of when its head
-/// goes out is taken here, from the gateway's side.
+/// Waits for a token or an end. The times in a stream's head are measured here, by the
+/// gateway, because the scheduler reports its own only at the end.
 async fn first_output(
-    running: &mut Running,
-    exchange: &Exchange,
+    running: &mut RunningChoices,
+    context: &RequestContext,
     submitted: Instant,
 ) -> Result<Option<(usize, TokenEvent)>, RequestError> {
     let mut queue: Option<Duration> = None;
@@ -112,13 +120,44 @@ async fn first_output(
             Some((_, TokenEvent::Failed(error))) => return Err(error),
             first => {
                 if matches!(first, Some((_, TokenEvent::Token(_)))) {
-                    exchange.first_token.set(Some(exchange.elapsed()));
+                    context.first_token.set(Some(context.elapsed()));
                 }
                 let prefill = queue.map(|queue| submitted.elapsed().saturating_sub(queue));
-                let total = Some(exchange.elapsed());
-                exchange.timing.set(Some(ServerTiming { queue, prefill, decode: None, total }));
+                let total = Some(context.elapsed());
+                context.timing.set(Some(ServerTiming { queue, prefill, decode: None, total }));
                 return Ok(first);
             }
+        }
+    }
+}
+
+/// The ids of all generations that the request of this id may have.
+pub(crate) fn choice_ids(id: RequestId) -> impl Iterator<Item = RequestId> {
+    (0..GENERATIONS_MAX).filter_map(move |index| choice_id(id, index))
+}
+
+/// The id of the `index`-th generation. It is never `None`, because the result is always a
+/// hexadecimal digit.
+pub(crate) fn choice_id(id: RequestId, index: u32) -> Option<RequestId> {
+    let mut text = id.to_string();
+    let last = text.pop()?.to_digit(16)?;
+    text.push(char::from_digit((last & 8) | (index & 7), 16)?);
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_id_of_any_generation_yields_all_ids_of_its_request() {
+        let id = RequestId::new();
+        let all: HashSet<_> = choice_ids(id).collect();
+        assert_eq!(all.len(), GENERATIONS_MAX as usize);
+        for one in &all {
+            assert_eq!(choice_ids(*one).collect::<HashSet<_>>(), all);
         }
     }
 }

@@ -1,59 +1,47 @@
-//! Answers that are sent token by token: server-sent events.
-//!
-//! The body is pulled: the connection asks for more when it could write what it
-//! had, so a client that does not read makes nothing pile up here.
+//! Answers that are sent token by token.
 
-use std::convert::Infallible;
-
-use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpResponse, web};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::stream;
-use hostler_protocol::{ErrorCode, Finish, RequestError, Token, TokenEvent};
-use serde::Serialize;
+use hostler_protocol::{Finish, RequestError, Token, TokenEvent};
 
+use super::answer::{Answer, Tally, UsageBody};
 use super::labels::{LabelledToken, label};
-use super::start::Begun;
-use super::usage::{Tally, UsageBody};
-use crate::error::ErrorBody;
-use crate::exchange::Exchange;
-use crate::limits::FRAME_BYTES;
-use crate::shared::Shared;
-use crate::timing::ServerTiming;
+use super::start::StartedGeneration;
+use crate::http::context::RequestContext;
+use crate::http::limits::FRAME_BYTES;
+use crate::http::sse;
+use crate::http::state::AppState;
+use crate::http::timing::ServerTiming;
 
-/// How an endpoint writes its chunks. `choice` counts from 0.
-pub(crate) trait StreamFormat: 'static {
-    /// Before the first token of a choice.
+/// How an endpoint writes its answers. `choice` counts from 0.
+pub(crate) trait ResponseFormat: 'static {
+    /// All answers as a whole.
+    fn whole(&self, answers: &[Answer], tally: &Tally) -> HttpResponse;
+    /// Written before the first token of a choice.
     fn open(&self, out: &mut BytesMut, choice: usize);
-    /// A token; `label` where log probabilities were asked for.
+    /// A token; it has a `label` if log probabilities were requested.
     fn token(&self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>);
     /// The end of a choice, with the text that was held back.
     fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish);
-    /// After the end of all, if usage was asked for.
+    /// Written after the end of all choices, if usage was requested.
     fn usage(&self, out: &mut BytesMut, usage: UsageBody);
 }
 
-/// Writes one event.
-pub(crate) fn event(out: &mut BytesMut, body: &impl Serialize) {
-    out.put_slice(b"data: ");
-    serde_json::to_writer(out.writer(), body).expect("structs of numbers and strings go into memory without fail");
-    out.put_slice(b"\n\n");
-}
-
-/// The response that streams what has begun.
-pub(crate) fn respond(
-    shared: web::Data<Shared>,
-    exchange: Exchange,
-    begun: Begun,
+/// The response that streams the started generations.
+pub(super) fn stream_response(
+    state: web::Data<AppState>,
+    context: RequestContext,
+    started: StartedGeneration,
     include_usage: bool,
-    format: impl StreamFormat,
+    format: impl ResponseFormat,
 ) -> HttpResponse {
-    let tally = Tally::new(begun.choices, begun.n);
-    let opened = vec![false; begun.choices];
-    let writer = Writer {
-        shared,
-        exchange,
-        begun,
+    let tally = Tally::new(started.choices, started.n);
+    let opened = vec![false; started.choices];
+    let writer = StreamWriter {
+        state,
+        context,
+        started,
         format,
         include_usage,
         tally,
@@ -61,22 +49,16 @@ pub(crate) fn respond(
         out: BytesMut::with_capacity(FRAME_BYTES),
         done: false,
     };
-    let body = stream::unfold(writer, |mut writer| async move {
+    sse::response(stream::unfold(writer, |mut writer| async move {
         let frame = writer.frame().await?;
-        Some((Ok::<_, Infallible>(frame), writer))
-    });
-    HttpResponse::Ok()
-        .insert_header(ContentType(actix_web::mime::TEXT_EVENT_STREAM))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        // nginx would hold tokens back until its buffer is full.
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(body)
+        Some((frame, writer))
+    }))
 }
 
-struct Writer<F> {
-    shared: web::Data<Shared>,
-    exchange: Exchange,
-    begun: Begun,
+struct StreamWriter<F> {
+    state: web::Data<AppState>,
+    context: RequestContext,
+    started: StartedGeneration,
     format: F,
     include_usage: bool,
     tally: Tally,
@@ -85,19 +67,18 @@ struct Writer<F> {
     done: bool,
 }
 
-impl<F: StreamFormat> Writer<F> {
-    /// The next bytes: what is there already, or else what comes next. `None`
-    /// after the last.
+impl<F: ResponseFormat> StreamWriter<F> {
+    /// The next bytes: all events that are ready, but at least one. `None` after the last.
     async fn frame(&mut self) -> Option<Bytes> {
         while !self.done && self.out.is_empty() {
-            let next = match self.begun.first.take() {
+            let next = match self.started.first.take() {
                 Some(first) => Some(first),
-                None => self.begun.running.next().await,
+                None => self.started.running.next().await,
             };
             let (choice, event) = next?;
             self.write(choice, event).await;
             while !self.done && self.out.len() < FRAME_BYTES {
-                let Some((choice, event)) = self.begun.running.ready() else { break };
+                let Some((choice, event)) = self.started.running.ready() else { break };
                 self.write(choice, event).await;
             }
         }
@@ -108,7 +89,7 @@ impl<F: StreamFormat> Writer<F> {
         match event {
             TokenEvent::Started(_) => {}
             TokenEvent::Token(token) => {
-                self.exchange.count_token();
+                self.context.count_token();
                 self.open(choice);
                 match self.label(&token).await {
                     Ok(label) => self.format.token(&mut self.out, choice, &token, label.as_ref()),
@@ -137,16 +118,14 @@ impl<F: StreamFormat> Writer<F> {
         if token.logprob.is_none() {
             return Ok(None);
         }
-        let mut labels = label(&self.shared.router, &self.begun.model, std::slice::from_ref(token)).await?;
+        let mut labels = label(&self.state.router, &self.started.model, std::slice::from_ref(token)).await?;
         Ok(labels.pop())
     }
 
-    /// The head is out, so a failure is an event of its own.
+    /// The head has been sent, so the failure becomes an event.
     fn fail(&mut self, error: &RequestError) {
-        let code: ErrorCode = error.code;
-        self.exchange.stream_error.set(Some(code));
-        self.out.put_slice(b"event: error\n");
-        event(&mut self.out, &ErrorBody::new(error));
+        self.context.stream_error.set(Some(error.code));
+        sse::error(&mut self.out, error);
         self.finish_stream();
     }
 
@@ -154,14 +133,13 @@ impl<F: StreamFormat> Writer<F> {
         if self.include_usage {
             self.format.usage(&mut self.out, self.tally.usage());
         }
-        // A comment: clients skip it, people and curl see it.
-        let timing = ServerTiming::finished(&self.tally.timings(), self.exchange.elapsed());
-        self.out.put_slice(format!(": server-timing {timing}\n\n").as_bytes());
+        let timing = ServerTiming::finished(&self.tally.timings(), self.context.elapsed());
+        sse::comment(&mut self.out, &format!("server-timing {timing}"));
         self.finish_stream();
     }
 
     fn finish_stream(&mut self) {
-        self.out.put_slice(b"data: [DONE]\n\n");
+        sse::done(&mut self.out);
         self.done = true;
     }
 }

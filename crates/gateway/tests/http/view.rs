@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use hostler_gateway::{ClusterView, EtcdStatus, Membership};
+use hostler_gateway::{ClusterView, Directory, DirectoryStatus};
 use hostler_protocol::{Engine, NodeId, NodeState, NodeStatus};
 use hostler_router::{Router, RouterConfig};
 use hostler_scheduler::SchedulerSnapshot;
@@ -16,7 +16,7 @@ use crate::harness::{MODEL, Site, serve_in};
 
 /// A cluster that is as a test says.
 pub(crate) struct FakeView {
-    membership: Membership,
+    directory: Directory,
     nodes: Vec<NodeStatus>,
     schedulers: Vec<SchedulerSnapshot>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct FakeView {
 /// Nobody else is there.
 impl Default for FakeView {
     fn default() -> Self {
-        Self { membership: Membership::InProcess, nodes: Vec::new(), schedulers: Vec::new() }
+        Self { directory: Directory { name: "in-process", status: None }, nodes: Vec::new(), schedulers: Vec::new() }
     }
 }
 
@@ -33,8 +33,8 @@ impl ClusterView for FakeView {
         "gateway-1".into()
     }
 
-    fn membership(&self) -> Membership {
-        self.membership.clone()
+    fn directory(&self) -> Directory {
+        self.directory.clone()
     }
 
     fn nodes(&self) -> Vec<NodeStatus> {
@@ -91,7 +91,7 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
     let loading = SchedulerSnapshot::starting("w2.loading".into(), "other".into(), 4);
     let joined = SchedulerSnapshot::starting("demo-0".into(), MODEL.into(), 8);
     let (_router, site) = gateway(FakeView {
-        membership: Membership::Static,
+        directory: Directory { name: "static", status: None },
         nodes: vec![connected("w1", &["demo-0"]), lost, unreached],
         schedulers: vec![joined, loading],
     })
@@ -128,13 +128,14 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
 #[actix_web::test]
 async fn etcd_is_said_to_be_there_or_why_not_and_since_when() {
     for (status, expected) in [
-        (EtcdStatus::default(), json!({"reachable": true, "failure": null, "stale_seconds": null})),
+        (DirectoryStatus::default(), json!({"reachable": true, "failure": null, "stale_seconds": null})),
         (
-            EtcdStatus { failure: Some("refused".to_owned()), stale: Some(Duration::from_millis(12_500)) },
+            DirectoryStatus { failure: Some("refused".to_owned()), stale: Some(Duration::from_millis(12_500)) },
             json!({"reachable": false, "failure": "refused", "stale_seconds": 12.5}),
         ),
     ] {
-        let (_router, site) = gateway(FakeView { membership: Membership::Etcd(status), ..FakeView::default() }).await;
+        let directory = Directory { name: "etcd", status: Some(status) };
+        let (_router, site) = gateway(FakeView { directory, ..FakeView::default() }).await;
         let cluster = shown(&site).await;
         assert_eq!((&cluster["gateway"]["membership"], &cluster["gateway"]["etcd"]), (&json!("etcd"), &expected));
     }

@@ -1,0 +1,6 @@
+//! The endpoints for administrators: the cluster, its schedulers, claims, routing.
+
+pub(super) mod claims;
+pub(super) mod cluster;
+pub(super) mod explain;
+pub mod types;

@@ -1,0 +1,88 @@
+//! Health, probes and metrics, which need no key.
+
+use actix_web::{HttpResponse, web};
+use hostler_protocol::RequestError;
+use hostler_telemetry::Exporter;
+use serde::Serialize;
+
+use crate::http::bodies::Success;
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    models: Vec<ModelHealth<'a>>,
+}
+
+#[derive(Serialize)]
+struct ModelHealth<'a> {
+    model: &'a str,
+    ready: bool,
+}
+
+/// Shows the health of the server and its models, for people.
+///
+/// The status is always 200; machines probe `/readyz`.
+#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, description = "The health")))]
+pub(crate) async fn health(state: web::Data<AppState>) -> HttpResponse {
+    let models = state.router.models();
+    let health = Health {
+        status: if check_ready(&state).is_ok() { "ok" } else { "not_ready" },
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.started.elapsed().as_secs(),
+        models: models.iter().map(|m| ModelHealth { model: m.model.as_str(), ready: m.ready }).collect(),
+    };
+    HttpResponse::Ok().json(Success::new(health))
+}
+
+#[derive(Serialize)]
+struct ProbeBody {
+    status: &'static str,
+}
+
+/// Responds while the process is alive.
+///
+/// It does not depend on engines, so a busy server is never restarted for being busy.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "The process is alive")))]
+pub(crate) async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(ProbeBody { status: "alive" })
+}
+
+/// Says whether the server accepts new requests.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    responses(
+        (status = 200, description = "Every model has a scheduler that accepts requests"),
+        (status = 503, description = "A model is not ready, or the server is shutting down")
+    )
+)]
+pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    check_ready(&state)?;
+    Ok(HttpResponse::Ok().json(ProbeBody { status: "ready" }))
+}
+
+fn check_ready(state: &AppState) -> Result<(), RequestError> {
+    if state.is_leaving() {
+        return Err(RequestError::shutting_down());
+    }
+    if !state.router.is_ready() {
+        return Err(RequestError::unavailable("not every model is ready"));
+    }
+    Ok(())
+}
+
+/// Exports the metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "The metrics")))]
+pub(crate) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
+    metrics_page(&state.exporter)
+}
+
+/// All metrics, in Prometheus' text format.
+pub(super) fn metrics_page(exporter: &Exporter) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(exporter.render())
+}

@@ -1,0 +1,9 @@
+//! The endpoints, a folder for each API, and the routes that lead to them.
+
+pub(crate) mod admin;
+mod benchmarks;
+mod health;
+mod native;
+mod openai;
+pub(crate) mod probes;
+pub(crate) mod routes;

@@ -1,0 +1,119 @@
+//! `POST /tokenize` and `POST /detokenize`, in vLLM's shapes.
+
+use actix_web::{HttpResponse, web};
+use hostler_protocol::{RequestError, TokenId};
+use hostler_scheduler::TokenizeInput;
+use serde::{Deserialize, Serialize};
+
+use crate::http::auth::Caller;
+use crate::http::context::RequestContext;
+use crate::http::error::ApiError;
+use crate::http::limits::DETOKENIZE_TOKENS_MAX;
+use crate::http::state::AppState;
+use crate::request::{Json, Message, Object, conversation};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenizeBody {
+    model: Option<String>,
+    prompt: Option<String>,
+    messages: Option<Vec<Object<Message>>>,
+    add_special_tokens: Option<bool>,
+    add_generation_prompt: Option<bool>,
+    return_token_strs: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Tokenized {
+    count: usize,
+    max_model_len: Option<u32>,
+    tokens: Vec<TokenId>,
+    token_strs: Option<Vec<String>>,
+}
+
+/// Tokenizes a text, or a conversation as the model reads it (vLLM).
+#[utoipa::path(
+    post,
+    path = "/tokenize",
+    tag = "vllm",
+    responses((status = 200, description = "The tokens and their number")),
+    security(("api_key" = []))
+)]
+pub(crate) async fn tokenize(
+    state: web::Data<AppState>,
+    context: RequestContext,
+    _: Caller,
+    Json(body): Json<TokenizeBody>,
+) -> Result<HttpResponse, ApiError> {
+    let (name, return_token_strs) = (body.model.clone(), body.return_token_strs.unwrap_or(false));
+    let input = body.into_input(&context)?;
+    let served = state.model(name.as_deref())?;
+    let tokens = state.router.tokenize(&served.model, input).await?;
+    let token_strs = if return_token_strs {
+        let pieces = state.router.pieces(&served.model, tokens.clone()).await?;
+        Some(pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect())
+    } else {
+        None
+    };
+    context.prompt_tokens.set(u32::try_from(tokens.len()).ok());
+    let max_model_len = served.description.map(|description| description.context_length);
+    Ok(HttpResponse::Ok().json(Tokenized { count: tokens.len(), max_model_len, tokens, token_strs }))
+}
+
+impl TokenizeBody {
+    fn into_input(self, context: &RequestContext) -> Result<TokenizeInput, RequestError> {
+        match (self.prompt, self.messages) {
+            (Some(text), None) => {
+                Ok(TokenizeInput::Text { text, add_special: self.add_special_tokens.unwrap_or(true) })
+            }
+            (None, Some(_)) if self.add_special_tokens == Some(true) => Err(RequestError::invalid(
+                "add_special_tokens",
+                "add_special_tokens: the chat template determines the special tokens of a conversation",
+            )),
+            (None, Some(_)) if self.add_generation_prompt == Some(false) => {
+                Err(RequestError::invalid("add_generation_prompt", "add_generation_prompt: only true is supported"))
+            }
+            (None, Some(messages)) => Ok(TokenizeInput::Chat(conversation(messages, context)?)),
+            (None, None) => Err(RequestError::invalid("prompt", "prompt or messages is required")),
+            (Some(_), Some(_)) => Err(RequestError::invalid("messages", "prompt and messages are mutually exclusive")),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DetokenizeBody {
+    #[serde(default)]
+    model: Option<String>,
+    tokens: Vec<TokenId>,
+}
+
+#[derive(Serialize)]
+struct Detokenized {
+    prompt: String,
+}
+
+/// Converts tokens to text (vLLM).
+#[utoipa::path(
+    post,
+    path = "/detokenize",
+    tag = "vllm",
+    responses((status = 200, description = "The text")),
+    security(("api_key" = []))
+)]
+pub(crate) async fn detokenize(
+    state: web::Data<AppState>,
+    _: Caller,
+    Json(body): Json<DetokenizeBody>,
+) -> Result<HttpResponse, ApiError> {
+    if body.tokens.len() > DETOKENIZE_TOKENS_MAX {
+        return Err(RequestError::invalid(
+            "tokens",
+            format!("tokens has {} ids; at most {DETOKENIZE_TOKENS_MAX} are allowed", body.tokens.len()),
+        )
+        .into());
+    }
+    let model = state.model_id(body.model.as_deref())?;
+    let prompt = state.router.detokenize(&model, body.tokens).await?;
+    Ok(HttpResponse::Ok().json(Detokenized { prompt }))
+}

@@ -1,0 +1,99 @@
+//! The middleware around every request: its context, its response's headers, its record.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use bytes::Bytes;
+
+use super::context::{RequestContext, X_REQUEST_ID};
+use super::error::ApiError;
+use super::record::RequestRecord;
+use super::state::AppState;
+use super::timing::ServerTiming;
+
+const X_HOSTLER_SCHEDULER: HeaderName = HeaderName::from_static("x-hostler-scheduler");
+const X_HOSTLER_ENGINE: HeaderName = HeaderName::from_static("x-hostler-engine");
+const X_HOSTLER_IGNORED: HeaderName = HeaderName::from_static("x-hostler-ignored");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The middleware. The record moves into the response's body, and is written when that has
+/// been sent, or is dropped because the client disconnected.
+pub(super) async fn observe(
+    state: web::Data<AppState>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<ObservedBody>, Error> {
+    let context = RequestContext::attach(&request);
+    let record = RequestRecord::open(context.clone(), &state.in_flight);
+
+    let mut response = next.call(request).await?;
+
+    let status = response.status();
+    context.status.set(status.as_u16());
+    let error = response.response().error();
+    context.status_error.set(error.and_then(|error| error.as_error::<ApiError>()).map(ApiError::code));
+    if status.is_server_error() {
+        context.reason.replace(error.map(ToString::to_string));
+    }
+    set_headers(response.headers_mut(), &context, status);
+    if state.is_leaving() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response.map_body(|_, body| {
+        // An empty body is never polled.
+        context.complete.set(matches!(body.size(), BodySize::None | BodySize::Sized(0)));
+        ObservedBody { body, record }
+    }))
+}
+
+fn set_headers(headers: &mut HeaderMap, context: &RequestContext, status: StatusCode) {
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(X_REQUEST_ID, &context.request_id);
+    if let Some(ignored) = context.ignored().filter(|_| status.is_success()) {
+        set(X_HOSTLER_IGNORED, &ignored);
+    }
+    let schedulers = context.schedulers.borrow();
+    if !schedulers.is_empty() {
+        set(X_HOSTLER_SCHEDULER, &schedulers);
+    }
+    if context.simulated.get() {
+        set(X_HOSTLER_ENGINE, "simulated");
+    }
+    let timing = context
+        .timing
+        .get()
+        .unwrap_or_else(|| ServerTiming { total: Some(context.elapsed()), ..ServerTiming::default() });
+    set(SERVER_TIMING, &timing.to_string());
+}
+
+/// A response's body with the request's record.
+pub(super) struct ObservedBody {
+    body: BoxBody,
+    record: RequestRecord,
+}
+
+impl MessageBody for ObservedBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let chunk = Pin::new(&mut self.body).poll_next(context);
+        if matches!(chunk, Poll::Ready(None)) {
+            self.record.context.complete.set(true);
+        }
+        chunk
+    }
+}

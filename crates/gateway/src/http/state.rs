@@ -1,0 +1,109 @@
+//! What all worker threads of the gateway share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use actix_web::{HttpRequest, web};
+use hostler_benchmark::Benchmarks;
+use hostler_protocol::{ErrorCode, ModelId, RequestError};
+use hostler_router::{Router, ServedModel};
+use hostler_telemetry::{Exporter, Gauge, catalogue};
+
+use super::error::shortened;
+use super::keys::Keys;
+use super::limits::MODEL_NAME_BYTES_MAX;
+use crate::{ClusterView, GatewayConfig};
+
+/// The application state that every handler gets as `web::Data<AppState>`.
+pub(crate) struct AppState {
+    pub(crate) router: Router,
+    pub(crate) benchmarks: Benchmarks,
+    pub(crate) cluster: Arc<dyn ClusterView>,
+    pub(crate) exporter: Exporter,
+    pub(crate) config: GatewayConfig,
+    pub(crate) keys: Keys,
+    pub(super) in_flight: Gauge,
+    pub(crate) started: Instant,
+    /// When the gateway started, in seconds since 1970.
+    pub(crate) started_unix: u64,
+    leaving: AtomicBool,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        config: GatewayConfig,
+        router: Router,
+        benchmarks: Benchmarks,
+        cluster: Arc<dyn ClusterView>,
+        exporter: Exporter,
+    ) -> Self {
+        Self {
+            router,
+            benchmarks,
+            cluster,
+            exporter,
+            keys: Keys::new(&config.api_keys),
+            config,
+            in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
+            started: Instant::now(),
+            started_unix: unix_seconds(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// The state, for extractors.
+    ///
+    /// # Errors
+    /// `Internal`, if the application was built without it.
+    pub(crate) fn of(request: &HttpRequest) -> Result<&web::Data<Self>, RequestError> {
+        let state = request.app_data::<web::Data<Self>>();
+        state.ok_or_else(|| RequestError::new(ErrorCode::Internal, "the application has no state"))
+    }
+
+    /// Makes the gateway unready. From now on, each connection closes after its current
+    /// response.
+    pub(super) fn begin_to_leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// The model that a request names, or the only one if it names none.
+    pub(crate) fn model(&self, name: Option<&str>) -> Result<ServedModel, RequestError> {
+        let mut models = self.router.models();
+        let Some(name) = name else {
+            return match models.len() {
+                0 => Err(RequestError::unavailable("no model is served yet")),
+                1 => Ok(models.remove(0)),
+                _ => Err(RequestError::invalid(
+                    "model",
+                    format!("model is required, because several are served: {}", names(&models)),
+                )),
+            };
+        };
+        match models.iter().position(|served| served.model.as_str() == name) {
+            Some(index) => Ok(models.swap_remove(index)),
+            None => Err(RequestError::unknown_model(
+                &shortened(name, MODEL_NAME_BYTES_MAX),
+                models.iter().map(|served| served.model.as_str()),
+            )),
+        }
+    }
+
+    /// As [`AppState::model`], for callers that need only its name.
+    pub(crate) fn model_id(&self, name: Option<&str>) -> Result<ModelId, RequestError> {
+        self.model(name).map(|served| served.model)
+    }
+}
+
+fn names(models: &[ServedModel]) -> String {
+    models.iter().map(|served| served.model.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Seconds since 1970, as OpenAI's `created` fields count; 0 if the clock is set before that.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,209 @@
+//! Chat messages: text only. No part of a message is dropped silently.
+
+use std::fmt;
+
+use hostler_protocol::{ChatMessage, RequestError, Role};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::wrappers::{Object, Present, Unsupported};
+use crate::http::context::RequestContext;
+use crate::http::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX};
+
+/// One message, as clients send it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Message {
+    role: Role,
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    tool_calls: Unsupported,
+    #[serde(default)]
+    function_call: Unsupported,
+    #[serde(default)]
+    audio: Unsupported,
+    #[serde(default)]
+    tool_call_id: Present,
+    #[serde(default)]
+    refusal: Present,
+    #[serde(default)]
+    annotations: Present,
+}
+
+/// `content`: a text, or parts.
+#[derive(Debug)]
+enum Content {
+    Text(String),
+    Parts(Vec<Object<Part>>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    r#type: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "parsed so that the error is about the part's type")]
+    image_url: Present,
+    #[serde(default)]
+    #[expect(dead_code, reason = "parsed so that the error is about the part's type")]
+    input_audio: Present,
+    #[serde(default)]
+    #[expect(dead_code, reason = "parsed so that the error is about the part's type")]
+    file: Present,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of content parts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Content, E> {
+        Ok(Content::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Content, E> {
+        Ok(Content::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Content, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(sequence)).map(Content::Parts)
+    }
+}
+
+/// Converts a conversation's messages.
+///
+/// # Errors
+/// `InvalidRequest`, naming the message and its field.
+pub(crate) fn conversation(
+    messages: Vec<Object<Message>>,
+    context: &RequestContext,
+) -> Result<Vec<ChatMessage>, RequestError> {
+    if messages.is_empty() || messages.len() > MESSAGES_MAX {
+        return Err(RequestError::invalid(
+            "messages",
+            format!("messages has {} entries; 1 to {MESSAGES_MAX} are allowed", messages.len()),
+        ));
+    }
+    messages.into_iter().enumerate().map(|(index, message)| message.0.into_domain(index, context)).collect()
+}
+
+impl Message {
+    fn into_domain(self, index: usize, context: &RequestContext) -> Result<ChatMessage, RequestError> {
+        let refused =
+            [("tool_calls", &self.tool_calls), ("function_call", &self.function_call), ("audio", &self.audio)];
+        for (field, value) in refused {
+            if value.is_active(&[]) {
+                return Err(invalid(index, field, "only text messages are supported"));
+            }
+        }
+        let harmless = [
+            ("messages.tool_call_id", self.tool_call_id),
+            ("messages.refusal", self.refusal),
+            ("messages.annotations", self.annotations),
+        ];
+        for (field, present) in harmless {
+            if present.0 {
+                context.ignore(field);
+            }
+        }
+        let content = match self.content {
+            None => return Err(invalid(index, "content", "this field is required")),
+            Some(Content::Text(text)) => text,
+            Some(Content::Parts(parts)) => joined(parts, index)?,
+        };
+        Ok(ChatMessage { role: self.role, content, name: self.name })
+    }
+}
+
+/// Joins text parts, a line each.
+fn joined(parts: Vec<Object<Part>>, index: usize) -> Result<String, RequestError> {
+    if parts.is_empty() || parts.len() > CONTENT_PARTS_MAX {
+        return Err(invalid(index, "content", &format!("{} parts; 1 to {CONTENT_PARTS_MAX} are allowed", parts.len())));
+    }
+    let mut texts = Vec::with_capacity(parts.len());
+    for (part_index, Object(part)) in parts.into_iter().enumerate() {
+        match (part.r#type.as_str(), part.text) {
+            ("text", Some(text)) => texts.push(text),
+            ("text", None) => {
+                return Err(invalid(index, &format!("content[{part_index}].text"), "this field is required"));
+            }
+            (other, _) => {
+                let field = format!("content[{part_index}].type");
+                return Err(invalid(index, &field, &format!("{other:?} is not supported; only \"text\" is")));
+            }
+        }
+    }
+    Ok(texts.join("\n"))
+}
+
+fn invalid(index: usize, field: &str, what: &str) -> RequestError {
+    let path = format!("messages[{index}].{field}");
+    let message = format!("{path}: {what}");
+    RequestError::invalid(path, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::json::parse;
+
+    fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
+        conversation(parse::<Vec<Object<Message>>>(json.as_bytes())?, &RequestContext::for_test())
+    }
+
+    #[test]
+    fn text_parts_become_lines() {
+        let messages = read(
+            r#"[{"role": "developer", "content": "be brief"},
+                {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]"#,
+        );
+        let expected = [(Role::System, "be brief"), (Role::User, "a\nb")].map(|(role, content)| ChatMessage {
+            role,
+            content: content.into(),
+            name: None,
+        });
+        assert_eq!(messages, Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn content_other_than_text_is_refused_with_its_path() {
+        let cases = [
+            (
+                r#"[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]"#,
+                "messages[0].content[0].type",
+            ),
+            (r#"[{"role": "user", "content": [{"type": "text"}]}]"#, "messages[0].content[0].text"),
+            (r#"[{"role": "user", "content": []}]"#, "messages[0].content"),
+            (r#"[{"role": "user"}]"#, "messages[0].content"),
+            (r#"[{"role": "assistant", "content": "a", "tool_calls": [{"id": 1}]}]"#, "messages[0].tool_calls"),
+            ("[]", "messages"),
+        ];
+        for (json, param) in cases {
+            let error = read(json).expect_err(json);
+            assert_eq!(error.param.as_deref(), Some(param), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_accepted_as_the_sdk_sends_it_back() {
+        let echoed = r#"[{"role": "assistant", "content": "a", "refusal": null, "annotations": null,
+                          "audio": null, "function_call": null, "tool_calls": null}]"#;
+        assert!(read(echoed).is_ok());
+    }
+}

@@ -1,0 +1,18 @@
+//! Request bodies: read within limits, parsed strictly, validated. Errors name the field.
+
+mod body;
+mod fields;
+mod headers;
+mod json;
+mod message;
+mod parameters;
+mod support;
+mod wrappers;
+
+pub(crate) use body::{Dialect, GenerationBody};
+pub(crate) use fields::PromptField;
+pub(crate) use headers::HeaderOptions;
+pub(crate) use json::Json;
+pub(crate) use message::{Message, conversation};
+pub(crate) use parameters::Parameters;
+pub(crate) use wrappers::{Object, Present};
