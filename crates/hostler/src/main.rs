@@ -2,6 +2,7 @@
 //! Decisions are made elsewhere; this crate only knows who is connected to whom.
 
 mod cli;
+mod client;
 mod cluster;
 mod commands;
 mod engines;

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use crate::harness::{Harness, chat};
 
-fn keys(config: &mut GatewayConfig) {
+pub(crate) fn keys(config: &mut GatewayConfig) {
     let key = |name: &str, key: &str, admin| ApiKey { name: name.to_owned(), key: key.to_owned(), admin };
     config.api_keys = vec![key("alice", "a-secret", false), key("root", "r-secret", true)];
 }
 
 #[actix_web::test]
-async fn the_api_needs_a_key_and_probes_do_not() {
+async fn the_api_requires_a_key_and_probes_do_not() {
     let harness = Harness::start_with(keys).await;
     for path in ["/", "/health", "/livez", "/readyz", "/metrics"] {
         assert_eq!(harness.get(path).await.head.status, 200, "{path}");
@@ -24,7 +24,7 @@ async fn the_api_needs_a_key_and_probes_do_not() {
 }
 
 #[actix_web::test]
-async fn a_key_names_the_tenant_and_only_an_admin_sees_schedulers() {
+async fn a_key_names_the_tenant_and_only_admins_see_schedulers() {
     let harness = Harness::start_with(keys).await;
     let alice = [("authorization", "Bearer a-secret")];
     let response = harness.send("POST", "/v1/chat/completions", &alice, chat("hi").to_string().as_bytes()).await;

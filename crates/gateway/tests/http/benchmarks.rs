@@ -1,4 +1,4 @@
-//! Benchmarks over HTTP: ordered, watched, cancelled, left.
+//! Benchmarks over HTTP: ordered, followed, cancelled, abandoned.
 
 use hostler_gateway::{ApiKey, GatewayConfig};
 use hostler_scheduler::SchedulerState;
@@ -8,10 +8,10 @@ use crate::cluster::{Cluster, endless, small};
 use crate::harness::with;
 
 #[actix_web::test]
-async fn the_old_benchmark_answers_in_its_own_words_with_measured_numbers() {
+async fn the_compatible_benchmark_responds_in_its_own_format_with_measured_numbers() {
     let cluster = Cluster::start("compat", 1, 2.0).await;
-    let asked = json!({"requests": 12, "concurrency": 4, "max_tokens": 10, "prompt": "hello", "temperature": 0.7});
-    let answer = cluster.site.post("/benchmark", &asked).await;
+    let order = json!({"requests": 12, "concurrency": 4, "max_tokens": 10, "prompt": "hello", "temperature": 0.7});
+    let answer = cluster.site.post("/benchmark", &order).await;
     assert_eq!(answer.head.status, 200, "{}", answer.body);
     let answer = answer.json();
     assert_eq!(answer["success"], json!(true));
@@ -19,8 +19,8 @@ async fn the_old_benchmark_answers_in_its_own_words_with_measured_numbers() {
     let number = |name: &str| data[name].as_f64().unwrap_or_else(|| panic!("{name}: {data}"));
     assert_eq!((number("total_requests"), number("successful_requests"), number("failed_requests")), (12.0, 12.0, 0.0));
     assert_eq!(number("avg_generated_tokens"), 10.0);
-    // Each request reads its prompt in one step and makes a token in each of ten: 3
-    // rounds of 4 at a time cannot be faster.
+    // Each request takes one step for its prompt and one for each of ten tokens, so 3 rounds
+    // of 4 at a time cannot be faster.
     assert!(number("total_time") >= 3.0 * 9.0 * 0.002, "{data}");
     let (min, mean, max) = (number("min_response_time"), number("avg_response_time"), number("max_response_time"));
     assert!(min > 0.0 && min <= mean && mean <= max, "{data}");
@@ -33,7 +33,7 @@ async fn the_old_benchmark_answers_in_its_own_words_with_measured_numbers() {
 }
 
 #[actix_web::test]
-async fn an_order_is_accepted_watched_and_remembered() {
+async fn an_order_is_accepted_followed_and_stored() {
     let cluster = Cluster::start("order", 2, 1.0).await;
     let id = cluster.order(&small()).await;
     let statuses = cluster.watch(&id).await;
@@ -47,13 +47,13 @@ async fn an_order_is_accepted_watched_and_remembered() {
     let list = cluster.site.get("/v1/benchmarks").await.json();
     let ids: Vec<_> = list["data"].as_array().expect("a list").iter().map(|one| one["id"].clone()).collect();
     assert_eq!(ids, [json!(second), json!(id)], "the newest first");
-    assert_eq!(list["data"][0]["result"], json!(null), "results are long");
+    assert_eq!(list["data"][0]["result"], json!(null), "the list has no results");
     let after = cluster.site.send("DELETE", &format!("/v1/benchmarks/{id}"), &[], b"").await.json();
-    assert_eq!(after["status"], json!("done"), "there is nothing left to cancel");
+    assert_eq!(after["status"], json!("done"), "a finished benchmark cannot be cancelled");
 }
 
 #[actix_web::test]
-async fn every_layer_of_the_ladder_is_climbed_on_the_claimed_scheduler() {
+async fn the_ladder_measures_every_layer_on_the_claimed_scheduler() {
     let cluster = Cluster::start("ladder", 2, 1.0).await;
     let order = with(small(), json!({"profile": "ladder", "repeats": 2, "scheduler": "ladder-1"}));
     let id = cluster.order(&order).await;
@@ -72,10 +72,10 @@ async fn every_layer_of_the_ladder_is_climbed_on_the_claimed_scheduler() {
 }
 
 #[actix_web::test]
-async fn who_waits_and_leaves_has_cancelled() {
+async fn a_client_that_disconnects_cancels_the_benchmark_that_it_waits_for() {
     let cluster = Cluster::start("leave", 1, 1.0).await;
-    let asked = json!({"requests": 100_000, "max_tokens": 100});
-    let connection = cluster.send("/benchmark", &asked).await;
+    let order = json!({"requests": 100_000, "max_tokens": 100});
+    let connection = cluster.send("/benchmark", &order).await;
     cluster.shows(0, |now| now.state == SchedulerState::Claimed && now.running > 0).await;
     drop(connection);
     cluster.serves(0).await;
@@ -85,7 +85,7 @@ async fn who_waits_and_leaves_has_cancelled() {
 }
 
 #[actix_web::test]
-async fn what_is_cancelled_gives_its_scheduler_back_and_the_next_has_its_turn() {
+async fn a_cancelled_benchmark_releases_its_scheduler_for_the_next_one() {
     let cluster = Cluster::start("cancel", 2, 1.0).await;
     let order = |layer: &str| with(endless(), json!({"scheduler": "cancel-0", "layers": [layer]}));
     for layer in ["engine", "scheduler", "router", "http-stream"] {
@@ -117,7 +117,7 @@ async fn requests_for_the_only_scheduler_wait_for_the_benchmark() {
 }
 
 #[actix_web::test]
-async fn a_claim_that_must_not_be_is_refused_with_the_numbers() {
+async fn a_claim_below_min_serving_is_refused_with_the_numbers() {
     let cluster = Cluster::start("refused", 1, 1.0).await;
     let refused = cluster.site.post("/benchmark", &json!({"min_serving": 1})).await;
     assert_eq!((refused.head.status, refused.error("param")), (503, json!("min_serving")), "{}", refused.body);
@@ -129,7 +129,7 @@ async fn a_claim_that_must_not_be_is_refused_with_the_numbers() {
 }
 
 #[actix_web::test]
-async fn an_order_that_cannot_be_is_refused_before_it_waits() {
+async fn an_invalid_order_is_refused_before_it_is_queued() {
     let cluster = Cluster::start("wrong", 1, 1.0).await;
     for (path, body, param) in [
         ("/benchmark", json!({"requests": "x"}), "requests"),
@@ -155,7 +155,7 @@ async fn an_order_that_cannot_be_is_refused_before_it_waits() {
 }
 
 #[actix_web::test]
-async fn only_an_admin_may() {
+async fn benchmarks_and_claims_require_an_admin() {
     let keys = |config: &mut GatewayConfig| {
         let key = |name: &str, key: &str, admin| ApiKey { name: name.to_owned(), key: key.to_owned(), admin };
         config.api_keys = vec![key("alice", "a-secret", false), key("root", "r-secret", true)];
@@ -185,7 +185,7 @@ async fn only_an_admin_may() {
     assert_eq!(send("POST", "/generate", "a-secret", &[], generate).await, 200);
     let claim = [("x-hostler-claim", "1")];
     assert_eq!(send("POST", "/generate", "a-secret", &claim, generate).await, 403);
-    assert_eq!(send("POST", "/generate", "r-secret", &claim, generate).await, 503, "there is no such claim");
+    assert_eq!(send("POST", "/generate", "r-secret", &claim, generate).await, 503, "the claim does not exist");
     let unreadable = [("x-hostler-claim", "one")];
     assert_eq!(send("POST", "/generate", "r-secret", &unreadable, generate).await, 400);
     assert_eq!(send("GET", "/v1/benchmarks", "r-secret", &[], "").await, 200);

@@ -6,10 +6,10 @@ use serde_json::json;
 use crate::cluster::Cluster;
 
 #[actix_web::test]
-async fn a_claim_is_made_used_kept_alive_and_given_back_by_its_number() {
+async fn a_claim_is_created_used_renewed_and_released_by_its_token() {
     let cluster = Cluster::start("tool", 2, 1.0).await;
-    let wish = json!({"scheduler": "tool-1", "owner": "a tool", "ttl_seconds": 60, "wait": true});
-    let made = cluster.site.post("/admin/claims", &wish).await;
+    let spec = json!({"scheduler": "tool-1", "owner": "a tool", "ttl_seconds": 60, "wait": true});
+    let made = cluster.site.post("/admin/claims", &spec).await;
     assert_eq!(made.head.status, 201, "{}", made.body);
     let claim = made.json();
     assert_eq!((&claim["scheduler"], &claim["claimed"]), (&json!("tool-1"), &json!(true)));
@@ -44,9 +44,9 @@ async fn a_claim_is_made_used_kept_alive_and_given_back_by_its_number() {
 }
 
 #[actix_web::test]
-async fn who_leaves_before_it_knows_the_number_has_no_claim() {
+async fn a_client_that_disconnects_before_it_has_the_token_has_no_claim() {
     let cluster = Cluster::start("left", 2, 20.0).await;
-    // Runs for as long as the test: the claim waits for it to end.
+    // Runs as long as the test, so the claim keeps waiting for it to end.
     let _running = cluster.send("/generate", &json!({"prompt": "hello", "max_tokens": 2000})).await;
     cluster.shows(0, |now| now.running == 1).await;
     let waiting = cluster.send("/admin/claims", &json!({"scheduler": "left-0", "wait": true})).await;
@@ -56,7 +56,7 @@ async fn who_leaves_before_it_knows_the_number_has_no_claim() {
 }
 
 #[actix_web::test]
-async fn a_claim_that_cannot_be_is_refused_by_name() {
+async fn an_invalid_claim_is_refused_with_the_field() {
     let cluster = Cluster::start("no", 1, 1.0).await;
     for (body, status, param) in [
         (json!({"ttl_seconds": 0}), 400, "ttl_seconds"),

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that shows everything: heads, chunks, and when they come.
+//! An HTTP/1.1 client that exposes heads and chunks as they arrive.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Nothing in these tests takes longer, except when it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Whatever takes longer in these tests hangs.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Waits for something, but not forever.
+/// Waits for a future, with a timeout.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(PATIENCE, future).await {
+    match timeout(TIMEOUT, future).await {
         Ok(done) => done,
-        Err(_) => panic!("{what} did not happen in {PATIENCE:?}"),
+        Err(_) => panic!("{what} did not happen in {TIMEOUT:?}"),
     }
 }
 
@@ -47,7 +47,7 @@ impl Response {
         self.json()["error"][field].clone()
     }
 
-    /// The data of its server-sent events, and the names of those that have one.
+    /// The names, if any, and the data of its server-sent events.
     pub(crate) fn events(&self) -> Vec<(Option<&str>, &str)> {
         self.body.split("\n\n").filter_map(parse_event).collect()
     }
@@ -91,7 +91,7 @@ impl Connection {
         line.trim_end().to_owned()
     }
 
-    /// Whether the gateway closes it, rather than send anything more.
+    /// Whether the gateway closes the connection without sending more.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.0.fill_buf().await.map_or(true, <[u8]>::is_empty)
     }
@@ -120,7 +120,7 @@ impl Connection {
         (size > 0).then(|| String::from_utf8(chunk).expect("UTF-8"))
     }
 
-    /// The rest of the response of this head.
+    /// The body of the response with this head.
     pub(crate) async fn body(&mut self, head: &Head) -> String {
         if head.header("transfer-encoding") == Some("chunked") {
             let mut body = String::new();

@@ -19,8 +19,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// So many schedulers of one model, named `NAME-0`, `NAME-1`, …: metrics are the
-    /// process's, so tests that read them need names of their own. A step takes `step_ms`.
+    /// Starts `count` schedulers of one model, named `NAME-0`, `NAME-1`, …. All tests of a process
+    /// share its metrics, so each test uses its own name. A step takes `step_ms`.
     pub(crate) async fn start(name: &str, count: usize, step_ms: f64) -> Self {
         Self::start_with(name, count, step_ms, |_| {}).await
     }
@@ -67,7 +67,7 @@ impl Cluster {
         accepted.json()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Watches a benchmark to its end, by its events: the statuses that it went through.
+    /// Follows a benchmark's events to its end, and returns the statuses that it went through.
     pub(crate) async fn watch(&self, id: &str) -> Vec<Value> {
         let events = self.site.get(&format!("/v1/benchmarks/{id}/events")).await;
         assert_eq!(events.events().last().map(|(_, data)| *data), Some("[DONE]"), "{}", events.body);
@@ -76,7 +76,7 @@ impl Cluster {
         statuses
     }
 
-    /// Sends a request and leaves the answer to be read.
+    /// Sends a request without reading the response.
     pub(crate) async fn send(&self, path: &str, body: &Value) -> Connection {
         let mut connection = self.site.connect().await;
         let headers = [("content-type", "application/json")];
@@ -90,7 +90,7 @@ pub(crate) fn small() -> Value {
     json!({"requests": 6, "max_tokens": 4, "shape": {"kind": "concurrent", "concurrency": 2}})
 }
 
-/// One that lasts until somebody ends it.
+/// A benchmark that lasts until it is cancelled.
 pub(crate) fn endless() -> Value {
     json!({"requests": 100_000, "max_tokens": 100})
 }

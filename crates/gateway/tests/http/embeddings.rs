@@ -1,4 +1,4 @@
-//! Vectors that stand for texts.
+//! Embeddings.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{Harness, MODEL};
 const PATH: &str = "/v1/embeddings";
 
 #[actix_web::test]
-async fn every_form_of_input_has_its_vectors() {
+async fn every_form_of_input_is_embedded() {
     let harness = Harness::start().await;
     let cases = [(json!("abc"), 1, 3), (json!(["a", "bc"]), 2, 3), (json!([1, 2]), 1, 2), (json!([[1], [2, 3]]), 2, 3)];
     for (input, count, tokens) in cases {
@@ -39,7 +39,7 @@ async fn base64_is_little_endian_floats() {
 }
 
 #[actix_web::test]
-async fn what_is_not_honoured_is_refused_by_name() {
+async fn unsupported_values_are_refused_with_the_field() {
     let harness = Harness::start().await;
     let cases: [(&str, Value, &str); 6] = [
         ("dimensions", json!({"input": "a", "dimensions": 2}), "3 numbers"),
@@ -60,7 +60,7 @@ async fn what_is_not_honoured_is_refused_by_name() {
 }
 
 #[actix_web::test]
-async fn an_engine_that_does_not_answer_is_given_up() {
+async fn a_request_times_out_if_the_engine_does_not_respond() {
     let harness = Harness::start_with(|config| config.request_timeout = Duration::from_millis(50)).await;
     let response = harness.post(PATH, &json!({"input": "hang"})).await;
     assert_eq!(response.head.status, 504, "{}", response.body);

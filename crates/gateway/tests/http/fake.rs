@@ -1,4 +1,4 @@
-//! A scheduler that plays a part: each prompt tells it what to do.
+//! A scripted scheduler: each prompt tells it what to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,20 +19,20 @@ use tokio::sync::{Semaphore, watch};
 /// The vector of every text.
 pub(crate) const EMBEDDING: [f32; 3] = [0.5, -0.25, 1.0];
 
-/// What it answers, word by word.
+/// The words of its answer.
 const WORDS: [&str; 4] = ["one", " two", " three", " four"];
 
-/// The prompt is one token a character, the answer one token a word.
+/// Its prompts have one token per character, its answers one token per word.
 pub(crate) struct FakeScheduler {
     id: SchedulerId,
     snapshot: watch::Sender<SchedulerSnapshot>,
-    /// Every request that came.
+    /// Every request that it received.
     pub(crate) requests: Mutex<Vec<GenerationRequest>>,
-    /// Ids that were to be cancelled.
+    /// The ids of `cancel` calls.
     pub(crate) cancelled: Mutex<Vec<RequestId>>,
-    /// Words of a `gated` prompt that may go out.
+    /// Permits to send the words of a `gated` prompt.
     pub(crate) gate: Arc<Semaphore>,
-    /// Generations that exist.
+    /// The number of generations that exist.
     pub(crate) alive: watch::Sender<i32>,
     drained: AtomicU32,
 }
@@ -80,7 +80,7 @@ impl FakeScheduler {
         }
     }
 
-    /// Leaves the state that the model is served in.
+    /// Changes its state.
     pub(crate) fn enter(&self, state: SchedulerState) {
         self.snapshot.send_modify(|snapshot| snapshot.state = state);
     }
@@ -89,20 +89,20 @@ impl FakeScheduler {
         self.drained.load(Ordering::Relaxed)
     }
 
-    /// The last request that came.
+    /// The last request that it received.
     pub(crate) fn last(&self) -> GenerationRequest {
-        self.requests.lock().expect("not poisoned").last().cloned().expect("a request came")
+        self.requests.lock().expect("not poisoned").last().cloned().expect("it received a request")
     }
 
     fn words(request: &GenerationRequest) -> Vec<TokenEvent> {
-        let wanted = request.stop.max_tokens.unwrap_or(4) as usize;
+        let count = request.stop.max_tokens.unwrap_or(4) as usize;
         let word = |(index, text): (usize, &str)| {
             let id = TokenId::try_from(index).expect("few words");
             let top = request.top_logprobs.map(|top| (0..top).map(|other| (other, -1.5)).collect());
             let logprob = top.map(|top| Logprob { logprob: if index == 1 { f32::NEG_INFINITY } else { -0.5 }, top });
             TokenEvent::Token(Token { id, text: text.to_owned(), logprob })
         };
-        WORDS.into_iter().cycle().take(wanted).enumerate().map(word).collect()
+        WORDS.into_iter().cycle().take(count).enumerate().map(word).collect()
     }
 
     fn finish(request: &GenerationRequest, prompt_tokens: u32, completion_tokens: usize) -> TokenEvent {
@@ -131,7 +131,7 @@ impl Drop for Alive {
 }
 
 fn failure(code: ErrorCode) -> RequestError {
-    RequestError::new(code, "as the prompt wished")
+    RequestError::new(code, "as the prompt requested")
 }
 
 #[async_trait]
@@ -183,7 +183,7 @@ impl Scheduler for FakeScheduler {
         }
         self.alive.send_modify(|alive| *alive += 1);
         let alive = Alive(self.alive.clone());
-        // Before what holds the guard: it must outlive the last event.
+        // Chained before the guard, which must outlive the last event.
         let events = stream::iter(events);
         let events = if hangs { events.chain(stream::pending()).boxed() } else { events.boxed() };
         let events = events.then(move |event| {
@@ -213,7 +213,7 @@ impl Scheduler for FakeScheduler {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Token 3 is a piece of a character.
+    /// Token 3 is part of a character.
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
         let piece = |token| match token {
             3 => vec![0xc3],

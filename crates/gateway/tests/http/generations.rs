@@ -1,4 +1,4 @@
-//! From fields to what the scheduler gets.
+//! From the fields of a body to the request that the scheduler receives.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ async fn submitted(path: &str, body: &Value) -> GenerationRequest {
 }
 
 #[actix_web::test]
-async fn every_honoured_field_arrives() {
+async fn every_supported_field_arrives() {
     let fields = json!({
         "model": "demo", "max_completion_tokens": 3, "min_tokens": 2, "temperature": 0.5, "top_p": 0.9, "top_k": 40,
         "min_p": 0.05, "repetition_penalty": 1.1, "frequency_penalty": 0.2, "presence_penalty": -0.2,
@@ -44,7 +44,7 @@ async fn every_honoured_field_arrives() {
 }
 
 #[actix_web::test]
-async fn defaults_are_openais_and_bounded_where_theirs_are() {
+async fn defaults_are_those_of_openai() {
     let request = submitted("/v1/chat/completions", &chat("hello")).await;
     assert_eq!((request.sampling.temperature, request.sampling.top_k, request.sampling.seed), (1.0, None, None));
     assert_eq!((request.stop.max_tokens, request.priority), (None, Priority::Default));
@@ -55,7 +55,7 @@ async fn defaults_are_openais_and_bounded_where_theirs_are() {
 }
 
 #[actix_web::test]
-async fn vllms_minus_one_and_zero_mean_every_token() {
+async fn top_k_of_minus_one_or_zero_means_all_tokens_as_in_vllm() {
     for top_k in [-1, 0] {
         let request = submitted("/generate", &json!({"prompt": "a", "top_k": top_k})).await;
         assert_eq!(request.sampling.top_k, None, "{top_k}");
@@ -63,7 +63,7 @@ async fn vllms_minus_one_and_zero_mean_every_token() {
 }
 
 #[actix_web::test]
-async fn an_answers_form_comes_in_four_ways() {
+async fn a_constraint_can_be_given_in_four_ways() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
     let cases = [
         (json!({"response_format": {"type": "text"}}), None),
@@ -85,7 +85,7 @@ async fn an_answers_form_comes_in_four_ways() {
 }
 
 #[actix_web::test]
-async fn a_model_may_be_left_out_only_where_there_is_one() {
+async fn the_model_is_optional_only_if_one_is_served() {
     let harness = Harness::start().await;
     assert_eq!(harness.post("/generate", &json!({"prompt": "a"})).await.head.status, 200);
     harness.add("second").await;

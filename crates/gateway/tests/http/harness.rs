@@ -13,8 +13,8 @@ use hostler_telemetry::Exporter;
 use serde_json::{Value, json};
 
 use crate::client::{Connection, Response, within};
+use crate::cluster_view::FakeView;
 use crate::fake::FakeScheduler;
-use crate::view::FakeView;
 
 /// The name of this process.
 const NODE: &str = "here";
@@ -29,7 +29,7 @@ pub(crate) struct Harness {
     pub(crate) site: Site,
 }
 
-/// A gateway's address, and what one may ask there.
+/// A gateway's address, with methods to send requests to it.
 #[derive(Clone, Copy)]
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
@@ -66,7 +66,7 @@ pub(crate) fn serve_in(
     (gateway, site)
 }
 
-/// The recorder of metrics: what is counted before it is there, is lost.
+/// The recorder of metrics. Whatever is counted before it is installed is lost.
 pub(crate) fn exporter() -> Exporter {
     static EXPORTER: OnceLock<Exporter> = OnceLock::new();
     EXPORTER.get_or_init(|| Exporter::install(NODE).expect("the only recorder of this process")).clone()
@@ -77,7 +77,7 @@ impl Harness {
         Self::start_with(|_| {}).await
     }
 
-    /// With a configuration of its own.
+    /// Starts with a changed configuration.
     pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let router = Router::start(RouterConfig::default(), &Arbiter::current());
         let scheduler = Arc::new(FakeScheduler::new(MODEL, Engine::Simulated));
@@ -86,14 +86,14 @@ impl Harness {
         Self { gateway, router, scheduler, site }
     }
 
-    /// Serves one more model.
+    /// Serves another model too.
     pub(crate) async fn add(&self, model: &str) -> Arc<FakeScheduler> {
         let scheduler = Arc::new(FakeScheduler::new(model, Engine::Mistralrs));
         self.router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
         scheduler
     }
 
-    /// Waits until so many generations exist.
+    /// Waits until this many generations exist.
     pub(crate) async fn alive(&self, count: i32) {
         let mut alive = self.scheduler.alive.subscribe();
         within("the count of generations", alive.wait_for(|&alive| alive == count)).await.expect("the sender lives");
@@ -119,8 +119,8 @@ impl Site {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes()).await
     }
 
-    /// The value of a series in `/metrics`, named without the node, which all of
-    /// them carry; 0 while it is not there.
+    /// The value of a series in `/metrics`, named without the `node` label, which all of them
+    /// have; 0 if it does not exist.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let metrics = self.get("/metrics").await.body;
         let metrics = metrics.replace(&format!("{{node={NODE:?}}}"), "").replace(&format!("node={NODE:?},"), "");

@@ -9,7 +9,7 @@ use crate::client::within;
 use crate::harness::{Harness, chat, with};
 
 #[actix_web::test]
-async fn a_shutdown_finishes_what_runs_and_closes_every_other_connection() {
+async fn a_shutdown_finishes_running_requests_and_closes_idle_connections() {
     let Harness { gateway, scheduler, site, router } = Harness::start().await;
     let mut streaming = site.connect().await;
     let body = json!({"prompt": "gated", "max_tokens": 4, "stream": true}).to_string();
@@ -34,14 +34,14 @@ async fn a_shutdown_finishes_what_runs_and_closes_every_other_connection() {
     let rest = streaming.body(&head).await;
     assert!(rest.ends_with("data: [DONE]\n\n") && rest.contains("four"), "{rest}");
     assert!(within("the stop", stopping).await.expect("no panic"), "everything ended in time");
-    assert_eq!(scheduler.drained(), 0, "other gateways may use it");
+    assert_eq!(scheduler.drained(), 0, "other gateways may still use it");
     assert!(!router.is_ready());
 }
 
 #[actix_web::test]
-async fn a_shutdown_that_is_announced_serves_on_meanwhile() {
-    let patient = |config: &mut GatewayConfig| config.unready = Duration::from_secs(3600);
-    let Harness { gateway, site, router, .. } = Harness::start_with(patient).await;
+async fn an_announced_shutdown_still_serves_requests() {
+    let announced = |config: &mut GatewayConfig| config.unready = Duration::from_secs(3600);
+    let Harness { gateway, site, router, .. } = Harness::start_with(announced).await;
     let stopping = actix_web::rt::spawn(gateway.stop());
     within("not being ready", async { while site.get("/readyz").await.head.status != 503 {} }).await;
     let answered = site.post("/v1/chat/completions", &chat("hello")).await;
@@ -51,9 +51,9 @@ async fn a_shutdown_that_is_announced_serves_on_meanwhile() {
 }
 
 #[actix_web::test]
-async fn a_shutdown_does_not_wait_for_ever() {
-    let impatient = |config: &mut GatewayConfig| config.drain_timeout = Duration::from_millis(50);
-    let Harness { gateway, scheduler, site, router } = Harness::start_with(impatient).await;
+async fn a_shutdown_cancels_requests_after_the_drain_timeout() {
+    let short_drain = |config: &mut GatewayConfig| config.drain_timeout = Duration::from_millis(50);
+    let Harness { gateway, scheduler, site, router } = Harness::start_with(short_drain).await;
     let mut hanging = site.connect().await;
     hanging.send("POST", "/generate", &[], json!({"prompt": "gated"}).to_string().as_bytes()).await;
     let mut alive = scheduler.alive.subscribe();
@@ -64,11 +64,11 @@ async fn a_shutdown_does_not_wait_for_ever() {
 }
 
 #[actix_web::test]
-async fn a_scheduler_that_is_lost_does_not_hold_its_client() {
+async fn a_client_gets_an_error_if_its_scheduler_is_lost() {
     let harness = Harness::start().await;
     let body = with(chat("hang"), json!({"timeout": 0.05, "max_tokens": 1, "stream": true}));
     let response = harness.post("/v1/chat/completions", &body).await;
-    // The first token came; the end did not.
+    // The scheduler sends neither a token nor an end.
     assert_eq!(response.head.status, 504, "{}", response.body);
     harness.alive(0).await;
 }

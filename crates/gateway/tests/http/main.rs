@@ -1,21 +1,22 @@
-//! The gateway over real connections, in front of a scheduler that plays a part.
+//! The gateway over real connections, with a scripted scheduler behind it.
 
-mod accounts;
 mod auth;
 mod benchmarks;
 mod claims;
 mod client;
 mod cluster;
+mod cluster_view;
 mod embeddings;
 mod fake;
 mod generations;
 mod harness;
-mod honesty;
 mod life;
 mod malformed;
 mod operations;
+mod records;
+mod routes;
 mod soak;
 mod stack;
 mod streaming;
-mod view;
+mod support;
 mod wire;

@@ -1,4 +1,4 @@
-//! Bodies that are no requests.
+//! Malformed and invalid bodies.
 
 use hostler_gateway::GatewayConfig;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn chat_raw(harness: &Harness, body: &[u8]) -> Response {
 }
 
 #[actix_web::test]
-async fn every_wrong_value_is_named_by_its_path() {
+async fn an_error_names_the_path_of_every_invalid_value() {
     let harness = Harness::start().await;
     let cases: [(&str, Value); 30] = [
         ("temperature", json!({"temperature": "hot"})),
@@ -62,7 +62,7 @@ async fn every_wrong_value_is_named_by_its_path() {
 }
 
 #[actix_web::test]
-async fn what_is_no_json_says_where() {
+async fn an_error_locates_invalid_json() {
     let harness = Harness::start().await;
     let nested = [br#"{"messages": "#.to_vec(), b"[".repeat(5000)].concat();
     let cases: [(&[u8], &str, &str); 9] = [
@@ -90,7 +90,7 @@ async fn what_is_no_json_says_where() {
 }
 
 #[actix_web::test]
-async fn a_schema_may_not_nest_without_end() {
+async fn the_nesting_of_a_schema_is_limited() {
     let harness = Harness::start().await;
     let deep = format!("{}{}", r#"{"a":"#.repeat(500), "1");
     let format = format!(r#"{{"type": "json_schema", "json_schema": {{"schema": {deep}"#);
@@ -101,7 +101,7 @@ async fn a_schema_may_not_nest_without_end() {
 }
 
 #[actix_web::test]
-async fn other_content_is_refused() {
+async fn other_content_types_are_refused() {
     let harness = Harness::start().await;
     let body = chat("hello").to_string();
     for (name, value) in [("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "gzip")] {
@@ -114,7 +114,7 @@ async fn other_content_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_body_that_is_too_large_is_read_away_and_refused() {
+async fn a_body_that_is_too_large_is_discarded_and_refused() {
     let harness = Harness::start().await;
     let huge = vec![b'a'; 20 * 1024 * 1024];
     let mut connection = harness.connect().await;
@@ -122,7 +122,7 @@ async fn a_body_that_is_too_large_is_read_away_and_refused() {
     let response = connection.response().await;
     assert_eq!((response.head.status, response.error("code")), (413, json!("request_too_large")));
     assert_eq!(response.error("param"), json!("body"));
-    // The connection is still good.
+    // The connection is still usable.
     connection.send("GET", "/livez", &[], b"").await;
     assert_eq!(connection.response().await.head.status, 200);
 }
@@ -138,7 +138,7 @@ async fn the_body_limit_is_exact() {
 }
 
 #[actix_web::test]
-async fn a_body_that_does_not_come_is_given_up() {
+async fn a_body_that_does_not_arrive_times_out() {
     let slow = |config: &mut GatewayConfig| config.body_timeout = std::time::Duration::from_millis(50);
     let harness = Harness::start_with(slow).await;
     let mut connection = harness.connect().await;
@@ -148,7 +148,7 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[actix_web::test]
-async fn every_post_endpoint_names_its_fields() {
+async fn every_post_endpoint_names_the_invalid_field() {
     let harness = Harness::start().await;
     let cases = [
         ("/v1/chat/completions", json!({}), "messages"),

@@ -1,4 +1,4 @@
-//! A hundred claims in a row, ended in every way there is, under live traffic.
+//! A hundred consecutive claims under live traffic, ended in every possible way.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,11 +10,11 @@ use crate::client::within;
 use crate::cluster::{Cluster, endless, small};
 use crate::harness::with;
 
-/// Claims in a row. Those of every tenth round are benchmarks, which measure the
-/// generator's ceiling first and so take longer.
+/// Consecutive claims. Some rounds are benchmarks, which measure the generator's ceiling first
+/// and so take longer.
 const ROUNDS: usize = 100;
 
-/// Clients that go on asking meanwhile.
+/// Clients that send requests at the same time.
 const CLIENTS: usize = 4;
 
 #[actix_web::test]
@@ -35,7 +35,7 @@ async fn a_hundred_claims_leave_nothing_behind_and_lose_no_request() {
         }
         over.store(true, Ordering::Relaxed);
     };
-    // Not within the usual patience: a hundred rounds on a busy machine take what they take.
+    // Without the usual timeout, because a hundred rounds can take long on a busy machine.
     let ((), _) = futures::join!(claims, traffic);
     assert!(served.load(Ordering::Relaxed) > CLIENTS);
 
@@ -58,7 +58,7 @@ async fn a_hundred_claims_leave_nothing_behind_and_lose_no_request() {
     assert_eq!(list["data"], json!([]));
 }
 
-/// Waits until a series has this value: what counts follows what happens.
+/// Waits until a series has this value: metrics follow events with a delay.
 async fn settles(cluster: &Cluster, series: &str, value: f64) {
     within(series, async {
         while cluster.site.metric(series).await != value {
@@ -68,20 +68,20 @@ async fn settles(cluster: &Cluster, series: &str, value: f64) {
     .await;
 }
 
-/// One claim on the one scheduler or the other, ended in its round's way.
+/// One claim on one of the schedulers, which ends in a way that depends on the round.
 async fn claim(cluster: &Cluster, round: usize) {
     let n = round % 2;
     cluster.serves(n).await;
     let scheduler = format!("soak-{n}");
     match round % 25 {
-        // Nobody renews it: it expires.
+        // It is not renewed, so it expires.
         0 => {
-            let wish = json!({"scheduler": scheduler, "ttl_seconds": 1});
-            let made = cluster.site.post("/admin/claims", &wish).await;
+            let spec = json!({"scheduler": scheduler, "ttl_seconds": 1});
+            let made = cluster.site.post("/admin/claims", &spec).await;
             assert_eq!(made.head.status, 201, "{}", made.body);
             cluster.serves(n).await;
         }
-        // Benchmarks: one that ends, one that is cancelled, one whose client leaves.
+        // Benchmarks: one ends, one is cancelled, the client of one disconnects.
         5 => {
             let id = cluster.order(&with(small(), json!({"scheduler": scheduler}))).await;
             assert_eq!(cluster.watch(&id).await.last(), Some(&json!("done")));
@@ -93,25 +93,25 @@ async fn claim(cluster: &Cluster, round: usize) {
             assert_eq!(cluster.watch(&id).await.last(), Some(&json!("cancelled")));
         }
         15 => {
-            let asked = json!({"scheduler": scheduler, "requests": 100_000});
-            let connection = cluster.send("/benchmark", &asked).await;
+            let order = json!({"scheduler": scheduler, "requests": 100_000});
+            let connection = cluster.send("/benchmark", &order).await;
             cluster.shows(n, |now| now.state == SchedulerState::Claimed).await;
             drop(connection);
             cluster.serves(n).await;
         }
-        // A tool whose connection breaks while it waits for the drain, or just after.
+        // A tool disconnects while it waits for the drain, or just after.
         way if way % 3 == 0 => {
             let connection = cluster.send("/admin/claims", &json!({"scheduler": scheduler, "wait": true})).await;
             cluster.shows(n, |now| now.claim.is_some()).await;
             drop(connection);
-            // It may have been answered just before: then the number is in the list.
+            // If it received its response just before, the claim is in the list.
             release_all(cluster).await;
             cluster.serves(n).await;
         }
-        // A tool that does as it should.
+        // A tool releases its claim.
         way => {
-            let wish = json!({"scheduler": scheduler, "wait": way % 2 == 0});
-            let made = cluster.site.post("/admin/claims", &wish).await;
+            let spec = json!({"scheduler": scheduler, "wait": way % 2 == 0});
+            let made = cluster.site.post("/admin/claims", &spec).await;
             assert_eq!(made.head.status, 201, "{}", made.body);
             let token = made.json()["token"].as_u64().expect("a number");
             let released = cluster.site.send("DELETE", &format!("/admin/claims/{token}"), &[], b"").await;
@@ -124,7 +124,7 @@ async fn release_all(cluster: &Cluster) {
     let list = within("the list", cluster.site.get("/admin/claims")).await.json();
     for claim in list["data"].as_array().expect("a list") {
         let token = claim["token"].as_u64().expect("a number");
-        // One that has ended meanwhile needs no release.
+        // It may have ended by itself, so the response does not matter.
         cluster.site.send("DELETE", &format!("/admin/claims/{token}"), &[], b"").await;
     }
 }

@@ -37,13 +37,13 @@ impl Stack {
     }
 }
 
-/// An engine whose answers last until somebody stops them.
+/// An engine whose answers last until they are cancelled.
 fn slow() -> SimulatedConfig {
     SimulatedConfig { cost: CostModel { decode_step_ms: 20.0, ..CostModel::default() }, ..SimulatedConfig::default() }
 }
 
 #[actix_web::test]
-async fn every_entrance_gives_the_same_text() {
+async fn every_endpoint_generates_the_same_text() {
     let Stack { site, .. } = &Stack::start(SimulatedConfig::echo(), |_| {}).await;
     let body = with(chat("hello"), json!({"max_tokens": 16, "temperature": 0}));
     let answer = site.post("/v1/chat/completions", &body).await.json();
@@ -58,7 +58,7 @@ async fn every_entrance_gives_the_same_text() {
 }
 
 #[actix_web::test]
-async fn a_client_that_leaves_frees_its_slot() {
+async fn a_client_that_disconnects_frees_its_slot() {
     let stack = Stack::start(slow(), |_| {}).await;
     let mut connection = stack.site.connect().await;
     let body = json!({"prompt": "hello", "max_tokens": 2000, "stream": true}).to_string();
@@ -69,7 +69,7 @@ async fn a_client_that_leaves_frees_its_slot() {
 }
 
 #[actix_web::test]
-async fn a_full_queue_says_when_to_come_back() {
+async fn a_full_queue_says_when_to_retry() {
     let stack = Stack::start(slow(), |config| {
         config.max_batch_size = 1;
         config.queue.requests_max = 1;

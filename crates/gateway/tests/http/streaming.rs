@@ -1,5 +1,5 @@
-//! Streams: when heads and chunks go out, how failures look, what a client that
-//! leaves leaves behind.
+//! Streams: when heads and chunks are sent, how failures appear, what happens when a client
+//! disconnects.
 
 use std::net::Shutdown;
 
@@ -20,7 +20,7 @@ fn text(chunks: &[Value], choice: u64) -> String {
 }
 
 #[actix_web::test]
-async fn a_stream_says_what_the_whole_answer_says() {
+async fn a_stream_has_the_same_text_as_the_whole_answer() {
     let harness = Harness::start().await;
     let whole = harness.post("/v1/chat/completions", &chat("hello")).await;
     let stream = harness.post("/v1/chat/completions", &streamed("hello")).await;
@@ -38,7 +38,7 @@ async fn a_stream_says_what_the_whole_answer_says() {
 }
 
 #[actix_web::test]
-async fn a_failure_before_the_first_token_has_its_status() {
+async fn a_failure_before_the_first_token_sets_the_status() {
     let harness = Harness::start().await;
     for (content, status, code) in
         [("fail at once", 502, "engine_failed"), ("too long", 400, "invalid_request"), ("refuse", 429, "overloaded")]
@@ -53,7 +53,7 @@ async fn a_failure_before_the_first_token_has_its_status() {
 }
 
 #[actix_web::test]
-async fn a_failure_after_it_is_an_error_event() {
+async fn a_failure_after_the_first_token_is_an_error_event() {
     let harness = Harness::start().await;
     let response = harness.post("/v1/chat/completions", &streamed("fail later")).await;
     assert_eq!(response.head.status, 200);
@@ -67,7 +67,7 @@ async fn a_failure_after_it_is_an_error_event() {
 }
 
 #[actix_web::test]
-async fn a_token_goes_out_when_it_is_there() {
+async fn a_token_is_sent_as_soon_as_it_is_generated() {
     let harness = Harness::start().await;
     let mut connection = harness.connect().await;
     let body = streamed("gated").to_string();
@@ -85,7 +85,7 @@ async fn a_token_goes_out_when_it_is_there() {
 }
 
 #[actix_web::test]
-async fn a_client_that_leaves_ends_its_generation_at_once() {
+async fn a_client_that_disconnects_ends_its_generation_at_once() {
     let harness = Harness::start().await;
     let disconnects = r#"hostler_http_disconnects_total{route="/generate"}"#;
     let before = harness.metric(disconnects).await;
@@ -99,8 +99,8 @@ async fn a_client_that_leaves_ends_its_generation_at_once() {
             assert_eq!(connection.head().await.status, 200);
             connection.chunk().await.expect("the first token");
         }
-        // No further token comes, so nothing is written: only the closed
-        // connection itself can tell.
+        // No further token is generated, so no write can fail: the server must notice the closed
+        // connection itself.
         drop(connection);
         harness.alive(0).await;
     }
@@ -108,7 +108,7 @@ async fn a_client_that_leaves_ends_its_generation_at_once() {
 }
 
 #[actix_web::test]
-async fn a_half_closed_connection_counts_as_left() {
+async fn a_half_closed_connection_counts_as_disconnected() {
     let harness = Harness::start().await;
     let stream = std::net::TcpStream::connect(harness.address).expect("the gateway listens");
     let body = json!({"prompt": "gated"}).to_string();
@@ -120,10 +120,10 @@ async fn a_half_closed_connection_counts_as_left() {
 }
 
 #[actix_web::test]
-async fn a_client_that_never_reads_holds_up_nobody() {
+async fn a_client_that_never_reads_does_not_delay_others() {
     let harness = Harness::start().await;
     let mut stalled = harness.connect().await;
-    // Far more than the sockets' buffers hold.
+    // Far more than fits in the buffers of the sockets.
     let body = json!({"prompt": "long", "max_tokens": 400_000, "stream": true}).to_string();
     stalled.send("POST", "/generate", &[], body.as_bytes()).await;
     harness.alive(1).await;
@@ -136,7 +136,7 @@ async fn a_client_that_never_reads_holds_up_nobody() {
 }
 
 #[actix_web::test]
-async fn several_answers_stream_side_by_side() {
+async fn several_answers_are_streamed_concurrently() {
     let harness = Harness::start().await;
     let body = with(streamed("hello"), json!({"n": 3, "seed": 5, "stream_options": {"include_usage": true}}));
     let response = harness.post("/v1/chat/completions", &body).await;
@@ -154,7 +154,7 @@ async fn several_answers_stream_side_by_side() {
 }
 
 #[actix_web::test]
-async fn prompts_times_n_answers_come_in_order() {
+async fn prompts_times_n_answers_are_in_order() {
     let harness = Harness::start().await;
     let body = json!({"prompt": ["a", "bcd"], "n": 2, "max_tokens": 1});
     let answer = harness.post("/v1/completions", &body).await.json();
@@ -168,7 +168,7 @@ async fn prompts_times_n_answers_come_in_order() {
 }
 
 #[actix_web::test]
-async fn a_request_is_cancelled_by_the_id_in_its_answer() {
+async fn a_request_is_cancelled_by_the_id_in_its_response() {
     let harness = Harness::start().await;
     let mut connection = harness.connect().await;
     let body = with(streamed("gated"), json!({"n": 2})).to_string();

@@ -1,11 +1,10 @@
-//! The shapes on the wire, as snapshots. What differs from run to run (ids, times)
-//! is replaced.
+//! The wire format, as snapshots. Values that differ between runs (ids, times) are replaced.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, chat, with};
 
-/// Replaces what no two answers have in common.
+/// Replaces values that differ between runs.
 fn stable(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
@@ -27,8 +26,8 @@ fn stable(mut value: Value) -> Value {
     value
 }
 
-/// Compares with the stored snapshot, keys sorted: whether serde_json keeps their
-/// order depends on what else is built.
+/// Compares with the stored snapshot, with sorted keys: whether serde_json keeps their order
+/// depends on the features of other crates in the build.
 pub(crate) fn assert_snapshot(name: &str, value: &Value) {
     let mut settings = insta::Settings::clone_current();
     settings.set_sort_maps(true);

@@ -1,4 +1,4 @@
-//! Where the cluster is shown: once, block after block, or on a screen in place.
+//! Shows the cluster: once, repeatedly, or in place on a terminal.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,38 +6,38 @@ use std::time::Duration;
 use console::{Term, truncate_str};
 use serde_json::json;
 
-use super::ask::Answer;
+use super::query::Answer;
 use super::tables;
 
-/// What is written, and where.
+/// The form of the output.
 pub(super) enum Output {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Tables, one after the other.
+    /// Tables, one group after the other.
     Text {
-        /// Whether some stand there already.
+        /// Whether a group has been written before.
         again: bool,
     },
-    /// Tables in place.
+    /// Tables that are redrawn in place.
     Screen(Screen),
 }
 
-/// A terminal that is drawn over.
+/// A terminal whose content is redrawn.
 pub(super) struct Screen {
     term: Term,
-    /// What is watched, and how it is ended.
+    /// The server, and how to end the command.
     title: String,
     /// The tables that were drawn last.
     lines: Vec<String>,
 }
 
 impl Output {
-    /// For one look.
+    /// The output of one query.
     pub(super) fn once(as_json: bool) -> Self {
         if as_json { Self::Json } else { Self::Text { again: false } }
     }
 
-    /// For looks at `url` every `interval` seconds: in place where there is a terminal.
+    /// The output of queries to `url` every `interval` seconds: in place on a terminal.
     pub(super) fn watching(as_json: bool, url: &str, interval: f64) -> Self {
         let term = Term::buffered_stdout();
         if as_json || !term.is_term() || console::is_dumb() {
@@ -47,7 +47,7 @@ impl Output {
         Self::Screen(Screen { term, title, lines: Vec::new() })
     }
 
-    /// Shows what a Hostler said.
+    /// Shows an answer.
     pub(super) fn show(&mut self, answer: &Answer) -> io::Result<()> {
         match self {
             Self::Json => write(&[&answer.json]),
@@ -65,12 +65,12 @@ impl Output {
         }
     }
 
-    /// Says why a Hostler says nothing any more; it was heard `age` ago.
-    pub(super) fn show_away(&mut self, why: &str, age: Duration) -> io::Result<()> {
+    /// Shows why there is no answer any more; the last one was received `age` ago.
+    pub(super) fn show_unavailable(&mut self, reason: &str, age: Duration) -> io::Result<()> {
         match self {
-            Self::Json => writeln!(io::stderr(), "{}", json!({ "error": why })),
-            Self::Text { .. } => writeln!(io::stderr(), "error: {why}"),
-            Self::Screen(screen) => screen.draw(&format!("not heard for {} s: {why}; Ctrl-C ends", age.as_secs())),
+            Self::Json => writeln!(io::stderr(), "{}", json!({ "error": reason })),
+            Self::Text { .. } => writeln!(io::stderr(), "error: {reason}"),
+            Self::Screen(screen) => screen.draw(&format!("no answer for {} s: {reason}; Ctrl-C ends", age.as_secs())),
         }
     }
 }
@@ -82,7 +82,7 @@ fn write(lines: &[impl AsRef<str>]) -> io::Result<()> {
 }
 
 impl Screen {
-    /// Draws everything, from the upper left corner, at once.
+    /// Redraws the whole screen in one write.
     fn draw(&self, title: &str) -> io::Result<()> {
         let (height, width) = self.term.size();
         self.term.hide_cursor()?;
@@ -96,16 +96,16 @@ impl Screen {
     }
 }
 
-/// The terminal is the shell's again.
+/// Restores the terminal for the shell.
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that is gone needs no cursor.
+        // If the terminal is gone, there is no cursor to show.
         let _ = self.term.show_cursor();
         let _ = self.term.flush();
     }
 }
 
-/// What a screen of so many lines has room for; the last line is the cursor's.
+/// The lines that fit on a screen of this height, whose last line is the cursor's.
 fn fitting(title: &str, lines: &[String], height: usize) -> Vec<String> {
     let mut fitting: Vec<String> = [title.to_owned(), String::new()].into_iter().chain(lines.iter().cloned()).collect();
     let room = height.saturating_sub(1);
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_screen_says_what_it_leaves_out() {
+    fn a_small_screen_shows_how_many_lines_are_hidden() {
         let lines: Vec<String> = (0..5).map(|line| line.to_string()).collect();
         assert_eq!(fitting("t", &lines, 8), ["t", "", "0", "1", "2", "3", "4"]);
         assert_eq!(fitting("t", &lines, 6), ["t", "", "0", "1", "… 3 more lines"]);

@@ -1,11 +1,14 @@
-//! Columns that line up, for people.
+//! Tables with aligned columns.
+//!
+//! Written by hand: comfy-table colours cells only with crossterm, and `console`, which draws
+//! the rest of the output, already measures and styles text.
 
 use console::{Style, measure_text_width};
 
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// What stands in a cell.
+/// One cell.
 #[derive(Default)]
 pub(super) struct Cell {
     text: String,
@@ -13,52 +16,52 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Text of the server's or of somebody's choice.
+    /// A cell with this text, which may come from clients.
     pub(super) fn new(text: impl AsRef<str>) -> Self {
-        Self { text: harmless(text.as_ref()), style: None }
+        Self { text: printable(text.as_ref()), style: None }
     }
 
-    /// What is not known is a dash.
-    pub(super) fn known(text: Option<impl AsRef<str>>) -> Self {
+    /// A cell with this text, or a dash.
+    pub(super) fn optional(text: Option<impl AsRef<str>>) -> Self {
         text.map_or_else(|| Self::new("–"), Self::new)
     }
 
-    /// The same in a colour, where there are colours.
+    /// The same cell in this style, if the output has colours.
     pub(super) fn styled(self, style: Style) -> Self {
         Self { style: Some(style), ..self }
     }
 }
 
-/// Text in which what would move a terminal's cursor is replaced.
-pub(super) fn harmless(text: &str) -> String {
+/// The text with control characters replaced, which could move a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
 
-/// Where the text of a column stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Side {
+pub(super) enum Align {
     Left,
     Right,
 }
 
-/// A table under its columns' names.
+/// A table with a header.
 pub(super) struct Table<const COLUMNS: usize> {
-    sides: [Side; COLUMNS],
+    alignments: [Align; COLUMNS],
     rows: Vec<[Cell; COLUMNS]>,
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
     /// A table with these columns.
-    pub(super) fn new(columns: [(&str, Side); COLUMNS]) -> Self {
+    pub(super) fn new(columns: [(&str, Align); COLUMNS]) -> Self {
         let names = columns.map(|(name, _)| Cell::new(name).styled(Style::new().bold()));
-        Self { sides: columns.map(|(_, side)| side), rows: vec![names] }
+        Self { alignments: columns.map(|(_, alignment)| alignment), rows: vec![names] }
     }
 
     pub(super) fn row(&mut self, cells: [Cell; COLUMNS]) {
         self.rows.push(cells);
     }
 
-    /// One line for each row, its columns' names first.
+    /// The lines of the table, header first.
     pub(super) fn lines(&self, colours: bool) -> Vec<String> {
         let mut widths = [0; COLUMNS];
         for row in &self.rows {
@@ -75,9 +78,9 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
                     None => cell.text.clone(),
                 };
                 let gap = if column == 0 { "" } else { GAP };
-                line.push_str(&match self.sides[column] {
-                    Side::Left => format!("{gap}{text}{room}"),
-                    Side::Right => format!("{gap}{room}{text}"),
+                line.push_str(&match self.alignments[column] {
+                    Align::Left => format!("{gap}{text}{room}"),
+                    Align::Right => format!("{gap}{room}{text}"),
                 });
             }
             line.trim_end().to_owned()
@@ -91,16 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_in_letters_and_not_in_bytes() {
-        let mut table = Table::new([("NAME", Side::Left), ("N", Side::Right), ("WHY", Side::Left)]);
-        table.row([Cell::new("größer"), Cell::new("1"), Cell::known(None::<&str>)]);
+    fn columns_are_aligned_by_characters_and_not_by_bytes() {
+        let mut table = Table::new([("NAME", Align::Left), ("N", Align::Right), ("WHY", Align::Left)]);
+        table.row([Cell::new("größer"), Cell::new("1"), Cell::optional(None::<&str>)]);
         table.row([Cell::new("x"), Cell::new("100"), Cell::default()]);
         assert_eq!(table.lines(false), ["NAME      N  WHY", "größer    1  –", "x       100"]);
     }
 
     #[test]
-    fn a_colour_takes_no_room() {
-        let mut table = Table::new([("A", Side::Left), ("B", Side::Left)]);
+    fn a_style_does_not_change_the_width() {
+        let mut table = Table::new([("A", Align::Left), ("B", Align::Left)]);
         table.row([Cell::new("ab").styled(Style::new().red()), Cell::new("c")]);
         let coloured = table.lines(true);
         assert_ne!(coloured, table.lines(false));
@@ -109,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn no_name_moves_the_cursor() {
-        let mut table = Table::new([("A", Side::Left)]);
+    fn control_characters_are_replaced() {
+        let mut table = Table::new([("A", Align::Left)]);
         table.row([Cell::new("a\u{1b}[2J\nb")]);
         assert_eq!(table.lines(false)[1], "a\u{fffd}[2J\u{fffd}b");
     }

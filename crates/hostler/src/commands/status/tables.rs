@@ -1,15 +1,18 @@
-//! The cluster in tables: gateway, nodes, schedulers, claims.
+//! The cluster as tables: gateway, nodes, schedulers, claims.
 
 use console::Style;
 
-use super::cluster::{Claim, Cluster, Gateway, Node, Scheduler, Waiting};
-use super::table::{Cell, Side, Table, harmless};
+use hostler_gateway::admin::{
+    ClaimBody, ClusterBody, GatewayBody, NodeBody, PlacedSchedulerBody, SchedulerBody, WaitingBody,
+};
 
-/// The whole, line by line.
-pub(super) fn lines(cluster: &Cluster, colours: bool) -> Vec<String> {
+use super::table::{Align, Cell, Table, printable};
+
+/// All lines.
+pub(super) fn lines(cluster: &ClusterBody, colours: bool) -> Vec<String> {
     let mut lines = vec![headline(&cluster.gateway)];
     let parts = [nodes(&cluster.nodes).lines(colours), schedulers(&cluster.schedulers).lines(colours)];
-    // A cluster is seldom claimed, and has nodes and schedulers always.
+    // Claims are rare, so their table is shown only if there are any.
     let claims = (!cluster.claims.is_empty()).then(|| claims(&cluster.claims).lines(colours));
     for part in parts.into_iter().chain(claims) {
         lines.push(String::new());
@@ -18,42 +21,42 @@ pub(super) fn lines(cluster: &Cluster, colours: bool) -> Vec<String> {
     lines
 }
 
-fn headline(gateway: &Gateway) -> String {
-    let Gateway { node, version, uptime_seconds, membership, etcd } = gateway;
+fn headline(gateway: &GatewayBody) -> String {
+    let GatewayBody { node, version, uptime_seconds, membership, directory } = gateway;
     let members = match membership.as_str() {
         "in-process" => "everything in one process and its children",
         "static" => "workers from its configuration",
         "etcd" => "members from etcd",
         other => other,
     };
-    let mut text = format!("gateway {node}, hostler {version}, up {}: {members}", span(*uptime_seconds));
-    if let Some(etcd) = etcd {
-        if let Some(failure) = &etcd.failure {
-            text.push_str(&format!("; etcd is away: {failure}"));
+    let mut text = format!("gateway {node}, hostler {version}, up {}: {members}", time(*uptime_seconds as f64));
+    if let Some(directory) = directory {
+        if let Some(failure) = &directory.failure {
+            text.push_str(&format!("; {membership} is unreachable: {failure}"));
         }
-        if let Some(stale) = etcd.stale_seconds {
-            text.push_str(&format!("; not up to date for {}", span(stale)));
+        if let Some(stale) = directory.stale_seconds {
+            text.push_str(&format!("; out of date for {}", time(stale)));
         }
     }
-    harmless(&text)
+    printable(&text)
 }
 
-fn nodes(nodes: &[Node]) -> Table<7> {
+fn nodes(nodes: &[NodeBody]) -> Table<7> {
     let mut table = Table::new([
-        ("NODE", Side::Left),
-        ("STATE", Side::Left),
-        ("LAST SIGN", Side::Right),
-        ("VERSION", Side::Left),
-        ("SCHEDULERS", Side::Right),
-        ("ENDPOINT", Side::Left),
-        ("WHY", Side::Left),
+        ("NODE", Align::Left),
+        ("STATE", Align::Left),
+        ("HEARTBEAT", Align::Right),
+        ("VERSION", Align::Left),
+        ("SCHEDULERS", Align::Right),
+        ("ENDPOINT", Align::Left),
+        ("WHY", Align::Left),
     ]);
     for node in nodes {
         table.row([
-            Cell::known(node.name.as_ref()),
+            Cell::optional(node.name.as_ref()),
             state(&node.state),
-            Cell::known(node.last_sign_of_life_seconds.map(span)),
-            Cell::known(node.version.as_ref()),
+            Cell::optional(node.last_sign_of_life_seconds.map(time)),
+            Cell::optional(node.version.as_ref()),
             Cell::new(node.schedulers.len().to_string()),
             Cell::new(node.endpoint.as_deref().unwrap_or("this process")),
             Cell::new(why(node.failure.as_deref(), node.endpoint.as_deref())),
@@ -62,36 +65,36 @@ fn nodes(nodes: &[Node]) -> Table<7> {
     table
 }
 
-fn schedulers(schedulers: &[Scheduler]) -> Table<12> {
+fn schedulers(schedulers: &[PlacedSchedulerBody]) -> Table<12> {
     let mut table = Table::new([
-        ("SCHEDULER", Side::Left),
-        ("NODE", Side::Left),
-        ("MODEL", Side::Left),
-        ("ENGINE", Side::Left),
-        ("DEVICE", Side::Left),
-        ("STATE", Side::Left),
-        ("RUNNING", Side::Right),
-        ("WAITING", Side::Right),
-        ("KV", Side::Right),
-        ("WAIT", Side::Right),
-        ("RESTARTS", Side::Right),
-        ("WHY", Side::Left),
+        ("SCHEDULER", Align::Left),
+        ("NODE", Align::Left),
+        ("MODEL", Align::Left),
+        ("ENGINE", Align::Left),
+        ("DEVICE", Align::Left),
+        ("STATE", Align::Left),
+        ("RUNNING", Align::Right),
+        ("WAITING", Align::Right),
+        ("KV", Align::Right),
+        ("WAIT", Align::Right),
+        ("RESTARTS", Align::Right),
+        ("WHY", Align::Left),
     ]);
-    for scheduler in schedulers {
-        let Waiting { interactive, default, batch } = scheduler.waiting;
-        // It serves, and the router has not been told yet.
-        let is_joining = scheduler.state == "serving" && !scheduler.joined;
+    for PlacedSchedulerBody { node, joined, scheduler } in schedulers {
+        let WaitingBody { interactive, default, batch } = scheduler.waiting;
+        // It serves, but has not joined the router yet.
+        let is_joining = scheduler.state == "serving" && !joined;
         table.row([
             Cell::new(&scheduler.id),
-            Cell::known(scheduler.node.as_ref()),
+            Cell::optional(node.as_ref()),
             Cell::new(&scheduler.model),
-            Cell::known(scheduler.engine.as_ref()),
-            Cell::known(scheduler.device.as_ref()),
+            Cell::optional(scheduler.engine.as_ref()),
+            Cell::optional(scheduler.device.as_ref()),
             state(if is_joining { "joining" } else { &scheduler.state }),
             Cell::new(format!("{}/{}", scheduler.running, scheduler.batch_size_max)),
             Cell::new((u64::from(interactive) + u64::from(default) + u64::from(batch)).to_string()),
-            Cell::known(kv_use(scheduler)),
-            Cell::new(span(scheduler.estimated_wait_ms / 1e3)),
+            Cell::optional(kv_use(scheduler)),
+            Cell::new(time(scheduler.estimated_wait_ms / 1e3)),
             Cell::new(scheduler.restarts.to_string()),
             Cell::new(scheduler.failure.as_deref().unwrap_or_default()),
         ]);
@@ -99,14 +102,14 @@ fn schedulers(schedulers: &[Scheduler]) -> Table<12> {
     table
 }
 
-fn claims(claims: &[Claim]) -> Table<6> {
+fn claims(claims: &[ClaimBody]) -> Table<6> {
     let mut table = Table::new([
-        ("CLAIM", Side::Left),
-        ("SCHEDULER", Side::Left),
-        ("OWNER", Side::Left),
-        ("STATE", Side::Left),
-        ("AGE", Side::Right),
-        ("TTL", Side::Right),
+        ("CLAIM", Align::Left),
+        ("SCHEDULER", Align::Left),
+        ("OWNER", Align::Left),
+        ("STATE", Align::Left),
+        ("AGE", Align::Right),
+        ("TTL", Align::Right),
     ]);
     for claim in claims {
         table.row([
@@ -114,14 +117,14 @@ fn claims(claims: &[Claim]) -> Table<6> {
             Cell::new(&claim.scheduler),
             Cell::new(&claim.owner),
             state(if claim.claimed { "claimed" } else { "draining" }),
-            Cell::known(claim.age_seconds.map(span)),
-            Cell::new(span(claim.ttl_seconds)),
+            Cell::optional(claim.age_seconds.map(time)),
+            Cell::new(time(claim.ttl_seconds)),
         ]);
     }
     table
 }
 
-/// Good states, bad ones, and those in between.
+/// A state: good ones are green, bad ones red, others yellow.
 fn state(state: &str) -> Cell {
     let style = match state {
         "connected" | "serving" => Style::new().green(),
@@ -131,21 +134,21 @@ fn state(state: &str) -> Cell {
     Cell::new(state).styled(style)
 }
 
-/// Why a node is not there, without its endpoint: that has a column of its own.
+/// Why a node is not connected, without its endpoint, which has its own column.
 fn why<'a>(failure: Option<&'a str>, endpoint: Option<&str>) -> &'a str {
     let failure = failure.unwrap_or_default();
     let prefix = endpoint.map(|endpoint| format!("worker {endpoint}: ")).unwrap_or_default();
     failure.strip_prefix(&prefix).unwrap_or(failure)
 }
 
-/// How much of the KV cache is reserved, once its size is known.
-fn kv_use(scheduler: &Scheduler) -> Option<String> {
+/// The reserved share of the KV cache, once its size is known.
+fn kv_use(scheduler: &SchedulerBody) -> Option<String> {
     let capacity = scheduler.kv_capacity_tokens.filter(|&tokens| tokens > 0)?;
     Some(format!("{:.0} %", 100.0 * scheduler.kv_reserved_tokens as f64 / capacity as f64))
 }
 
-/// A time in the largest unit that tells enough.
-fn span(seconds: f64) -> String {
+/// A time in the largest unit that is precise enough.
+fn time(seconds: f64) -> String {
     match seconds {
         ..0.05 => "0 s".to_owned(),
         ..10.0 => format!("{seconds:.1} s"),
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_stands_in_tables() {
+    fn a_cluster_is_shown_as_tables() {
         let lines = shown(
             r#"{"gateway": {"node": "g1", "version": "0.1.0", "uptime_seconds": 200, "membership": "static"},
             "nodes": [
@@ -182,7 +185,7 @@ mod tests {
         let expected = [
             "gateway g1, hostler 0.1.0, up 3 min: workers from its configuration",
             "",
-            "NODE  STATE      LAST SIGN  VERSION  SCHEDULERS  ENDPOINT    WHY",
+            "NODE  STATE      HEARTBEAT  VERSION  SCHEDULERS  ENDPOINT    WHY",
             "w1    connected      0.4 s  0.1.0             1  http://a:1",
             "–     unreached          –  –                 0  http://b:1  it refuses",
             "",
@@ -196,19 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn what_etcd_does_not_say_is_said() {
+    fn an_unreachable_directory_is_shown_with_its_age() {
         let lines = shown(
             r#"{"gateway": {"node": "g", "version": "1", "membership": "etcd",
             "etcd": {"reachable": false, "failure": "connection refused", "stale_seconds": 12.3}}}"#,
         );
         assert_eq!(
             lines[0],
-            "gateway g, hostler 1, up 0 s: members from etcd; etcd is away: connection refused; not up to date for 12 s"
+            "gateway g, hostler 1, up 0 s: members from etcd; etcd is unreachable: connection refused; out of date for 12 s"
         );
     }
 
     #[test]
-    fn a_scheduler_that_the_router_lacks_is_joining_and_one_without_a_model_has_dashes() {
+    fn a_scheduler_that_has_not_joined_is_joining_and_one_without_a_model_has_dashes() {
         let lines = shown(
             r#"{"gateway": {}, "schedulers": [{"id": "a", "state": "serving"}, {"id": "b", "state": "starting"}]}"#,
         );
@@ -218,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn times_have_the_unit_that_fits() {
-        let spans = [0.0, 0.42, 9.0, 75.0, 600.0, 10_000.0, 400_000.0].map(span);
-        assert_eq!(spans, ["0 s", "0.4 s", "9.0 s", "75 s", "10 min", "3 h", "5 d"]);
+    fn times_have_a_suitable_unit() {
+        let times = [0.0, 0.42, 9.0, 75.0, 600.0, 10_000.0, 400_000.0].map(time);
+        assert_eq!(times, ["0 s", "0.4 s", "9.0 s", "75 s", "10 min", "3 h", "5 d"]);
     }
 
     #[test]
-    fn another_servers_answer_is_none() {
-        assert!(serde_json::from_str::<Cluster>(r#"{"object": "list", "data": []}"#).is_err());
+    fn the_response_of_another_server_is_an_error() {
+        assert!(serde_json::from_str::<ClusterBody>(r#"{"object": "list", "data": []}"#).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! Nothing is ignored in silence.
+//! Unsupported fields are refused, and ignored ones reported.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, chat, with};
 
 #[actix_web::test]
-async fn what_is_not_honoured_is_refused_by_name() {
+async fn unsupported_fields_are_refused_by_name() {
     let harness = Harness::start().await;
     let tool = json!([{"type": "function", "function": {"name": "f"}}]);
     let cases = [
@@ -39,11 +39,11 @@ async fn what_is_not_honoured_is_refused_by_name() {
         let message = response.error("message").to_string();
         assert!(message.contains(param), "{message} does not name {param}");
     }
-    assert!(harness.scheduler.requests.lock().expect("not poisoned").is_empty(), "nothing refused may run");
+    assert!(harness.scheduler.requests.lock().expect("not poisoned").is_empty(), "a refused request must not run");
 }
 
 #[actix_web::test]
-async fn what_asks_for_nothing_is_taken() {
+async fn inactive_values_of_unsupported_fields_are_accepted() {
     let harness = Harness::start().await;
     let inert = json!({
         "tools": [], "tool_choice": "auto", "functions": null, "modalities": ["text"], "best_of": 1, "echo": false,
@@ -62,7 +62,7 @@ async fn ignored(fields: Value) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn what_is_harmless_is_named_in_a_header() {
+async fn ignored_fields_are_reported_in_a_header() {
     let fields = json!({"user": "u", "store": true, "metadata": {"a": "b"}, "parallel_tool_calls": true});
     assert_eq!(ignored(fields).await.as_deref(), Some("user, store, metadata, parallel_tool_calls"));
     let unused = json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"});

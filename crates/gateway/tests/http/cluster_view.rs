@@ -1,4 +1,4 @@
-//! What operators see of the cluster.
+//! `GET /admin/cluster`
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::cluster::Cluster;
 use crate::fake::FakeScheduler;
 use crate::harness::{MODEL, Site, serve_in};
 
-/// A cluster that is as a test says.
+/// A cluster with the content that a test defines.
 pub(crate) struct FakeView {
     directory: Directory,
     nodes: Vec<NodeStatus>,
     schedulers: Vec<SchedulerSnapshot>,
 }
 
-/// Nobody else is there.
+/// A cluster without other nodes.
 impl Default for FakeView {
     fn default() -> Self {
         Self { directory: Directory { name: "in-process", status: None }, nodes: Vec::new(), schedulers: Vec::new() }
@@ -73,10 +73,10 @@ async fn shown(site: &Site) -> Value {
 }
 
 #[actix_web::test]
-async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
+async fn nodes_have_their_state_and_schedulers_their_node() {
     let lost = NodeStatus {
         state: NodeState::Lost,
-        failure: Some("no sign of life for 3s".to_owned()),
+        failure: Some("no heartbeat for 3s".to_owned()),
         last_heartbeat: Some(Duration::from_secs(75)),
         ..connected("w2", &["w2.loading"])
     };
@@ -105,12 +105,12 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
         {"name": "w1", "endpoint": "http://w1:7070", "version": "0.1.0", "state": "connected", "failure": null,
          "last_sign_of_life_seconds": 0.25, "schedulers": ["demo-0"]},
         {"name": "w2", "endpoint": "http://w2:7070", "version": "0.1.0", "state": "lost",
-         "failure": "no sign of life for 3s", "last_sign_of_life_seconds": 75.0, "schedulers": ["w2.loading"]},
+         "failure": "no heartbeat for 3s", "last_sign_of_life_seconds": 75.0, "schedulers": ["w2.loading"]},
         {"name": null, "endpoint": "http://w3:7070", "version": null, "state": "unreached",
          "failure": "it cannot be reached", "last_sign_of_life_seconds": null, "schedulers": []},
     ]);
     assert_eq!(cluster["nodes"], nodes);
-    // What the router has is shown as the router sees it, and once.
+    // A scheduler that has joined is shown once, as the router sees it.
     let list = site.get("/admin/schedulers").await.json();
     let mut first = list["data"][0].clone();
     first["node"] = json!("w1");
@@ -126,7 +126,7 @@ async fn each_node_is_shown_with_its_state_and_each_scheduler_with_its_node() {
 }
 
 #[actix_web::test]
-async fn etcd_is_said_to_be_there_or_why_not_and_since_when() {
+async fn an_unreachable_directory_is_shown_with_reason_and_age() {
     for (status, expected) in [
         (DirectoryStatus::default(), json!({"reachable": true, "failure": null, "stale_seconds": null})),
         (
@@ -142,10 +142,10 @@ async fn etcd_is_said_to_be_there_or_why_not_and_since_when() {
 }
 
 #[actix_web::test]
-async fn a_claim_is_shown_with_its_owner_and_grows_older() {
+async fn a_claim_has_its_owner_and_its_age() {
     let cluster = Cluster::start("older", 2, 1.0).await;
-    let wish = json!({"scheduler": "older-1", "owner": "a tool", "ttl_seconds": 60, "wait": true});
-    let made = cluster.site.post("/admin/claims", &wish).await;
+    let spec = json!({"scheduler": "older-1", "owner": "a tool", "ttl_seconds": 60, "wait": true});
+    let made = cluster.site.post("/admin/claims", &spec).await;
     assert_eq!(made.head.status, 201, "{}", made.body);
     let claim = async || shown(&cluster.site).await["claims"][0].clone();
     let (first, second) = (claim().await, claim().await);
@@ -155,5 +155,5 @@ async fn a_claim_is_shown_with_its_owner_and_grows_older() {
     assert!(age(&first) > 0.0 && age(&second) > age(&first), "{first} {second}");
     let token = first["token"].to_string();
     cluster.site.send("POST", &format!("/admin/claims/{token}/heartbeat"), &[], b"").await;
-    assert!(age(&claim().await) > age(&second), "a heartbeat makes it no younger");
+    assert!(age(&claim().await) > age(&second), "a heartbeat does not reset the age");
 }
