@@ -1,10 +1,14 @@
-//! Checks links between the project's Markdown files.
+//! Checks the links and paths in the project's Markdown files.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// A message for each link of a Markdown file to a missing file.
+/// Folders whose files are checked where a text names them in backticks.
+const FOLDERS: &[&str] = &["crates/", "dashboards/", "deploy/", "docker/", "scripts/", "xtask/"];
+
+/// A message for each link of a Markdown file to a missing file, and for each missing file
+/// that it names.
 pub(crate) fn broken(path: &Path) -> anyhow::Result<Vec<String>> {
     if path.extension().is_none_or(|extension| extension != "md") {
         return Ok(Vec::new());
@@ -13,7 +17,8 @@ pub(crate) fn broken(path: &Path) -> anyhow::Result<Vec<String>> {
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let missing = |target: &String| !resolve(&folder, target).exists();
     let describe = |target| format!("{}: there is no {target}", path.display());
-    Ok(targets(&text).into_iter().filter(missing).map(describe).collect())
+    let names = names(&text).into_iter().filter(|name| !Path::new(name).exists());
+    Ok(targets(&text).into_iter().filter(missing).chain(names).map(describe).collect())
 }
 
 /// A leading slash stands for the root of the repository.
@@ -46,6 +51,17 @@ fn targets(text: &str) -> Vec<String> {
     targets
 }
 
+/// The files and folders that a text names in backticks, relative to the root of the
+/// repository. Skips patterns and placeholders such as `crates/executor-NAME`.
+fn names(text: &str) -> Vec<String> {
+    let is_path = |span: &&str| {
+        FOLDERS.iter().any(|folder| span.starts_with(folder))
+            && span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+            && !span.ends_with("NAME")
+    };
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_path).map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +70,12 @@ mod tests {
     fn only_links_to_files_are_found() {
         let text = "[a](b.md) and [c](../d.md#part), [e](#here), [f](https://example.com)\n```\n[g](h.md)\n```\n";
         assert_eq!(targets(text), ["b.md", "../d.md"]);
+    }
+
+    #[test]
+    fn names_of_files_are_found_and_patterns_are_not() {
+        let text = "see `crates/a/src/lib.rs`, `crates/*/tests`, `cargo build`, `crates/executor-NAME`, crates/b\n";
+        assert_eq!(names(text), ["crates/a/src/lib.rs"]);
     }
 
     #[test]
