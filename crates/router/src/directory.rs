@@ -1,4 +1,4 @@
-//! Who is there: the schedulers that requests may be sent to, as a watch.
+//! The schedulers that requests may be sent to, as a watch. A [`Table`] fills it.
 
 mod health;
 pub(crate) mod in_flight;

@@ -45,7 +45,7 @@ impl OpenClaims {
     }
 
     fn remove(&self, token: FencingToken) {
-        // In this order: who sees the claim gone also sees the count changed.
+        // In this order, so that a reader who sees the claim gone also sees the count changed.
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.claims.remove(&token);
     }

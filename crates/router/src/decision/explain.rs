@@ -22,7 +22,7 @@ pub struct Explanation {
     pub reason: Option<Reason>,
     /// The error that the client would get if no scheduler can take the request.
     pub refusal: Option<String>,
-    /// Whole blocks at the beginning of the prompt that are compared; 0 unless the policy
+    /// Complete blocks at the beginning of the prompt that are compared; 0 unless the policy
     /// is `prefix_aware`.
     pub prompt_blocks: usize,
     /// Every scheduler of the model.

@@ -1,5 +1,5 @@
 //! What an answer consists of so far, over all of its schedulers, and what each of their
-//! events means for the whole. Pure.
+//! events means for the complete answer. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,7 @@ impl Transcript {
         Finish { reason, text, usage, timings: self.timings(now) }
     }
 
-    /// Turns the last scheduler's account of its part into that of the whole answer.
+    /// Turns the last scheduler's account of its part into that of the complete answer.
     fn finish(&self, finish: Finish, now: Instant) -> Finish {
         if self.migrations == 0 {
             return finish;
