@@ -6,18 +6,17 @@
 //! random numbers depend only on the seed and the token's position in the answer, so an
 //! answer that continues on another engine draws the same ones.
 
-mod argmax;
 mod draw;
-mod exp;
 mod history;
 mod logprobs;
+mod vector;
 
 use hostler_executor::text::Answer;
 use hostler_protocol::{Logprob, SamplingParams, TokenId};
 
-use self::argmax::argmax;
 use self::draw::{Buffers, PositionSeed, draw};
 use self::history::History;
+use self::vector::argmax;
 use crate::constraint::ConstraintState;
 
 /// Samples the tokens of one sequence.

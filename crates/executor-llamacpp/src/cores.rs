@@ -26,19 +26,12 @@ impl CoreSet {
     /// The system's error, for example if a core does not exist; `Unsupported` on
     /// systems other than Linux.
     #[cfg(target_os = "linux")]
-    #[allow(unsafe_code)]
     pub(crate) fn bind_this_thread(&self) -> std::io::Result<()> {
-        // SAFETY: an all-zero `cpu_set_t` is the empty set; it is a plain array of bits.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        let mut set = rustix::thread::CpuSet::new();
         for &core in &self.cores {
-            // SAFETY: `core` is at most `CORE_MAX`, the last bit of the set.
-            unsafe { libc::CPU_SET(core, &mut set) };
+            set.set(core);
         }
-        // SAFETY: the set outlives the call, and its size is given; 0 is this thread.
-        match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
+        Ok(rustix::thread::sched_setaffinity(None, &set)?)
     }
 
     /// Fails: only Linux supports this.

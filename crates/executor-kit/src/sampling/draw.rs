@@ -9,8 +9,7 @@
 
 use hostler_protocol::{SamplingParams, TokenId};
 
-use super::argmax::largest;
-use super::exp::exp;
+use super::vector::{exp, largest};
 
 /// Number of candidates below which sorting replaces partitioning.
 const SORTED_AT_ONCE: usize = 64;

@@ -3,7 +3,7 @@
 
 use hostler_protocol::{Logprob, TokenId};
 
-use super::argmax::largest;
+use super::vector::largest;
 
 /// The log probability of `chosen`, and of the `count` likeliest tokens.
 pub(crate) fn logprob(logits: &[f32], chosen: TokenId, count: usize) -> Logprob {
