@@ -238,7 +238,9 @@ pub(crate) fn request(prompt_tokens: usize, max_tokens: u32) -> GenerationReques
 /// Quick to restart, quick to notice.
 pub(crate) fn config() -> SchedulerConfig {
     let mut config = SchedulerConfig::new("test", "fake");
-    config.recovery.watchdog = Duration::from_millis(300);
+    // Short enough to wait for in the one test in which the engine hangs, and long enough
+    // that an engine's thread gets its turn on a busy machine.
+    config.recovery.watchdog = Duration::from_secs(3);
     config.recovery.restart_backoff = Duration::from_millis(1);
     config
 }
