@@ -54,7 +54,9 @@ async fn an_engine_that_panics_is_replaced() {
 #[actix::test]
 async fn a_hung_engine_is_replaced_and_its_clients_are_answered_at_once() {
     let (factory, levers) = FakeFactory::new();
-    let scheduler = serving(config(), factory).await;
+    let mut config = config();
+    config.recovery.watchdog = Duration::from_millis(300);
+    let scheduler = serving(config, factory).await;
     let generations = fifty(&scheduler).await;
     levers.hang.store(true, Ordering::SeqCst);
     let hung = Instant::now();

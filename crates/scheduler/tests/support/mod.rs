@@ -238,8 +238,7 @@ pub(crate) fn request(prompt_tokens: usize, max_tokens: u32) -> GenerationReques
 /// Quick to restart, quick to notice.
 pub(crate) fn config() -> SchedulerConfig {
     let mut config = SchedulerConfig::new("test", "fake");
-    // Short enough to wait for in the one test in which the engine hangs, and long enough
-    // that an engine's thread gets its turn on a busy machine.
+    // An engine's thread must get its turn within it on a busy machine.
     config.recovery.watchdog = Duration::from_secs(3);
     config.recovery.restart_backoff = Duration::from_millis(1);
     config
