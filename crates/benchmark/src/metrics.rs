@@ -5,7 +5,8 @@ use hostler_loadgen::result::{Latency, Metric, Percentile};
 use hostler_telemetry::catalogue;
 use strum::IntoEnumIterator;
 
-use super::order::{Layer, Profile};
+use super::layer::Layer;
+use super::order::Profile;
 use super::record::BenchmarkRecord;
 
 /// The reported percentiles and their `quantile` labels.

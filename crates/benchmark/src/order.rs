@@ -10,6 +10,8 @@ use hostler_protocol::{ClaimDrain, ModelId, SchedulerId};
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator;
 
+use super::layer::Layer;
+
 /// Requests of a run, unless a trace defines them. With the next two, this is the workload of
 /// the system that Hostler succeeds: 40 requests, 8 at a time, 50 tokens each.
 pub const DEFAULT_REQUESTS: u64 = 40;
@@ -45,64 +47,6 @@ pub enum Profile {
     Sweep,
     /// Every layer in turn: the cost of each.
     Ladder,
-}
-
-/// A layer, from the engine upwards.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::EnumIter,
-    strum::EnumMessage,
-    strum::EnumString,
-    strum::IntoStaticStr,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Layer {
-    /// The executor alone.
-    Engine,
-    /// Through the actor of a scheduler in this process.
-    Scheduler,
-    /// Through the connection to a scheduler in another process, or through one that is made
-    /// to a scheduler in this process.
-    Grpc,
-    /// Through the router.
-    Router,
-    /// Over HTTP, the answer in one piece.
-    Http,
-    /// Over HTTP, token by token.
-    HttpStream,
-}
-
-impl Layer {
-    /// The name in orders and results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Whether the layer is HTTP.
-    #[must_use]
-    pub const fn is_http(self) -> bool {
-        matches!(self, Self::Http | Self::HttpStream)
-    }
-
-    /// Whether a client's request passes the layer on its way to a scheduler in another
-    /// process (`is_remote`), or in this one.
-    const fn is_on_path(self, is_remote: bool) -> bool {
-        match self {
-            Self::Engine | Self::Scheduler => !is_remote,
-            Self::Grpc => is_remote,
-            Self::Router | Self::Http | Self::HttpStream => true,
-        }
-    }
 }
 
 /// How the scheduler is claimed.

@@ -9,8 +9,9 @@ use hostler_router::{Lease, Router};
 use hostler_scheduler::Scheduler;
 
 use crate::ladder::Rung;
+use crate::layer::Layer;
 use crate::loopback::{GrpcConnection, LoopbackGrpc, LoopbackHttp};
-use crate::order::{Layer, Order};
+use crate::order::Order;
 use crate::targets::{EngineTarget, RequestTemplate, RouterTarget, SchedulerTarget};
 
 /// The layers to measure, from the engine upwards.

@@ -25,7 +25,8 @@ use crate::rungs::{Rungs, http_settings};
 use crate::targets::EngineTarget;
 
 /// How long an engine may take to end its sequences: its longest step is a prompt that is
-/// prefilled in one piece. Later, the scheduler gets the engine back while sequences run.
+/// prefilled in one piece. After this time, the scheduler gets the engine back while
+/// sequences still run.
 const ENGINE_IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// What all benchmarks share.
@@ -112,7 +113,7 @@ impl Runner {
             tracing::warn!(%error, benchmark = %id, "cannot release the claim of a benchmark; it will expire");
         }
         if let Ok(result) = &mut measured {
-            // After the release, because checksums of large files take long.
+            // After the release, because checksums of large files take a long time.
             result.server = self.facts.of(&scheduler).await;
         }
         measured

@@ -49,7 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(options) => commands::serve::run(&options, as_json)?,
         Command::Gateway(options) => commands::gateway::run(&options, as_json)?,
         Command::Worker(options) => commands::worker::run(&options, as_json)?,
-        Command::Bench { command } => return commands::bench::run(command, as_json),
+        Command::Bench { command } => return commands::bench::run(command, as_json, COMMIT),
         Command::Model { command, config } => commands::model::run(command, config, as_json)?,
         Command::Status(options) => commands::status::run(&options, as_json)?,
         Command::Config { command } => commands::config::run(&command, as_json)?,

@@ -14,11 +14,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use hostler_loadgen::result::{self, Comparison};
-use serde::Serialize;
 
 pub(crate) use arguments::{BenchCommand, LadderArgs};
 
-use crate::COMMIT;
 use crate::cli::{self, LadderOptions};
 use crate::failure::Usage;
 use arguments::{CompareArgs, ReportArgs, ReportFormat};
@@ -27,11 +25,12 @@ use server::Server;
 /// Exit code of `compare` if a deciding metric has regressed.
 const REGRESSION: u8 = 3;
 
-pub(crate) fn run(command: cli::BenchCommand, as_json: bool) -> anyhow::Result<ExitCode> {
+/// Runs a command. `commit` is the one that this program was built from, for results.
+pub(crate) fn run(command: cli::BenchCommand, as_json: bool, commit: Option<&str>) -> anyhow::Result<ExitCode> {
     // One thread: a load generator that needs more would take CPU time from the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match command {
-        cli::BenchCommand::Other(command) => runtime.block_on(execute(command, as_json, COMMIT)),
+        cli::BenchCommand::Other(command) => runtime.block_on(execute(command, as_json, commit)),
         cli::BenchCommand::Ladder(options) => {
             let LadderOptions { mut ladder, serve } = *options;
             if let Some(url) = ladder.url.take() {
@@ -67,7 +66,7 @@ fn compare(arguments: &CompareArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         bail!("the two results have no metric of the same series in common");
     }
     if as_json {
-        print_json(&comparison)?;
+        run::print_json(&comparison)?;
     } else {
         print!("{}", hostler_report::comparison(&comparison));
     }
@@ -90,9 +89,4 @@ fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode> {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
-}
-
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
 }

@@ -13,11 +13,12 @@ use hostler_loadgen::shape::{Shape, Sweep};
 use hostler_loadgen::target::http::{Endpoint, HttpSettings, HttpTarget};
 use hostler_loadgen::target::{NamedTarget, ServerProcesses};
 use hostler_util::unix_time;
+use serde::Serialize;
 
 use super::arguments::{ClaimArgs, LadderArgs, RunArgs, ShapeName, TargetArgs};
 use super::order::{order, settings};
 use super::progress::TerminalProgress;
-use super::{print_json, remote};
+use super::remote;
 use crate::failure::Usage;
 
 pub(super) async fn run(arguments: RunArgs, as_json: bool, commit: Option<&str>) -> anyhow::Result<ExitCode> {
@@ -61,7 +62,7 @@ async fn run_by_claim(arguments: RunArgs, as_json: bool) -> anyhow::Result<ExitC
         chat: Some(target.endpoint == Endpoint::Chat),
         ..order(&load, &claim_terms, Profile::Run)?
     };
-    let result = remote::run(&target.url, target.api_key, order).await?;
+    let result = remote::run(&target.url, target.api_key.as_deref(), order).await?;
     publish(output.as_deref(), as_json, &result)
 }
 
@@ -74,7 +75,7 @@ pub(super) async fn ladder(
 ) -> anyhow::Result<ExitCode> {
     let LadderArgs { api_key, layers, claim, load, output, .. } = arguments;
     let order = Order { model: model.map(Into::into), layers, ..order(&load, &claim, Profile::Ladder)? };
-    let result = remote::run(url, api_key, order).await?;
+    let result = remote::run(url, api_key.as_deref(), order).await?;
     publish(output.as_deref(), as_json, &result)
 }
 
@@ -93,6 +94,12 @@ fn publish(output: Option<&Path>, as_json: bool, result: &BenchmarkResult) -> an
         print!("{}", hostler_report::markdown(result));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
 }
 
 /// Connects to the servers.
