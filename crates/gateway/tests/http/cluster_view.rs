@@ -4,47 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use hostler_gateway::{ClusterView, Directory, DirectoryStatus};
-use hostler_protocol::{Engine, NodeId, NodeState, NodeStatus};
+use hostler_gateway::{Directory, DirectoryStatus};
+use hostler_protocol::{Engine, NodeState, NodeStatus};
 use hostler_router::{Router, RouterConfig};
 use hostler_scheduler::SchedulerSnapshot;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::fake::FakeScheduler;
+use crate::fake_view::FakeView;
 use crate::harness::{MODEL, Site, serve_in};
-
-/// A cluster with the content that a test defines.
-pub(crate) struct FakeView {
-    directory: Directory,
-    nodes: Vec<NodeStatus>,
-    schedulers: Vec<SchedulerSnapshot>,
-}
-
-/// A cluster without other nodes.
-impl Default for FakeView {
-    fn default() -> Self {
-        Self { directory: Directory { name: "in-process", status: None }, nodes: Vec::new(), schedulers: Vec::new() }
-    }
-}
-
-impl ClusterView for FakeView {
-    fn node(&self) -> NodeId {
-        "gateway-1".into()
-    }
-
-    fn directory(&self) -> Directory {
-        self.directory.clone()
-    }
-
-    fn nodes(&self) -> Vec<NodeStatus> {
-        self.nodes.clone()
-    }
-
-    fn schedulers(&self) -> Vec<SchedulerSnapshot> {
-        self.schedulers.clone()
-    }
-}
 
 fn connected(name: &str, schedulers: &[&str]) -> NodeStatus {
     NodeStatus {

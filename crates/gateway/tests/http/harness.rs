@@ -13,8 +13,8 @@ use hostler_telemetry::Exporter;
 use serde_json::{Value, json};
 
 use crate::client::{Connection, Response, within};
-use crate::cluster_view::FakeView;
 use crate::fake::FakeScheduler;
+use crate::fake_view::FakeView;
 
 /// The name of this process.
 const NODE: &str = "here";

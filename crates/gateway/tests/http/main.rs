@@ -8,6 +8,7 @@ mod cluster;
 mod cluster_view;
 mod embeddings;
 mod fake;
+mod fake_view;
 mod generations;
 mod harness;
 mod life;
