@@ -1,7 +1,7 @@
-//! What a gateway carries with 10, 100 and 1,000 workers, each with a simulated scheduler of
-//! its own that costs no time: until all have joined, in memory, in processor time while
-//! nothing happens, and for each request. Workers and gateway share this process, so that
-//! memory and idle time are those of both ends of a connection.
+//! Measures a gateway with 10, 100 and 1,000 workers, each with one simulated scheduler that takes
+//! no time: the time until all have joined, the memory, the CPU time while idle, and the CPU time
+//! per request. Workers and gateway share this process, so memory and idle time are those of both
+//! ends of a connection.
 //!
 //! ```text
 //! cargo run -p hostler-cluster --example scale -- [WORKERS…]
@@ -22,20 +22,20 @@ use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSta
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// Requests of a measurement, and how many of them at once.
+/// Requests of a measurement, and how many run concurrently.
 const REQUESTS: usize = 2_000;
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 const ANSWER_TOKENS: u32 = 10;
 
-/// How long nothing is done, to see what that costs.
+/// How long the idle CPU time is measured.
 const IDLE: Duration = Duration::from_secs(10);
 
 fn main() {
     let counts: Vec<usize> = std::env::args().skip(1).map(|count| count.parse().expect("a number")).collect();
     let counts = if counts.is_empty() { vec![10, 100, 1_000] } else { counts };
     let transport = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let transport = transport.expect("there are threads");
-    println!("workers, joined s, resident MB more, idle CPU %, request p50 ms, p99 ms, CPU ms a request");
+    let transport = transport.expect("threads are created");
+    println!("workers, joined s, additional resident MB, idle CPU %, request p50 ms, p99 ms, CPU ms per request");
     System::new().block_on(async {
         for count in counts {
             measure(count, &transport).await;
@@ -52,7 +52,7 @@ async fn measure(count: usize, transport: &Runtime) {
         assert!(loaded, "a simulated scheduler loads");
     }
     let before_mb = resident_mb();
-    let begun = Instant::now();
+    let started = Instant::now();
     let servers: Vec<_> = within(transport, || {
         schedulers.iter().enumerate().map(|(number, scheduler)| serve(folder.path(), number, scheduler)).collect()
     });
@@ -64,21 +64,21 @@ async fn measure(count: usize, transport: &Runtime) {
     while router.schedulers().len() < count {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let joined = begun.elapsed();
-    let more_mb = resident_mb() - before_mb;
+    let joined = started.elapsed();
+    let additional_mb = resident_mb() - before_mb;
 
-    let (cpu, begun) = (cpu_ms(), Instant::now());
+    let (cpu, started) = (cpu_ms(), Instant::now());
     tokio::time::sleep(IDLE).await;
-    let idle_percent = (cpu_ms() - cpu) / begun.elapsed().as_secs_f64() / 10.0;
+    let idle_percent = (cpu_ms() - cpu) / started.elapsed().as_secs_f64() / 10.0;
 
     let cpu = cpu_ms();
     let mut times: Vec<Duration> =
-        stream::iter(0..REQUESTS).map(|_| answer(&router)).buffer_unordered(AT_ONCE).collect().await;
+        stream::iter(0..REQUESTS).map(|_| answer(&router)).buffer_unordered(CONCURRENCY).collect().await;
     let cpu_each = (cpu_ms() - cpu) / REQUESTS as f64;
     times.sort_unstable();
     let at = |share: f64| times[(REQUESTS as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
-        "{count}, {:.2}, {more_mb:.0}, {idle_percent:.1}, {:.2}, {:.2}, {cpu_each:.2}",
+        "{count}, {:.2}, {additional_mb:.0}, {idle_percent:.1}, {:.2}, {:.2}, {cpu_each:.2}",
         joined.as_secs_f64(),
         at(0.5),
         at(0.99)
@@ -89,7 +89,7 @@ async fn measure(count: usize, transport: &Runtime) {
     }
 }
 
-/// Calls what starts tasks, so that they run there.
+/// Calls a function that spawns tasks, so that they run in this runtime.
 fn within<T>(runtime: &Runtime, start: impl FnOnce() -> T) -> T {
     let _entered = runtime.enter();
     start()
@@ -109,12 +109,12 @@ fn serve(folder: &Path, number: usize, scheduler: &Arc<LocalScheduler>) -> Worke
 }
 
 async fn answer(router: &Router) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut request = GenerationRequest::new("m".into(), Prompt::Tokens(vec![7; 10]));
     request.stop.max_tokens = Some(ANSWER_TOKENS);
-    let mut generation = router.generate(request).await.expect("there is room");
+    let mut generation = router.generate(request).await.expect("it is admitted");
     while generation.events.next().await.is_some() {}
-    begun.elapsed()
+    started.elapsed()
 }
 
 fn resident_mb() -> f64 {
@@ -123,10 +123,10 @@ fn resident_mb() -> f64 {
     pages * 4096.0 / 1e6
 }
 
-/// CPU time of this process so far; 0 where the system does not say.
+/// CPU time of this process so far; 0 if /proc is not available.
 fn cpu_ms() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-    // User and system time, in hundredths of a second.
+    // User and system time, in ticks of 10 ms.
     fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * 10.0
 }

@@ -1,7 +1,7 @@
-//! What a connection costs: the same requests through the handle on a scheduler here and
-//! through the one on the same scheduler by a Unix socket, in turn. The simulated engine
-//! gives 1,600 tokens/s (8 sequences, 5 ms a step), and 2,000 where ROUNDS is followed by
-//! a step of 4 ms.
+//! Measures the cost of the transport: sends the same requests through the local handle of a
+//! scheduler and, in turn, through the remote handle of the same scheduler over a Unix socket. The
+//! simulated engine generates 1,600 tokens/s (8 sequences, 5 ms per step), or 2,000 with STEP_MS
+//! 4.
 //!
 //! ```text
 //! cargo run -p hostler-cluster --example transport -- [ROUNDS] [STEP_MS]
@@ -17,7 +17,7 @@ use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{GenerationRequest, Prompt, TokenEvent};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
 
-/// Requests of a round, eight at a time.
+/// Requests of a round, eight concurrently.
 const REQUESTS: usize = 80;
 const ANSWER_TOKENS: u32 = 100;
 
@@ -25,9 +25,9 @@ fn main() {
     let mut numbers = std::env::args().skip(1).map(|number| number.parse::<f64>().expect("numbers are expected"));
     let rounds = numbers.next().unwrap_or(5.0) as usize;
     let step_ms = numbers.next().unwrap_or(5.0);
-    // The transport has threads of its own, as in the product.
+    // The transport runs on threads of its own, as in the product.
     let transport = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let transport = transport.expect("there are threads");
+    let transport = transport.expect("threads are created");
     actix::System::new().block_on(compare(rounds, step_ms, &transport));
     transport.shutdown_background();
 }
@@ -67,27 +67,27 @@ async fn compare(rounds: usize, step_ms: f64, transport: &tokio::runtime::Runtim
     local.stop().await;
 }
 
-/// Tokens in a second, and milliseconds of CPU time for a thousand.
+/// Tokens per second, and milliseconds of CPU time per 1,000 tokens.
 async fn tokens_per_second(scheduler: &dyn Scheduler) -> (f64, f64) {
-    let (begun, cpu) = (Instant::now(), cpu_ms());
+    let (started, cpu) = (Instant::now(), cpu_ms());
     let clients = (0..8).map(|_| async {
         stream::iter(0..REQUESTS / 8).fold(0_u32, |sum, _| async move { sum + answer(scheduler).await }).await
     });
     let tokens = f64::from(join_all(clients).await.into_iter().sum::<u32>());
-    (tokens / begun.elapsed().as_secs_f64(), (cpu_ms() - cpu) / tokens * 1e3)
+    (tokens / started.elapsed().as_secs_f64(), (cpu_ms() - cpu) / tokens * 1e3)
 }
 
 async fn answer(scheduler: &dyn Scheduler) -> u32 {
     let mut request = GenerationRequest::new("simulated".into(), Prompt::Tokens(vec![7; 10]));
     request.stop.max_tokens = Some(ANSWER_TOKENS);
-    let generation = scheduler.submit(request).await.expect("there is room");
+    let generation = scheduler.submit(request).await.expect("it is admitted");
     generation.events.filter(|event| std::future::ready(matches!(event, TokenEvent::Token(_)))).count().await as u32
 }
 
-/// CPU time of this process so far; 0 where the system does not say.
+/// CPU time of this process so far; 0 if /proc is not available.
 fn cpu_ms() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-    // User and system time, in hundredths of a second.
+    // User and system time, in ticks of 10 ms.
     fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * 10.0
 }

@@ -1,11 +1,11 @@
 //! Workers in other processes and on other machines.
 //!
-//! [`server`] puts schedulers on the network: any `Arc<dyn Scheduler>`. [`remote`] is
-//! the other end: a [`remote::RemoteScheduler`] is a [`hostler_scheduler::Scheduler`]
-//! like one next door, and whoever holds it cannot tell but by what fails. [`wire`] is
-//! what they say to each other. This crate knows nothing of the HTTP API.
+//! [`server`] serves schedulers (any `Arc<dyn Scheduler>`) over gRPC. [`remote`] is the client: a
+//! [`RemoteScheduler`] implements [`hostler_scheduler::Scheduler`] like a local one, and differs
+//! only in how it can fail. [`wire`] has their messages, [`membership`] says which workers there
+//! are, and [`supervisor`] runs workers as child processes. This crate knows nothing of the HTTP
+//! API.
 
-pub mod join;
 pub mod listen;
 pub mod membership;
 pub mod remote;

@@ -1,4 +1,4 @@
-//! Where a worker listens: a port, or a Unix socket.
+//! The address on which a worker listens: a TCP port or a Unix socket.
 
 use std::fmt;
 use std::io;
@@ -9,15 +9,15 @@ use std::str::FromStr;
 /// `127.0.0.1:7070`, or `unix:/run/hostler.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// An address and a port; port 0 takes a free one.
+    /// An IP address and a port; port 0 chooses a free one.
     Tcp(SocketAddr),
-    /// A socket in the file system, which this user alone may open.
+    /// A socket in the file system. Only its owner can connect.
     Unix(PathBuf),
 }
 
-/// Why a text is no place to listen at.
+/// The text is not an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no place to listen at; allowed are IP:PORT and unix:/PATH")]
+#[error("{0:?} is not an address to listen on; allowed are IP:PORT and unix:/PATH")]
 pub struct ListenError(String);
 
 impl FromStr for Listen {
@@ -41,8 +41,8 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Binds a Unix socket. One that a process left behind when it was killed is replaced;
-/// one that is answered is in use.
+/// Binds a Unix socket. If the file exists and nothing accepts connections on it, a killed process
+/// left it behind, and it is replaced.
 pub(crate) fn bind_unix(path: &Path) -> io::Result<tokio::net::UnixListener> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -61,16 +61,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_reads_back_what_it_prints() {
+    fn an_address_is_parsed_from_what_it_displays() {
         for text in ["127.0.0.1:7070", "[::1]:0", "unix:/run/hostler.sock"] {
             assert_eq!(text.parse::<Listen>().map(|listen| listen.to_string()).as_deref(), Ok(text));
         }
     }
 
     #[test]
-    fn what_is_no_place_is_refused_with_what_is_allowed() {
+    fn an_invalid_address_is_refused_and_the_error_says_what_is_allowed() {
         for text in ["", "7070", "localhost:7070", "unix:", "unix:relative", "127.0.0.1"] {
-            let error = text.parse::<Listen>().expect_err("it is no place");
+            let error = text.parse::<Listen>().expect_err("it is invalid");
             assert!(error.to_string().contains("unix:/PATH"), "{error}");
         }
     }

@@ -1,28 +1,26 @@
-//! Who is in the cluster: a list that does not change, or what etcd says.
+//! The members of the cluster, from a fixed list or from etcd.
 //!
-//! A [`Roster`] is what is known of the members; [`Members`] keeps a connection to
-//! each and gives their schedulers to the router. etcd is advisory: it tells gateways
-//! where workers are, and lets gateways see each other's claims. Whether a worker
-//! lives is seen on the connection to it. So while etcd is away, or has lost what it
-//! knew, whoever is connected goes on serving.
+//! A [`Roster`] lists the members; [`Members`] keeps a connection to each of them and registers
+//! their schedulers with the router. etcd is advisory: it tells gateways where workers are, and
+//! lets gateways see each other's claims. Whether a worker is alive shows on the connection to it.
+//! So while etcd is unavailable, or after it has lost its data, connected workers serve on.
 //!
-//! An [`Etcd`] is one process's dealings with it, on a thread of its own which no load
-//! can starve: a lease that is renewed, the records that hang on it, and, for a
-//! gateway, the watched roster.
+//! [`Etcd`] is a process's client of etcd. It runs on a thread of its own, so that load cannot
+//! delay it, and holds a lease that it renews, the records that are bound to the lease, and, for a
+//! gateway, the watch of the roster.
 
-mod calls;
+mod client;
 mod etcd;
 mod ledger;
 mod members;
 mod plan;
-mod records;
 mod roster;
 mod session;
 mod watch;
 
-pub use calls::EtcdOptions;
-pub use etcd::{Etcd, EtcdHealth, Role};
+pub use client::EtcdOptions;
+pub use etcd::{Etcd, Role};
 pub use ledger::EtcdLedger;
 pub use members::{KnownMember, KnownMembers, Members};
-pub use records::{Member, MemberScheduler, Standing};
-pub use roster::Roster;
+pub use roster::{Member, MemberScheduler, MemberState, Roster};
+pub use session::EtcdHealth;

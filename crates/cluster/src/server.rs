@@ -1,5 +1,6 @@
-//! A worker's end: its schedulers, for whoever may connect.
+//! The worker's end: serves its schedulers to gateways.
 
+mod node;
 mod observe;
 mod service;
 
@@ -22,12 +23,15 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::listen::{Listen, bind_unix};
 use crate::tls::ServerTls;
-use crate::transport::{MESSAGE_BYTES_MAX, REQUEST_WINDOW_BYTES, REQUESTS_WINDOW_BYTES, STREAMS_MAX, WORKER_PING};
+use crate::transport::{
+    MESSAGE_BYTES_MAX, REQUEST_WINDOW_BYTES, REQUESTS_WINDOW_BYTES, STREAMS_MAX, WORKER_KEEP_ALIVE,
+};
 use crate::wire::check_version;
 use crate::wire::proto::worker_server;
-use service::Service;
+use node::{Node, closed};
+use service::WorkerService;
 
-/// How a worker presents itself.
+/// What a worker serves, and where.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     /// Its name, unique in the cluster.
@@ -36,14 +40,13 @@ pub struct WorkerOptions {
     pub version: String,
     /// Where it listens.
     pub listen: Listen,
-    /// TLS, for a port; a Unix socket needs none.
+    /// TLS for a TCP port; a Unix socket needs none.
     pub tls: Option<ServerTls>,
-    /// What is handed to observers that ask for metrics.
+    /// The metrics to send to observers that ask for them.
     pub metrics: Option<Exporter>,
 }
 
-/// A worker that can be reached. Dropping it closes it, and leaves calls that run to
-/// their ends.
+/// A worker that accepts calls. Dropping it stops accepting; calls in flight run to their ends.
 pub struct WorkerServer {
     listen: Listen,
     closing: watch::Sender<bool>,
@@ -51,43 +54,33 @@ pub struct WorkerServer {
     socket: Option<PathBuf>,
 }
 
-/// What all calls share.
-struct Node {
-    name: NodeId,
-    version: String,
-    schedulers: Vec<Arc<dyn Scheduler>>,
-    metrics: Option<Exporter>,
-    /// Whether observers shall be let go.
-    closing: watch::Receiver<bool>,
-}
-
 impl WorkerServer {
-    /// Listens, and serves `schedulers` from tasks of the runtime that it is called in.
+    /// Listens, and serves `schedulers` from tasks of the runtime in which it is called.
     ///
     /// # Errors
-    /// The place cannot be listened at, or the certificates cannot be used.
+    /// The address cannot be bound, or the certificates are invalid.
     pub fn start(options: WorkerOptions, schedulers: Vec<Arc<dyn Scheduler>>) -> io::Result<Self> {
         let WorkerOptions { name, version, listen, tls, metrics } = options;
-        let (closing, closed) = watch::channel(false);
-        let node = Arc::new(Node { name, version, schedulers, metrics, closing: closed.clone() });
+        let (closing, closing_out) = watch::channel(false);
+        let node = Arc::new(Node { name, version, schedulers, metrics, closing: closing_out.clone() });
         let mut server = Server::builder()
             .initial_stream_window_size(REQUEST_WINDOW_BYTES)
             .initial_connection_window_size(REQUESTS_WINDOW_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
-            // Every request that is dropped resets its stream. That is how cancelling
-            // works, so the guards against clients that do so all the time are off.
+            // A dropped request resets its stream: that is how requests are cancelled. So the
+            // limits against clients that reset many streams are off.
             .http2_max_pending_accept_reset_streams(Some(STREAMS_MAX as usize))
             .http2_max_local_error_reset_streams(None)
-            .http2_keepalive_interval(Some(WORKER_PING.0))
-            .http2_keepalive_timeout(Some(WORKER_PING.1));
+            .http2_keepalive_interval(Some(WORKER_KEEP_ALIVE.interval))
+            .http2_keepalive_timeout(Some(WORKER_KEEP_ALIVE.timeout));
         if let Some(tls) = tls {
             server = server.tls_config(tls.config()).map_err(io::Error::other)?;
         }
-        let service = worker_server::WorkerServer::new(Service(node))
+        let service = worker_server::WorkerServer::new(WorkerService(node))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let router = server.add_service(InterceptedService::new(service, check_version));
-        let end = closes(closed);
+        let end = closed(closing_out);
         match listen {
             Listen::Tcp(address) => {
                 let listener = std::net::TcpListener::bind(address)?;
@@ -105,18 +98,18 @@ impl WorkerServer {
         }
     }
 
-    /// Where it listens: with the port that it got, where it asked for any.
+    /// Where it listens; for port 0, with the port that was chosen.
     #[must_use]
     pub fn listen(&self) -> &Listen {
         &self.listen
     }
 
-    /// Takes no more calls, lets observers go, and returns when the calls that there
-    /// are have ended, or `patience` is over. Stop the schedulers first.
-    pub async fn stop(mut self, patience: Duration) {
+    /// Stops accepting calls, ends the observations, and waits at most `timeout` for the calls in
+    /// flight. Stop the schedulers first, so that the calls end.
+    pub async fn stop(mut self, timeout: Duration) {
         self.close();
-        if tokio::time::timeout(patience, &mut self.serving).await.is_err() {
-            tracing::warn!("calls still ran when the worker closed");
+        if tokio::time::timeout(timeout, &mut self.serving).await.is_err() {
+            tracing::warn!("calls were still in flight when the worker closed");
             self.serving.abort();
         }
     }
@@ -124,7 +117,7 @@ impl WorkerServer {
     fn close(&mut self) {
         self.closing.send_replace(true);
         if let Some(path) = self.socket.take() {
-            // Whoever starts next replaces what is left.
+            // The next process to start replaces a socket that cannot be removed.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -133,13 +126,5 @@ impl WorkerServer {
 impl Drop for WorkerServer {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Returns when the server is to close.
-async fn closes(mut closing: watch::Receiver<bool>) {
-    // A sender that is gone will never say so.
-    if closing.wait_for(|closing| *closing).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

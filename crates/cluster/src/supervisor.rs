@@ -1,9 +1,9 @@
-//! A child process that holds a scheduler, started again when it ends.
+//! Runs a scheduler in a child process, and restarts the process when it exits.
 //!
-//! The scheduler's own restarts replace an engine; these replace the process around it,
-//! for what an engine cannot survive: a crash in its native code, or the kernel's
-//! out-of-memory killer. The child's standard input is its leash: it carries the
-//! configuration, and its end says that the parent is gone.
+//! The scheduler itself restarts a failed engine. Restarting the process covers what an engine
+//! cannot survive: a crash in its native code, or the kernel's out-of-memory killer. The parent
+//! writes the configuration to the child's standard input and keeps it open: end of file tells
+//! the child that the parent is gone.
 
 mod child;
 mod logs;
@@ -22,81 +22,79 @@ use tokio::task::JoinHandle;
 
 use crate::remote::{EndpointError, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
 use child::Child;
+pub use child::SHUTDOWN_LINE;
 pub use logs::LogLines;
 
-/// What a parent says on the leash when the child shall finish what runs, and end. A
-/// leash that closes without it means that the parent is gone.
-pub const END: &str = "end\n";
+/// How long a child may take to exit after it was told to, before it is killed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a child that was told to end may take, once its requests have ended.
-const FAREWELL: Duration = Duration::from_secs(10);
-
-/// What a child is.
-pub struct ChildPlan {
-    /// Its scheduler before it has been heard of: its name, its model, its batch.
+/// How to run a child.
+pub struct ChildOptions {
+    /// The snapshot of its scheduler until it is connected: id, model and batch size.
     pub scheduler: SchedulerSnapshot,
-    /// Its command line, environment included.
+    /// Builds its command line, with the environment.
     pub command: Box<dyn Fn() -> Command>,
-    /// What it reads first, one line.
+    /// Its configuration, one line, which it reads from standard input.
     pub configuration: String,
-    /// Where it listens, as an endpoint.
+    /// The endpoint on which it listens.
     pub endpoint: String,
-    /// How often it may be started again.
+    /// How often it may be restarted.
     pub recovery: RecoveryConfig,
-    /// Where its metrics go.
+    /// Where to publish its metrics.
     pub metrics: Option<Relay>,
-    /// How its log lines are passed on.
+    /// The format of its log lines.
     pub logs: LogLines,
 }
 
-/// A supervised child. Dropping it kills the child.
-pub struct Supervised {
+/// A supervised child process. Dropping it kills the process.
+pub struct SupervisedChild {
     scheduler: Arc<RemoteScheduler>,
     view: NodeView,
     stop: oneshot::Sender<()>,
     supervising: JoinHandle<()>,
 }
 
-impl Supervised {
-    /// Starts a child, and keeps it running. Call it on a thread that lives as long as
-    /// this process, inside a `LocalSet`: Linux ties children to the thread that started
-    /// them. `enter` starts the connection's tasks where they shall run.
+impl SupervisedChild {
+    /// Starts a child, and restarts it when it exits. Call it in a `LocalSet` on a thread that
+    /// lives as long as this process: Linux signals the death of the parent when the *thread*
+    /// ends that started the child. `enter` runs a function in the runtime that is to hold the
+    /// connection's tasks.
     ///
     /// # Errors
-    /// The endpoint is none.
+    /// The endpoint is malformed.
     pub fn start(
-        plan: ChildPlan,
+        options: ChildOptions,
         enter: impl FnOnce(&dyn Fn() -> Result<RemoteNode, EndpointError>) -> Result<RemoteNode, EndpointError>,
     ) -> Result<Self, EndpointError> {
-        let options = RemoteOptions {
+        let remote = RemoteOptions {
             qualify_names: false,
-            expected: vec![plan.scheduler.clone()],
-            metrics: plan.metrics.clone(),
+            expected: vec![options.scheduler.clone()],
+            metrics: options.metrics.clone(),
             ..RemoteOptions::default()
         };
-        let node = enter(&|| RemoteNode::connect(&plan.endpoint, &options))?;
+        let node = enter(&|| RemoteNode::connect(&options.endpoint, &remote))?;
         let scheduler = Arc::clone(&node.schedulers().borrow()[0]);
         let view = node.view();
         let (stop, stopped) = oneshot::channel();
-        let supervisor = Supervisor { plan, node, scheduler: Arc::clone(&scheduler), stopped };
+        let supervisor = Supervisor { options, node, scheduler: Arc::clone(&scheduler), stopped };
         let supervising = tokio::task::spawn_local(supervisor.run());
         Ok(Self { scheduler, view, stop, supervising })
     }
 
-    /// The handle on the child's scheduler.
+    /// The handle of the child's scheduler.
     #[must_use]
     pub fn scheduler(&self) -> &Arc<RemoteScheduler> {
         &self.scheduler
     }
 
-    /// What is known of the child.
+    /// A read-only view of the child as a node.
     #[must_use]
     pub fn view(&self) -> &NodeView {
         &self.view
     }
 
-    /// Ends the child, which lets what runs finish; drain it first to wait longer. One
-    /// that does not end is killed.
+    /// Tells the child to finish its requests and exit; drain it first to allow more time. A
+    /// child that does not exit in time is killed.
     pub async fn stop(self) {
         // An error means that the supervisor has ended, and its child with it.
         let _ = self.stop.send(());
@@ -105,50 +103,46 @@ impl Supervised {
 }
 
 struct Supervisor {
-    plan: ChildPlan,
+    options: ChildOptions,
     node: RemoteNode,
     scheduler: Arc<RemoteScheduler>,
-    /// Resolves when the child shall end, also when nobody holds it any more.
+    /// Resolves when the child is to exit, also when its handle was dropped.
     stopped: oneshot::Receiver<()>,
 }
 
 impl Supervisor {
     async fn run(mut self) {
-        let SchedulerSnapshot { id, model, .. } = self.plan.scheduler.clone();
+        let SchedulerSnapshot { id, model, .. } = self.options.scheduler.clone();
         let restarts_total = RESTARTS.counter(&[model.as_str(), id.as_str()]);
-        let mut restarts = Restarts::new(self.plan.recovery.clone());
-        loop {
-            let why = match self.live().await {
-                Some(why) => why,
-                None => return,
-            };
+        let mut restarts = Restarts::new(self.options.recovery.clone());
+        while let Some(why) = self.run_child().await {
             let restart = restarts.next(Instant::now());
             let pause = restart.saturating_duration_since(Instant::now());
-            tracing::error!(scheduler = %id, %why, pause_ms = pause.as_millis(), "its process ended; starting another");
-            self.node.fail(&format!("its process ended: {why}"));
+            tracing::error!(scheduler = %id, %why, pause_ms = pause.as_millis(), "child process exited; restarting it");
+            self.node.fail(&format!("its process exited: {why}"));
             if tokio::time::timeout(pause, &mut self.stopped).await.is_ok() {
                 return;
             }
-            self.scheduler.count_restart();
+            self.scheduler.count_process_restart();
             restarts_total.increment(1);
         }
     }
 
-    /// One child, from its start to its end. Why it ended; `None` when it was told to.
-    async fn live(&mut self) -> Option<String> {
-        let name = self.plan.scheduler.id.to_string();
-        let mut child = match Child::start((self.plan.command)(), &self.plan.configuration, &name, self.plan.logs).await
-        {
+    /// Runs one child until it exits, and returns why; `None` if it was told to.
+    async fn run_child(&mut self) -> Option<String> {
+        let ChildOptions { scheduler, command, configuration, logs, .. } = &self.options;
+        let name = scheduler.id.to_string();
+        let mut child = match Child::start(command(), configuration, &name, *logs).await {
             Ok(child) => child,
             Err(error) => return Some(format!("it cannot be started: {error}")),
         };
-        tracing::info!(scheduler = name, process = child.id(), "process started");
+        tracing::info!(scheduler = name, process = child.id(), "child process started");
         tokio::select! {
-            why = child.ended() => return Some(why),
+            why = child.exited() => return Some(why),
             _ = &mut self.stopped => {}
         }
-        if tokio::time::timeout(FAREWELL, child.end()).await.is_err() {
-            tracing::warn!(scheduler = name, "its process does not end; killing it");
+        if tokio::time::timeout(EXIT_TIMEOUT, child.shut_down()).await.is_err() {
+            tracing::warn!(scheduler = name, "child process does not exit; killing it");
         }
         None
     }

@@ -1,21 +1,21 @@
-//! TLS between gateways and workers, and who is let in.
+//! TLS between gateways and workers, with client certificates where configured.
 //!
-//! Everything is PEM text. Reading files is the configuration's business.
+//! Certificates and keys are PEM text; the caller reads the files.
 
 use std::fmt;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
-/// A certificate with its chain, and its private key.
+/// A certificate with its chain, and the private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {
-    /// The certificate, and those between it and the authority.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: String,
-    /// Its private key.
+    /// The private key.
     pub key: String,
 }
 
-/// The key is not shown.
+/// Leaves out the private key.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPair").field("certificate", &self.certificate).finish_non_exhaustive()
@@ -28,25 +28,25 @@ impl KeyPair {
     }
 }
 
-/// A worker's side.
+/// TLS at a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
-    /// By what it proves who it is.
+    /// The worker's own certificate.
     pub own: KeyPair,
-    /// The authority whose certificates clients must show; `None`: anybody is let in.
+    /// The authority that must have signed the clients' certificates; `None`: clients need none.
     pub client_authority: Option<String>,
 }
 
-/// Names the cryptography of this process. Several of its libraries bring one, and
-/// rustls chooses only where there is no choice.
-fn choose_cryptography() {
-    // An error means that it was chosen before, and that stands.
+/// Installs the cryptography of this process. rustls chooses by itself only where one provider is
+/// linked, and dependencies link several.
+fn install_crypto_provider() {
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl ServerTls {
     pub(crate) fn config(&self) -> ServerTlsConfig {
-        choose_cryptography();
+        install_crypto_provider();
         let config = ServerTlsConfig::new().identity(self.own.identity());
         match &self.client_authority {
             Some(authority) => config.client_ca_root(Certificate::from_pem(authority)),
@@ -55,20 +55,20 @@ impl ServerTls {
     }
 }
 
-/// A gateway's side.
+/// TLS at a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientTls {
-    /// The authority whose certificate a worker must show.
+    /// The authority that must have signed the worker's certificate.
     pub authority: String,
-    /// By what the gateway proves who it is, where workers ask for it.
+    /// The gateway's own certificate, for workers that require one.
     pub own: Option<KeyPair>,
-    /// The name that a worker's certificate must have; `None`: that of its URL.
+    /// The name that the worker's certificate must have; `None`: the host name of its URL.
     pub server_name: Option<String>,
 }
 
 impl ClientTls {
     pub(crate) fn config(&self) -> ClientTlsConfig {
-        choose_cryptography();
+        install_crypto_provider();
         let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.authority));
         if let Some(own) = &self.own {
             config = config.identity(own.identity());

@@ -1,66 +1,63 @@
-//! What travels between gateways and workers, and how it becomes Hostler's own types.
+//! The messages between gateways and workers, and their conversions.
 //!
-//! Every conversion exists in both directions, and there and back is the identity
-//! (`tests/wire.rs`). What came over the network is not trusted: a message that lacks
-//! something or holds a word that is not known is [`Malformed`], by name.
+//! Each conversion exists in both directions, and converting back gives the same value
+//! (`tests/wire.rs`). Received messages are not trusted: a message with a missing field or an
+//! unknown enum value is [`Malformed`], and the error names the field.
 
-mod description;
-mod embedding;
+mod enums;
 mod event;
-mod failure;
-pub mod proto;
 mod request;
 mod snapshot;
+mod status;
 mod version;
-mod words;
 
 use std::time::Duration;
 
 use hostler_protocol::{ErrorCode, RequestError};
 
-pub use event::{event, event_message};
-pub(crate) use failure::describe;
-pub use failure::{refusal, status};
-pub use request::{chat, chat_message, request, request_message};
-pub use snapshot::{snapshot, snapshot_message};
-pub use version::{PROTOCOL_VERSION, Speaks, check_version};
+pub use event::{event_from_proto, event_to_proto};
+pub use request::{chat_from_proto, chat_to_proto, request_from_proto, request_to_proto};
+pub use snapshot::{snapshot_from_proto, snapshot_to_proto};
+pub(crate) use status::describe;
+pub use status::{error_from_status, error_to_status};
+pub use version::{PROTOCOL_VERSION, SendVersion, check_version};
 
-/// A message that does not mean anything.
+/// The messages and both ends of the service, generated from `proto/hostler/v1/worker.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated; the definitions have the comments")]
+pub mod proto {
+    tonic::include_proto!("hostler.v1");
+}
+
+/// A message with a missing or invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub struct Malformed(pub String);
 
 impl Malformed {
-    /// Something that is always there is not.
-    fn missing(what: &str) -> Self {
-        Self(format!("{what} is missing"))
+    /// A required field is missing.
+    fn missing(field: &str) -> Self {
+        Self(format!("{field} is missing"))
     }
 }
 
-/// Only another program than ours sends one: a fault, and no client's.
+/// `Internal`: both ends are Hostler, so no client can cause this.
 impl From<Malformed> for RequestError {
     fn from(malformed: Malformed) -> Self {
         Self::new(ErrorCode::Internal, malformed.to_string())
     }
 }
 
-impl From<Duration> for proto::Span {
-    fn from(duration: Duration) -> Self {
-        Self { seconds: duration.as_secs(), nanoseconds: duration.subsec_nanos() }
-    }
+/// A duration as a message. One beyond the range of the message, 2^63 s, is cut to it.
+pub(crate) fn duration_to_proto(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration::try_from(duration).unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
 }
 
-impl TryFrom<proto::Span> for Duration {
-    type Error = Malformed;
-
-    fn try_from(span: proto::Span) -> Result<Self, Malformed> {
-        let whole = Self::from_secs(span.seconds);
-        let rest = Self::from_nanos(u64::from(span.nanoseconds));
-        whole.checked_add(rest).ok_or_else(|| Malformed(format!("{} s are longer than any time", span.seconds)))
-    }
+/// A message as a duration.
+fn duration_from_proto(message: prost_types::Duration) -> Result<Duration, Malformed> {
+    message.try_into().map_err(|_| Malformed(format!("a duration of {} s is negative", message.seconds)))
 }
 
-/// A length of time that is always there.
-pub(crate) fn span(span: Option<proto::Span>, what: &str) -> Result<Duration, Malformed> {
-    span.ok_or_else(|| Malformed::missing(what))?.try_into()
+/// A required field as a duration.
+pub(crate) fn required_duration(message: Option<prost_types::Duration>, field: &str) -> Result<Duration, Malformed> {
+    duration_from_proto(message.ok_or_else(|| Malformed::missing(field))?)
 }

@@ -1,4 +1,4 @@
-//! Membership and the ledger of claims, with a real etcd that asks for certificates.
+//! Membership and the ledger of claims, with a real etcd that requires client certificates.
 
 mod support;
 
@@ -7,30 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostler_cluster::membership::{Etcd, EtcdLedger, EtcdOptions, Member, Role, Standing};
+use hostler_cluster::membership::{Etcd, EtcdLedger, EtcdOptions, Member, MemberState, Role};
 use hostler_cluster::tls::{ClientTls, KeyPair};
 use hostler_protocol::RequestId;
 use hostler_router::{ClaimLedger, RecordedClaim};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as Key};
+use support::certificates::{Authority, authority, signed};
 use support::eventually;
 use tempfile::TempDir;
 
-type Authority = CertifiedIssuer<'static, Key>;
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, Key::generate().expect("a key")).expect("it signs")
-}
-
-fn signed(by: &Authority) -> KeyPair {
-    let key = Key::generate().expect("a key");
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
-    let certificate = params.signed_by(&key, by).expect("it signs");
-    KeyPair { certificate: certificate.pem(), key: key.serialize_pem() }
-}
-
-/// An etcd on a free port, which lets in who shows a certificate of the authority.
+/// An etcd on a free port, which accepts clients with a certificate of the authority.
 struct Server {
     process: Child,
     url: String,
@@ -39,11 +24,11 @@ struct Server {
 }
 
 impl Server {
-    /// `None`, loudly, where none is installed.
+    /// `None`, with a message, if etcd is not installed.
     fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let authority = authority();
-        let own = signed(&authority);
+        let own = signed(&authority, "localhost");
         let file = |name: &str, text: &str| -> PathBuf {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("it is writable");
@@ -68,7 +53,7 @@ impl Server {
         match started {
             Ok(process) => Some(Self { process, url, authority, _folder: folder }),
             Err(error) => {
-                eprintln!("SKIPPED: there is no etcd here ({error}); scripts/setup.sh test installs it");
+                eprintln!("SKIPPED: etcd is not installed ({error}); scripts/setup.sh test installs it");
                 None
             }
         }
@@ -82,11 +67,11 @@ impl Server {
             lease: Duration::from_secs(3),
             tls: Some(tls),
         };
-        Etcd::start(options, role).expect("there are threads")
+        Etcd::start(options, role).expect("the thread is created")
     }
 
     async fn connected(&self, role: Role) -> Etcd {
-        let etcd = self.join(role, Some(signed(&self.authority)));
+        let etcd = self.join(role, Some(signed(&self.authority, "localhost")));
         let health = etcd.health();
         eventually("it is connected", || health.borrow().failure.is_none()).await;
         etcd
@@ -95,7 +80,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended by itself needs no end.
+        // An error means that it has exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -107,25 +92,25 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn gateways_see_a_worker_come_say_that_it_leaves_and_go() {
+async fn gateways_see_a_worker_join_leave_and_disappear() {
     let Some(server) = Server::start() else { return };
     let (worker, gateway) = (server.connected(Role::Worker).await, server.connected(Role::Gateway).await);
     let roster = gateway.roster();
-    let standing = || roster.borrow().get("w").map(|member| member.standing);
+    let state = || roster.borrow().get("w").map(|member| member.state);
     let mut member = Member { instance: "one".to_owned(), ..Member::at("http://10.0.0.1:7070") };
-    worker.announce("w", &member).await.expect("etcd is there");
-    eventually("it is seen", || standing() == Some(Standing::Serving)).await;
-    member.standing = Standing::Leaving;
-    worker.announce("w", &member).await.expect("etcd is there");
-    eventually("it leaves", || standing() == Some(Standing::Leaving)).await;
+    worker.announce("w", &member).await.expect("etcd is available");
+    eventually("the worker is listed", || state() == Some(MemberState::Serving)).await;
+    member.state = MemberState::Leaving;
+    worker.announce("w", &member).await.expect("etcd is available");
+    eventually("the worker is leaving", || state() == Some(MemberState::Leaving)).await;
     worker.leave().await;
-    eventually("it is gone", || standing().is_none()).await;
+    eventually("the worker is not listed", || state().is_none()).await;
     assert!(worker.announce("w", &member).await.is_err(), "it has left");
     gateway.leave().await;
 }
 
 #[tokio::test]
-async fn of_two_claims_exactly_one_sees_the_other() {
+async fn exactly_one_of_two_concurrent_claims_sees_the_other() {
     let Some(server) = Server::start() else { return };
     let gateways = [server.connected(Role::Gateway).await, server.connected(Role::Gateway).await];
     let [a, b] = gateways.map(|gateway| EtcdLedger::new(Arc::new(gateway)));
@@ -139,19 +124,19 @@ async fn of_two_claims_exactly_one_sees_the_other() {
     for _ in 0..20 {
         let (first, second) = (claim("w1.m", "m"), claim("w2.m", "m"));
         let (seen_by_first, seen_by_second) = tokio::join!(a.record(&first), b.record(&second));
-        let seen = [seen_by_first.expect("etcd is there"), seen_by_second.expect("etcd is there")];
+        let seen = [seen_by_first.expect("etcd is available"), seen_by_second.expect("etcd is available")];
         assert!(seen == [vec![second.clone()], vec![]] || seen == [vec![], vec![first.clone()]], "{seen:?}");
-        a.forget(first.id).await.expect("etcd is there");
-        b.forget(second.id).await.expect("etcd is there");
+        a.forget(first.id).await.expect("etcd is available");
+        b.forget(second.id).await.expect("etcd is available");
     }
 }
 
 #[tokio::test]
-async fn who_shows_no_certificate_is_told_why_it_is_alone() {
+async fn a_gateway_without_a_certificate_is_refused_and_told_why_it_cannot_claim() {
     let Some(server) = Server::start() else { return };
     drop(server.connected(Role::Gateway).await);
-    let stranger = server.join(Role::Gateway, None);
-    let ledger = EtcdLedger::new(Arc::new(stranger));
+    let without_certificate = server.join(Role::Gateway, None);
+    let ledger = EtcdLedger::new(Arc::new(without_certificate));
     let claim = RecordedClaim {
         id: RequestId::new(),
         scheduler: "w.m".into(),
@@ -159,6 +144,6 @@ async fn who_shows_no_certificate_is_told_why_it_is_alone() {
         owner: "a test".to_owned(),
         ttl: Duration::from_secs(30),
     };
-    let refused = ledger.record(&claim).await.expect_err("it is not let in");
-    assert!(refused.message.contains("nothing is claimed") && refused.message.contains("etcd"), "{refused:?}");
+    let refused = ledger.record(&claim).await.expect_err("etcd refuses it");
+    assert!(refused.message.contains("none is granted") && refused.message.contains("etcd"), "{refused:?}");
 }

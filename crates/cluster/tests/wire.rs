@@ -1,4 +1,4 @@
-//! What travels: there and back is the identity, and nonsense is refused by name.
+//! Messages: converting back gives the same value, and malformed messages are refused.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-fn span() -> impl Strategy<Value = Duration> {
+fn duration() -> impl Strategy<Value = Duration> {
     (0..1_u64 << 40, 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Duration::new(seconds, nanoseconds))
 }
 
@@ -99,16 +99,16 @@ fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
 }
 
 fn error() -> impl Strategy<Value = RequestError> {
-    let spans = (option::of(span()), option::of(span()));
-    let words = (any::<String>(), option::of(any::<String>()));
-    (select(ErrorCode::ALL.to_vec()), words, spans, any::<bool>()).prop_map(
-        |(code, (message, param), (retry_after, estimated_wait), is_orderly)| RequestError {
+    let durations = (option::of(duration()), option::of(duration()));
+    let texts = (any::<String>(), option::of(any::<String>()));
+    (select(ErrorCode::ALL.to_vec()), texts, durations, any::<bool>()).prop_map(
+        |(code, (message, param), (retry_after, estimated_wait), is_expected)| RequestError {
             code,
             message,
             param: param.map(Into::into),
             retry_after,
             estimated_wait,
-            is_expected: is_orderly,
+            is_expected,
         },
     )
 }
@@ -117,7 +117,7 @@ fn event() -> impl Strategy<Value = TokenEvent> {
     let logprob = (-50.0..0.0_f32, weighted()).prop_map(|(logprob, top)| Logprob { logprob, top });
     let token = (any::<u32>(), any::<String>(), option::of(logprob));
     let reason = select(vec![FinishReason::Stop, FinishReason::Length]);
-    let finish = (reason, any::<String>(), any::<[u32; 3]>(), (span(), span(), span()));
+    let finish = (reason, any::<String>(), any::<[u32; 3]>(), (duration(), duration(), duration()));
     prop_oneof![
         any::<u32>().prop_map(|prompt_tokens| TokenEvent::Started(Started { prompt_tokens })),
         token.prop_map(|(id, text, logprob)| TokenEvent::Token(Token { id, text, logprob })),
@@ -159,14 +159,15 @@ fn description() -> impl Strategy<Value = ModelDescription> {
 
 fn snapshot() -> impl Strategy<Value = SchedulerSnapshot> {
     let age = option::of(0..1_u64 << 30);
-    let claim = (any::<u64>(), any::<String>(), span(), age).prop_map(|(token, owner, ttl, age_ms)| ClaimSnapshot {
-        token: FencingToken(token),
-        owner,
-        granted: age_ms.and_then(|age| Instant::now().checked_sub(Duration::from_millis(age))),
-        ttl,
-    });
+    let claim =
+        (any::<u64>(), any::<String>(), duration(), age).prop_map(|(token, owner, ttl, age_ms)| ClaimSnapshot {
+            token: FencingToken(token),
+            owner,
+            granted: age_ms.and_then(|age| Instant::now().checked_sub(Duration::from_millis(age))),
+            ttl,
+        });
     let counts = (any::<u32>(), any::<u32>(), any::<[u32; 3]>(), any::<[u64; 3]>(), any::<u32>());
-    let rest = (option::of(claim), option::of(any::<String>()), span(), span());
+    let rest = (option::of(claim), option::of(any::<String>()), duration(), duration());
     (select(SchedulerState::ALL.to_vec()), option::of(description()), counts, rest).prop_map(
         |(state, description, counts, (claim, failure, estimated_wait, since_last_step))| {
             let (batch_size_max, running, waiting, [kv_reserved_tokens, outstanding_tokens, steps], restarts) = counts;
@@ -191,52 +192,52 @@ fn snapshot() -> impl Strategy<Value = SchedulerSnapshot> {
 
 proptest! {
     #[test]
-    fn a_request_comes_back_as_it_was((request, now) in request()) {
-        prop_assert_eq!(wire::request(wire::request_message(request.clone(), now), now), Ok(request));
+    fn a_request_survives_conversion((request, now) in request()) {
+        prop_assert_eq!(wire::request_from_proto(wire::request_to_proto(request.clone(), now), now), Ok(request));
     }
 
     #[test]
-    fn an_event_comes_back_as_it_was(event in event()) {
-        prop_assert_eq!(wire::event(wire::event_message(event.clone())), Ok(event));
+    fn an_event_survives_conversion(event in event()) {
+        prop_assert_eq!(wire::event_from_proto(wire::event_to_proto(event.clone())), Ok(event));
     }
 
     #[test]
-    fn a_snapshot_comes_back_as_it_was(snapshot in snapshot()) {
+    fn a_snapshot_survives_conversion(snapshot in snapshot()) {
         let now = Instant::now();
-        prop_assert_eq!(wire::snapshot(wire::snapshot_message(&snapshot, now), now), Ok(snapshot));
+        prop_assert_eq!(wire::snapshot_from_proto(wire::snapshot_to_proto(&snapshot, now), now), Ok(snapshot));
     }
 
     #[test]
-    fn a_refusal_comes_back_as_it_was_from_a_status(error in error()) {
-        prop_assert_eq!(wire::refusal(&wire::status(error.clone())), error);
+    fn an_error_survives_conversion_to_a_status(error in error()) {
+        prop_assert_eq!(wire::error_from_status(&wire::error_to_status(error.clone())), error);
     }
 }
 
 #[test]
-fn a_long_refusal_is_cut_and_still_understood() {
+fn a_long_error_message_is_cut() {
     let error = RequestError::invalid("prompt", "ä".repeat(5000));
-    let back = wire::refusal(&wire::status(error.clone()));
+    let back = wire::error_from_status(&wire::error_to_status(error.clone()));
     assert_eq!((back.code, &back.param), (error.code, &error.param));
     assert!(back.message.len() <= 4096 && error.message.starts_with(&back.message), "{} bytes", back.message.len());
 }
 
 #[test]
-fn a_deadline_travels_as_the_time_that_is_left() {
+fn a_deadline_is_sent_as_the_time_left() {
     let sent = Instant::now();
     let mut request = GenerationRequest::new("m".into(), Prompt::Text("p".into()));
     request.deadline = Deadline::after(sent, Duration::from_secs(10));
-    let message = wire::request_message(request, sent + Duration::from_secs(4));
-    // The other machine's clock shows something else altogether.
+    let message = wire::request_to_proto(request, sent + Duration::from_secs(4));
+    // The clock of the other machine is unrelated.
     let arrived = sent + Duration::from_secs(5000);
-    let deadline = wire::request(message, arrived).expect("it is well-formed").deadline.expect("it has one");
+    let deadline = wire::request_from_proto(message, arrived).expect("it is well-formed").deadline.expect("it has one");
     assert_eq!(deadline.remaining(arrived), Duration::from_secs(6));
 }
 
 #[test]
-fn nonsense_is_refused_by_name() {
+fn malformed_messages_are_refused_and_the_error_names_the_field() {
     let now = Instant::now();
-    let whole = || wire::request_message(GenerationRequest::new("m".into(), Prompt::Text("p".into())), now);
-    let refused = |message| wire::request(message, now).expect_err("it makes no sense").to_string();
+    let whole = || wire::request_to_proto(GenerationRequest::new("m".into(), Prompt::Text("p".into())), now);
+    let refused = |message| wire::request_from_proto(message, now).expect_err("it is malformed").to_string();
     let mut message = whole();
     message.prompt = None;
     assert!(refused(message).contains("request.prompt is missing"));
@@ -246,5 +247,5 @@ fn nonsense_is_refused_by_name() {
     message = whole();
     message.priority = 99;
     assert!(refused(message).contains("Priority"));
-    assert!(wire::event(wire::proto::TokenEvent { event: None }).is_err());
+    assert!(wire::event_from_proto(wire::proto::TokenEvent { event: None }).is_err());
 }

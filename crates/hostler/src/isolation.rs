@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use hostler_cluster::supervisor::{ChildPlan, LogLines};
+use hostler_cluster::supervisor::{ChildOptions, LogLines};
 use hostler_config::{
     ClusterSettings, Config, Device, Isolation, LogFormat, NamedScheduler, RouterSettings, ServerSettings,
     WorkerSettings,
@@ -45,11 +45,11 @@ pub(crate) fn plan(
     folder: &Path,
     node: &str,
     metrics: Relay,
-) -> ChildPlan {
+) -> ChildOptions {
     let endpoint = format!("unix:{}", folder.join(format!("{}.sock", scheduler.name)).display());
     let child = child_config(config, scheduler, &endpoint);
     let (device, node) = (scheduler.settings.device.clone(), node.to_owned());
-    ChildPlan {
+    ChildOptions {
         scheduler: SchedulerSnapshot::starting(known.id.clone(), known.model.clone(), known.max_batch_size),
         command: Box::new(move || command(&device, &node)),
         configuration: serde_json::Value::String(hostler_config::effective(&child)).to_string(),

@@ -6,7 +6,7 @@
 use std::io::BufRead;
 
 use anyhow::Context;
-use hostler_cluster::supervisor::END;
+use hostler_cluster::supervisor::SHUTDOWN_LINE;
 use hostler_config::{Config, Device};
 use tokio::sync::oneshot;
 
@@ -36,7 +36,7 @@ pub(crate) fn take() -> anyhow::Result<(Config, Leash)> {
 
 fn hold(end: oneshot::Sender<()>) {
     let mut line = String::new();
-    if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) || line != END {
+    if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) || line != SHUTDOWN_LINE {
         std::process::exit(ORPHANED);
     }
     // An error means that this process is ending already.

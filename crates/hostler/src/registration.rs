@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostler_cluster::Listen;
-use hostler_cluster::membership::{Etcd, Member, MemberScheduler, Standing};
+use hostler_cluster::membership::{Etcd, Member, MemberScheduler, MemberState};
 use hostler_config::WorkerSettings;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
@@ -31,7 +31,7 @@ impl Registration {
             endpoint,
             instance: format!("{:016x}", rand::random::<u64>()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            standing: Standing::Serving,
+            state: MemberState::Serving,
             schedulers: schedulers.collect(),
         };
         let registration = Self { etcd, name, member };
@@ -42,7 +42,7 @@ impl Registration {
     /// Says that nothing new shall come. An etcd that is slow to hear it does not hold up
     /// the end: schedulers that drain say so as well.
     pub(crate) async fn leave(&mut self) {
-        self.member.standing = Standing::Leaving;
+        self.member.state = MemberState::Leaving;
         if tokio::time::timeout(LEAVING_MAX, self.announce()).await.is_err() {
             tracing::warn!("etcd is slow to hear that this worker leaves");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hostler_cluster::NodeView;
-use hostler_cluster::supervisor::Supervised;
+use hostler_cluster::supervisor::SupervisedChild;
 use hostler_config::{Config, NamedScheduler};
 use hostler_protocol::{ModelDescription, SchedulerId};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
@@ -34,7 +34,7 @@ enum How {
 /// The schedulers that run, here or in children.
 pub(crate) struct Running {
     locals: Vec<Arc<LocalScheduler>>,
-    children: Vec<Supervised>,
+    children: Vec<SupervisedChild>,
     /// Handles on all of them, in the order of the configuration.
     pub(crate) all: Vec<Arc<dyn Scheduler>>,
     /// Where children listen; nobody else may look into it.
@@ -84,7 +84,7 @@ pub(crate) fn start(
             (How::Process(scheduler), Some(sockets)) => {
                 let metrics = exporter.relay(&scheduler.name);
                 let plan = isolation::plan(config, &scheduler, &known, sockets.path(), exporter.node(), metrics);
-                let child = Supervised::start(plan, |connect| transport.enter(connect))?;
+                let child = SupervisedChild::start(plan, |connect| transport.enter(connect))?;
                 running.all.push(Arc::clone(child.scheduler()) as Arc<dyn Scheduler>);
                 running.children.push(child);
             }
@@ -112,7 +112,7 @@ impl Running {
 
     /// Stops them for good: what still runs ends at once.
     pub(crate) async fn stop(self) {
-        futures::future::join_all(self.children.into_iter().map(Supervised::stop)).await;
+        futures::future::join_all(self.children.into_iter().map(SupervisedChild::stop)).await;
         for local in self.locals {
             local.stop().await;
         }

@@ -1,107 +1,96 @@
-//! One process's dealings with etcd, on a thread of its own.
+//! This process's client of etcd, which runs on a thread of its own.
 
 use std::io;
 use std::time::Instant;
 
-use hostler_protocol::{ErrorCode, RequestError};
+use hostler_protocol::RequestError;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::calls::EtcdOptions;
-use super::records::{Keys, Member, Standing};
-use super::roster::Roster;
-use super::session::{Command, Session};
+use super::client::{EtcdOptions, unavailable};
+use super::roster::{Keys, Member, MemberState, Roster};
+use super::session::{Command, EtcdHealth, Session};
 use super::watch::keep_watching;
 
-/// Orders that may wait for their turn. Claims are few, and one order takes one call or
-/// two, each of which has failed after 2 s.
-const ORDERS_MAX: usize = 64;
+/// Capacity of the command queue. Claims are rare, and a command takes at most two calls, each of
+/// which fails after 2 s.
+const COMMANDS_MAX: usize = 64;
 
-/// What a process is to etcd.
+/// What a process does with etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It writes down that it is there.
+    /// It registers itself.
     Worker,
-    /// It reads who is there, and writes down claims.
+    /// It watches the workers, and records claims.
     Gateway,
 }
 
-/// How etcd fares, as this process sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EtcdHealth {
-    /// Why it cannot be used; `None` while it can.
-    pub failure: Option<String>,
-    /// Since when that is so.
-    pub since: Instant,
-}
-
-/// See the module's first line. Dropping it ends the lease, and with it all that this
-/// process has written down, as [`leave`](Self::leave) does, but nobody waits for it.
+/// A client of etcd. Dropping it ends the lease, and with it all records of this process, as
+/// [`leave`](Self::leave) does, but without waiting for it.
 pub struct Etcd {
     keys: Keys,
-    orders: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Command>,
     health: watch::Receiver<EtcdHealth>,
     roster: watch::Receiver<Roster>,
 }
 
 impl Etcd {
-    /// Begins, whether etcd is there or not: it is tried until it is.
+    /// Starts the thread. It tries to reach etcd until it succeeds.
     ///
     /// # Errors
-    /// If there can be no further thread.
+    /// The thread cannot be created.
     pub fn start(options: EtcdOptions, role: Role) -> io::Result<Self> {
-        let (orders, received) = mpsc::channel(ORDERS_MAX);
-        let not_yet = EtcdHealth { failure: Some("it has not been reached yet".to_owned()), since: Instant::now() };
-        let (health_out, health) = watch::channel(not_yet);
-        let (roster_out, roster) = watch::channel(Roster::default());
+        let (commands, commands_out) = mpsc::channel(COMMANDS_MAX);
+        let unreached = EtcdHealth { failure: Some("it has not been reached yet".to_owned()), since: Instant::now() };
+        let (health_in, health) = watch::channel(unreached);
+        let (roster_in, roster) = watch::channel(Roster::default());
         let keys = Keys::new(&options.prefix);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let nodes = keys.nodes();
         std::thread::Builder::new().name("etcd".to_owned()).spawn(move || {
-            // Boxed: the futures of the client are large, and a thread's stack is not.
+            // Boxed, because the client's futures are large for the stack of a thread.
             runtime.block_on(Box::pin(async move {
                 if role == Role::Gateway {
-                    tokio::spawn(Box::pin(keep_watching(options.clone(), nodes, roster_out)));
+                    tokio::spawn(Box::pin(keep_watching(options.clone(), nodes, roster_in)));
                 }
-                Box::pin(Session::new(options, received, health_out).run()).await;
+                Box::pin(Session::new(options, commands_out, health_in).run()).await;
             }));
         })?;
-        Ok(Self { keys, orders, health, roster })
+        Ok(Self { keys, commands, health, roster })
     }
 
-    /// How it fares.
+    /// Whether etcd can be used.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<EtcdHealth> {
         self.health.clone()
     }
 
-    /// Who is there, for a gateway: nobody until etcd has been reached once, and what
-    /// was known last while it is away.
+    /// The workers, for a gateway: empty until etcd has been reached once, and the last known
+    /// ones while etcd is unavailable.
     #[must_use]
     pub fn roster(&self) -> watch::Receiver<Roster> {
         self.roster.clone()
     }
 
-    /// Writes down what a worker is, now and whenever it is lost. Returns when it
-    /// stands there, or could not be written at once.
+    /// Writes a worker's record, now and again whenever it is lost. Returns after the first
+    /// attempt.
     ///
     /// # Errors
-    /// `Unavailable`, if etcd is away: it is written when it is back.
+    /// `Unavailable` if etcd is: the record is written when etcd is back.
     pub async fn announce(&self, name: &str, member: &Member) -> Result<(), RequestError> {
         let value = serde_json::to_vec(member).map_err(|error| unavailable(&error.to_string()))?;
         let key = self.keys.node(name);
-        // A former process of the name is told from this one by its record. Who leaves does
-        // not write over the one that has come.
-        let if_ours = member.standing == Standing::Leaving;
-        self.order(|reply| Command::Announce { key, value, if_ours, reply }).await?
+        // A worker that leaves must not overwrite the record of a new process of the same name.
+        let if_ours = member.state == MemberState::Leaving;
+        self.send(|reply| Command::Announce { key, value, if_ours, reply }).await?
     }
 
-    /// Ends the lease, and with it all that this process has written down, and writes
-    /// nothing more. If etcd is away, the lease ends by itself.
+    /// Ends the lease, and with it all records of this process, and writes no more. If etcd is
+    /// unavailable, the lease expires.
     pub async fn leave(&self) {
-        let left = self.order(|reply| Command::Leave { reply }).await;
+        let left = self.send(|reply| Command::Leave { reply }).await;
         if let Err(error) = left.and_then(|left| left) {
-            tracing::warn!(%error, "etcd does not hear that this process ends; its lease ends by itself");
+            tracing::warn!(%error, "cannot revoke the etcd lease; it will expire");
         }
     }
 
@@ -109,17 +98,11 @@ impl Etcd {
         &self.keys
     }
 
-    pub(super) async fn order<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Result<T, RequestError> {
+    /// Sends a command to the thread, and waits for the reply.
+    pub(super) async fn send<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, RequestError> {
         let (reply, answer) = oneshot::channel();
         let gone = || unavailable("its thread has ended");
-        self.orders.send(command(reply)).await.map_err(|_| gone())?;
+        self.commands.send(command(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
-}
-
-pub(super) fn unavailable(why: &str) -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, format!("etcd cannot be used: {why}"))
 }

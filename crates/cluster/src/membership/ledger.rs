@@ -1,4 +1,4 @@
-//! The ledger of several gateways' claims, in etcd.
+//! The ledger of claims that several gateways share, in etcd.
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use hostler_protocol::{RequestError, RequestId};
 use hostler_router::{ClaimLedger, RecordedClaim};
 
-use super::etcd::{Etcd, unavailable};
+use super::client::unavailable;
+use super::etcd::Etcd;
 use super::session::Command;
 
-/// See the module's first line. A record hangs on its gateway's lease. When a gateway
-/// dies, its records end with that, and its claims by their own `ttl`, at their
-/// schedulers; in between the schedulers show them.
+/// The ledger in etcd. A record is bound to its gateway's lease. If the gateway dies, its records
+/// expire with the lease, and its claims expire at their schedulers after their `ttl`; until then
+/// the schedulers show them.
 pub struct EtcdLedger(Arc<Etcd>);
 
 impl EtcdLedger {
@@ -26,32 +27,31 @@ impl EtcdLedger {
 impl ClaimLedger for EtcdLedger {
     async fn record(&self, claim: &RecordedClaim) -> Result<Vec<RecordedClaim>, RequestError> {
         let value = serde_json::to_vec(claim).map_err(|error| unavailable(&error.to_string()))?;
-        let (key, beside) = (self.0.keys().claim(claim.id), self.0.keys().claims());
-        let values = self.0.order(|reply| Command::Record { key, value, beside, reply }).await?.map_err(undecided)?;
-        let known = values.iter().map(|value| serde_json::from_slice::<RecordedClaim>(value));
-        let mut of_model = Vec::new();
-        for known in known {
-            // One that cannot be read may be on the very scheduler that is wanted.
-            match known {
-                Ok(known) if known.model == claim.model => of_model.push(known),
+        let (key, prefix) = (self.0.keys().claim(claim.id), self.0.keys().claims());
+        let records = self.0.send(|reply| Command::Record { key, value, prefix, reply }).await?;
+        let mut earlier = Vec::new();
+        for record in records.map_err(undecided)? {
+            // A record that cannot be parsed may be a claim of the same scheduler.
+            match serde_json::from_slice::<RecordedClaim>(&record) {
+                Ok(other) if other.model == claim.model => earlier.push(other),
                 Ok(_) => {}
                 Err(error) => {
                     self.forget(claim.id).await?;
-                    return Err(unavailable(&format!("a claim cannot be read: {error}")));
+                    return Err(unavailable(&format!("the record of a claim is invalid: {error}")));
                 }
             }
         }
-        Ok(of_model)
+        Ok(earlier)
     }
 
     async fn forget(&self, id: RequestId) -> Result<(), RequestError> {
         let key = self.0.keys().claim(id);
-        self.0.order(|reply| Command::Forget { key, reply }).await?
+        self.0.send(|reply| Command::Forget { key, reply }).await?
     }
 }
 
-/// Says what etcd has to do with it.
+/// Explains why a claim needs etcd.
 fn undecided(error: RequestError) -> RequestError {
-    let message = format!("gateways cannot agree on claims now, so nothing is claimed: {}", error.message);
+    let message = format!("gateways cannot agree on claims, so none is granted: {}", error.message);
     RequestError { message, ..error }
 }

@@ -1,5 +1,5 @@
-//! A lease, and the records that hang on it: renewed while etcd is there, made again
-//! when it is back.
+//! A lease in etcd with the records that are bound to it: renewed while etcd is available, and
+//! created again when it is back.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,35 +9,43 @@ use hostler_protocol::RequestError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::calls::{BACKOFF, EtcdOptions, Failure, connect, in_time};
-use super::etcd::{EtcdHealth, unavailable};
+use super::client::{BACKOFF, EtcdOptions, Failure, connect, in_time, unavailable};
 
-/// Renewals in one lease. One that fails ends the session, and leaves the time of two to
-/// begin another before the records end.
+/// Renewals per lease. When one fails, the session has the time of two to get another lease before
+/// the records expire.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// Values of several keys.
+/// The values of several keys.
 pub(super) type Values = Vec<Vec<u8>>;
 
-/// What the session is told. Every one is answered.
+/// A command to the session. Each one is answered.
 pub(super) enum Command {
-    /// To be written now, or when etcd is back. With `if_ours` only in place of what this
-    /// process wrote: another one may have taken the key over.
+    /// Write a record now, or when etcd is back. With `if_ours`, only if the current record is this
+    /// process's own: another process may have taken over the key.
     Announce { key: String, value: Vec<u8>, if_ours: bool, reply: oneshot::Sender<Result<(), RequestError>> },
-    /// To be written now or not at all. The answer is what stood below `beside` before.
-    Record { key: String, value: Vec<u8>, beside: String, reply: oneshot::Sender<Result<Values, RequestError>> },
-    /// To be taken back, now or when etcd is back.
+    /// Write a record now or never. The answer has the older records below `prefix`.
+    Record { key: String, value: Vec<u8>, prefix: String, reply: oneshot::Sender<Result<Values, RequestError>> },
+    /// Delete a record, now or when etcd is back.
     Forget { key: String, reply: oneshot::Sender<Result<(), RequestError>> },
-    /// The lease is to end.
+    /// Revoke the lease, and end the session.
     Leave { reply: oneshot::Sender<Result<(), RequestError>> },
 }
 
-/// See the module's first line.
+/// Whether etcd can be used, as this process sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdHealth {
+    /// Why it cannot be used; `None` while it can.
+    pub failure: Option<String>,
+    /// Since when this is so.
+    pub since: Instant,
+}
+
+/// The state of one process's lease and records.
 pub(super) struct Session {
     options: EtcdOptions,
-    orders: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Command>,
     health: watch::Sender<EtcdHealth>,
-    /// What shall stand in etcd; `None`: what may stand there and shall not.
+    /// The wanted records; `None` for a record that may exist and is to be deleted.
     records: BTreeMap<String, Option<Vec<u8>>>,
 }
 
@@ -49,30 +57,30 @@ struct Lease {
     answers: LeaseKeepAliveStream,
 }
 
-/// How a connected time ended.
+/// How a session with a lease ended.
 enum End {
-    /// Etcd was lost.
+    /// A call failed.
     Lost(Failure),
-    /// The session is over.
+    /// The process leaves.
     Left,
 }
 
 impl Session {
     pub(super) fn new(
         options: EtcdOptions,
-        orders: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<Command>,
         health: watch::Sender<EtcdHealth>,
     ) -> Self {
-        Self { options, orders, health, records: BTreeMap::new() }
+        Self { options, commands, health, records: BTreeMap::new() }
     }
 
-    /// Goes on until it is told to leave, or nobody is there to tell.
+    /// Runs until it is told to leave, or its handle is dropped.
     pub(super) async fn run(mut self) {
-        let mut backoff = BACKOFF.0;
+        let mut attempts = BACKOFF.attempts();
         loop {
             let failure = match Box::pin(self.begin()).await {
                 Ok(lease) => {
-                    backoff = BACKOFF.0;
+                    attempts.reset();
                     self.report(None);
                     match Box::pin(self.keep(lease)).await {
                         End::Lost(failure) => failure,
@@ -82,14 +90,13 @@ impl Session {
                 Err(failure) => failure,
             };
             self.report(Some(failure.clone()));
-            if !self.refuse_for(backoff, &failure).await {
+            if !self.refuse_commands_for(attempts.next_pause(), &failure).await {
                 return;
             }
-            backoff = (backoff * 2).min(BACKOFF.1);
         }
     }
 
-    /// Gets a lease, and writes everything down under it.
+    /// Gets a lease, and writes all records under it.
     async fn begin(&mut self) -> Result<Lease, Failure> {
         let mut client = connect(&self.options).await?;
         let seconds = i64::try_from(self.options.lease.as_secs()).unwrap_or(i64::MAX);
@@ -106,22 +113,22 @@ impl Session {
         Ok(lease)
     }
 
-    /// Renews the lease and does what it is told.
+    /// Renews the lease and executes commands.
     async fn keep(&mut self, mut lease: Lease) -> End {
         let mut ticks = interval(self.options.lease / RENEWALS_PER_LEASE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
                 _ = ticks.tick() => lease.renew().await,
-                command = self.orders.recv() => match command {
+                command = self.commands.recv() => match command {
                     Some(Command::Leave { reply }) => {
-                        let _left = reply.send(lease.revoke().await.map_err(|why| unavailable(&why)));
+                        let _closed = reply.send(lease.revoke().await.map_err(|why| unavailable(&why)));
                         return End::Left;
                     }
-                    Some(command) => self.obey(command, &mut lease).await,
+                    Some(command) => self.execute(command, &mut lease).await,
                     None => {
                         if let Err(why) = lease.revoke().await {
-                            tracing::debug!(why, "a lease is left to its end");
+                            tracing::debug!(why, "cannot revoke the lease; it will expire");
                         }
                         return End::Left;
                     }
@@ -133,18 +140,18 @@ impl Session {
         }
     }
 
-    async fn obey(&mut self, command: Command, lease: &mut Lease) -> Result<(), Failure> {
+    async fn execute(&mut self, command: Command, lease: &mut Lease) -> Result<(), Failure> {
         match command {
             Command::Announce { key, value, if_ours, reply } => {
                 let done = if if_ours { lease.replace(&key, &value).await } else { lease.put(&key, &value).await };
                 self.records.insert(key, Some(value));
-                answer(reply, done)
+                reply_with(reply, done)
             }
-            Command::Record { key, value, beside, reply } => {
-                let done = lease.put_and_list(&key, &value, &beside).await;
-                // If it failed, it may stand there all the same.
+            Command::Record { key, value, prefix, reply } => {
+                let done = lease.put_and_list(&key, &value, &prefix).await;
+                // After a failure the record may have been written nonetheless, so it is deleted.
                 self.records.insert(key, done.is_ok().then_some(value));
-                answer(reply, done)
+                reply_with(reply, done)
             }
             Command::Forget { key, reply } => {
                 let done = lease.delete(&key).await;
@@ -153,33 +160,33 @@ impl Session {
                 } else {
                     self.records.insert(key, None);
                 }
-                answer(reply, done)
+                reply_with(reply, done)
             }
-            Command::Leave { reply } => answer(reply, Ok(())),
+            Command::Leave { reply } => reply_with(reply, Ok(())),
         }
     }
 
-    /// Says of every order for so long that etcd is away, and keeps in mind what is to
-    /// be written later. Whether the session goes on.
-    async fn refuse_for(&mut self, pause: Duration, failure: &str) -> bool {
+    /// Refuses all commands for a while because etcd is unavailable, and remembers what to write
+    /// when it is back. Returns whether the session continues.
+    async fn refuse_commands_for(&mut self, pause: Duration, failure: &str) -> bool {
         let refused = || Err(unavailable(failure));
         let end = tokio::time::Instant::now() + pause;
         loop {
-            let Ok(command) = tokio::time::timeout_at(end, self.orders.recv()).await else { return true };
+            let Ok(command) = tokio::time::timeout_at(end, self.commands.recv()).await else { return true };
             match command {
                 Some(Command::Announce { key, value, reply, .. }) => {
                     self.records.insert(key, Some(value));
-                    let _left = reply.send(refused());
+                    let _closed = reply.send(refused());
                 }
                 Some(Command::Record { reply, .. }) => {
-                    let _left = reply.send(Err(unavailable(failure)));
+                    let _closed = reply.send(Err(unavailable(failure)));
                 }
                 Some(Command::Forget { key, reply }) => {
                     self.records.insert(key, None);
-                    let _left = reply.send(refused());
+                    let _closed = reply.send(refused());
                 }
                 Some(Command::Leave { reply }) => {
-                    let _left = reply.send(refused());
+                    let _closed = reply.send(refused());
                     return false;
                 }
                 None => return false,
@@ -193,8 +200,10 @@ impl Session {
             let changed = health.failure.is_some() != failure.is_some();
             match (&failure, changed) {
                 (None, _) => tracing::info!(endpoints, "connected to etcd"),
-                (Some(why), true) => tracing::warn!(endpoints, why, "etcd is away; what is known goes on"),
-                (Some(why), false) => tracing::debug!(endpoints, why, "etcd is still away"),
+                (Some(why), true) => {
+                    tracing::warn!(endpoints, why, "etcd is unavailable; serving with the last known members");
+                }
+                (Some(why), false) => tracing::debug!(endpoints, why, "etcd is still unavailable"),
             }
             if changed {
                 health.since = Instant::now();
@@ -206,13 +215,13 @@ impl Session {
     }
 }
 
-/// Tells who asked, and passes the failure on.
-fn answer<T>(reply: oneshot::Sender<Result<T, RequestError>>, done: Result<T, Failure>) -> Result<(), Failure> {
-    let (told, result) = match done {
+/// Replies to a command, and returns the failure, if any.
+fn reply_with<T>(reply: oneshot::Sender<Result<T, RequestError>>, done: Result<T, Failure>) -> Result<(), Failure> {
+    let (answer, result) = match done {
         Ok(value) => (Ok(value), Ok(())),
         Err(why) => (Err(unavailable(&why)), Err(why)),
     };
-    let _left = reply.send(told);
+    let _closed = reply.send(answer);
     result
 }
 
@@ -222,23 +231,23 @@ impl Lease {
         in_time(self.client.put(key, value, Some(under))).await.map(drop)
     }
 
-    /// Puts in place of what hangs on this very lease, or not at all.
+    /// Writes a record only if the current one is bound to this lease.
     async fn replace(&mut self, key: &str, value: &[u8]) -> Result<(), Failure> {
         let under = PutOptions::new().with_lease(self.id);
         let ours = Compare::lease(key, CompareOp::Equal, self.id);
         let put = Txn::new().when([ours]).and_then([TxnOp::put(key, value, Some(under))]);
         if !in_time(self.client.txn(put)).await?.succeeded() {
-            tracing::warn!(key, "another process has written this record, and it stays as it is");
+            tracing::warn!(key, "another process has written this record; not overwriting it");
         }
         Ok(())
     }
 
     async fn put_and_list(&mut self, key: &str, value: &[u8], prefix: &str) -> Result<Values, Failure> {
         self.put(key, value).await?;
-        // Linearizable by default: what was written before is in it, whoever wrote it.
+        // Reads are linearizable by default, so this includes every earlier write of any gateway.
         let listed = in_time(self.client.get(prefix, Some(GetOptions::new().with_prefix()))).await?;
         let own = listed.kvs().iter().find(|record| record.key() == key.as_bytes());
-        let own = own.ok_or("the lease ended as it was written")?.create_revision();
+        let own = own.ok_or("the lease expired during the write")?.create_revision();
         let before = listed.kvs().iter().filter(|record| record.create_revision() < own);
         Ok(before.map(|record| record.value().to_vec()).collect())
     }

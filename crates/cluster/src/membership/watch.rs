@@ -1,37 +1,37 @@
-//! Watches the workers' records.
+//! Watches the workers' records in etcd.
 
 use etcd_client::{EventType, GetOptions, WatchOptions};
 use tokio::sync::watch;
 use tokio::time::{Duration, timeout};
 
-use super::calls::{BACKOFF, EtcdOptions, Failure, connect, failure, in_time};
+use super::client::{BACKOFF, EtcdOptions, Failure, connect, failure, in_time};
 use super::roster::Roster;
 
-/// After so long without news etcd is asked whether it is there.
+/// After so long without a message, etcd is asked for one.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// Keeps `roster` as what stands below `prefix`, until nobody looks at it. While etcd
-/// is away it stays as it was.
+/// Keeps `roster` equal to the records below `prefix` until nothing receives it any more. While
+/// etcd is unavailable, the roster does not change.
 pub(super) async fn keep_watching(options: EtcdOptions, prefix: String, roster: watch::Sender<Roster>) {
-    let mut backoff = BACKOFF.0;
-    let mut said = false;
+    let mut attempts = BACKOFF.attempts();
+    let mut is_reported = false;
     while !roster.is_closed() {
-        let Err((why, connected)) = Box::pin(watch_once(&options, &prefix, &roster)).await;
-        if connected {
-            (backoff, said) = (BACKOFF.0, false);
+        let Err((why, was_connected)) = Box::pin(watch_once(&options, &prefix, &roster)).await;
+        if was_connected {
+            attempts.reset();
+            is_reported = false;
         }
-        if said {
-            tracing::debug!(why, "the members in etcd are still not watched");
+        if is_reported {
+            tracing::debug!(why, "still cannot watch the members in etcd");
         } else {
-            tracing::warn!(why, "the members in etcd are not watched; trying again");
+            tracing::warn!(why, "cannot watch the members in etcd; trying again");
         }
-        said = true;
-        tokio::time::sleep(backoff).await;
-        backoff = (backoff * 2).min(BACKOFF.1);
+        is_reported = true;
+        tokio::time::sleep(attempts.next_pause()).await;
     }
 }
 
-/// Why it ended, and whether it had begun.
+/// Watches until it fails. The error has the reason, and whether the watch was established.
 async fn watch_once(
     options: &EtcdOptions,
     prefix: &str,
@@ -49,29 +49,29 @@ async fn watch_once(
     });
     let from_there = WatchOptions::new().with_prefix().with_start_revision(revision + 1);
     let watching = in_time(client.watch(prefix, Some(from_there))).await.map_err(|why| (why, true))?;
-    let (mut ask, mut changes) = watching.split();
+    let (mut requests, mut responses) = watching.split();
     let lost = |why: Failure| (why, true);
     loop {
-        let news = match timeout(SILENCE_MAX, changes.message()).await {
-            Ok(news) => news.map_err(|error| lost(failure(error)))?,
+        let response = match timeout(SILENCE_MAX, responses.message()).await {
+            Ok(response) => response.map_err(|error| lost(failure(error)))?,
             Err(_) => {
-                in_time(ask.request_progress()).await.map_err(lost)?;
-                in_time(changes.message()).await.map_err(lost)?
+                in_time(requests.request_progress()).await.map_err(lost)?;
+                in_time(responses.message()).await.map_err(lost)?
             }
         };
-        let Some(news) = news else { return Err(lost("it closed the stream".to_owned())) };
-        if news.canceled() {
-            // As after a compaction: all is read anew.
-            return Err(lost(format!("it ended the watch: {}", news.cancel_reason())));
+        let Some(response) = response else { return Err(lost("it closed the stream".to_owned())) };
+        if response.canceled() {
+            // For example after a compaction: all records have to be read again.
+            return Err(lost(format!("it cancelled the watch: {}", response.cancel_reason())));
         }
-        if news.events().is_empty() {
+        if response.events().is_empty() {
             continue;
         }
         roster.send_modify(|roster| {
-            for event in news.events() {
+            for event in response.events() {
                 let Some(record) = event.kv() else { continue };
                 let Some(name) = name(record.key()) else { continue };
-                roster.take_in(&name, (event.event_type() == EventType::Put).then(|| record.value()));
+                roster.apply(&name, (event.event_type() == EventType::Put).then(|| record.value()));
             }
         });
     }

@@ -11,41 +11,41 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
-use super::cut::{Calls, Entered};
-use super::{EndpointError, RemoteOptions};
+use super::call::{CallGuard, Calls};
+use super::options::{EndpointError, RemoteOptions};
 use crate::transport::{
-    CLIENT_PING, CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    CLIENT_KEEP_ALIVE, CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::wire::proto::worker_client::WorkerClient;
-use crate::wire::{Speaks, refusal};
+use crate::wire::{SendVersion, error_from_status};
 
 /// The generated client, on one of the connections.
-pub(super) type Client = WorkerClient<InterceptedService<Channel, Speaks>>;
+pub(super) type Client = WorkerClient<InterceptedService<Channel, SendVersion>>;
 
-/// Streams of a connection that generations leave to other calls, so that a heartbeat
-/// or a cancellation never waits for a generation to end.
+/// Streams of a connection that are reserved for calls other than generations, so that a
+/// heartbeat or a cancellation never waits for a generation to end.
 const STREAMS_RESERVED: u32 = 96;
 
-/// When to come back if every stream is taken.
-const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// `Retry-After` when every stream is taken.
+const STREAMS_TAKEN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// See the module's first line.
+/// The connections to one worker.
 pub(super) struct Link {
     endpoint: String,
     clients: Vec<Client>,
     next: AtomicUsize,
     calls: Arc<Calls>,
-    /// As many generations as the connections have streams for.
+    /// One permit for each generation that the connections have streams for.
     permits: Arc<Semaphore>,
 }
 
 impl Link {
     pub(super) fn new(endpoint: &str, options: &RemoteOptions) -> Result<Self, EndpointError> {
-        let wrong = |reason: String| EndpointError { endpoint: endpoint.to_owned(), reason };
-        let built = self::endpoint(endpoint, options).map_err(wrong)?;
+        let built = self::endpoint(endpoint, options)
+            .map_err(|reason| EndpointError { endpoint: endpoint.to_owned(), reason })?;
         let connections = options.connections.max(1);
         let clients = (0..connections).map(|_| {
-            WorkerClient::with_interceptor(built.connect_lazy(), Speaks(options.protocol_version))
+            WorkerClient::with_interceptor(built.connect_lazy(), SendVersion(options.protocol_version))
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX)
         });
@@ -53,7 +53,7 @@ impl Link {
             endpoint: endpoint.to_owned(),
             clients: clients.collect(),
             next: AtomicUsize::new(0),
-            calls: Calls::new("the worker has not been reached yet"),
+            calls: Calls::closed("the worker has not been reached yet"),
             permits: Arc::new(Semaphore::new(connections * (STREAMS_MAX - STREAMS_RESERVED) as usize)),
         })
     }
@@ -62,23 +62,23 @@ impl Link {
         &self.endpoint
     }
 
-    /// The worker is there.
+    /// Allows calls: the worker is connected.
     pub(super) fn open(&self) {
         self.calls.open();
     }
 
-    /// The worker takes nothing new.
+    /// Allows no new calls.
     pub(super) fn close(&self, why: &str) {
         self.calls.close(why);
     }
 
-    /// The worker is lost, and with it what runs there.
-    pub(super) fn cut(&self, why: &str) {
-        self.calls.cut(why);
+    /// Allows no new calls, and ends those in flight: the worker is lost.
+    pub(super) fn cut_off(&self, why: &str) {
+        self.calls.cut_off(why);
     }
 
-    /// The connection that the worker is watched on.
-    pub(super) fn first(&self) -> Client {
+    /// The connection on which the worker is observed.
+    pub(super) fn observer_client(&self) -> Client {
         self.clients[0].clone()
     }
 
@@ -87,41 +87,36 @@ impl Link {
         self.clients[self.next.fetch_add(1, Ordering::Relaxed) % self.clients.len()].clone()
     }
 
-    /// A place for a generation.
+    /// A stream for a generation.
     pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
         Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
             RequestError::new(ErrorCode::Overloaded, "every stream to the worker is taken")
-                .with_retry_after(CROWDED_RETRY_AFTER)
+                .with_retry_after(STREAMS_TAKEN_RETRY_AFTER)
         })
     }
 
-    /// Enters a call, if the worker is there.
-    pub(super) fn enter(&self) -> Result<Entered, RequestError> {
-        self.calls.enter().map_err(|why| unavailable(&why))
+    /// Starts a call, if the worker is connected.
+    pub(super) fn start_call(&self) -> Result<CallGuard, RequestError> {
+        self.calls.start().map_err(|why| RequestError::unavailable(&*why))
     }
 
-    /// Makes a call whose answer is one message. It ends with the worker.
+    /// Makes a call whose answer is one message. It fails if the worker is lost.
     pub(super) async fn call<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T, RequestError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let entered = self.enter()?;
+        let guard = self.start_call()?;
         tokio::select! {
-            answer = call(self.client()) => answer.map(Response::into_inner).map_err(|status| refusal(&status)),
-            why = entered.cut() => Err(unavailable(&why)),
+            answer = call(self.client()) => answer.map(Response::into_inner).map_err(|status| error_from_status(&status)),
+            why = guard.cut_off() => Err(RequestError::unavailable(&*why)),
         }
     }
-}
-
-/// Nothing has begun: another scheduler can take it.
-pub(super) fn unavailable(why: &str) -> RequestError {
-    RequestError::new(ErrorCode::Unavailable, why)
 }
 
 fn endpoint(endpoint: &str, options: &RemoteOptions) -> Result<Endpoint, String> {
     let is_tls = endpoint.starts_with("https://");
     if !is_tls && !endpoint.starts_with("http://") && !endpoint.starts_with("unix:/") {
-        return Err("no such kind of place".to_owned());
+        return Err("its scheme is not supported".to_owned());
     }
     let built = Endpoint::from_shared(endpoint.to_owned()).map_err(|error| error.to_string())?;
     let built = built
@@ -129,17 +124,17 @@ fn endpoint(endpoint: &str, options: &RemoteOptions) -> Result<Endpoint, String>
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(CLIENT_PING.0)
-        .keep_alive_timeout(CLIENT_PING.1)
+        .http2_keep_alive_interval(CLIENT_KEEP_ALIVE.interval)
+        .keep_alive_timeout(CLIENT_KEEP_ALIVE.timeout)
         .keep_alive_while_idle(true)
-        // A dropped request resets its stream, and tokens that were on their way still
-        // arrive. By default ten such streams are remembered, and what arrives for
-        // others counts as the peer's error, of which a connection survives 1,024.
+        // A dropped request resets its stream, and tokens that were in transit still arrive. By
+        // default only ten reset streams are remembered; data for others counts as an error of
+        // the peer, and a connection is closed after 1,024 of them.
         .http2_max_concurrent_reset_streams(STREAMS_MAX as usize)
         .http2_max_local_error_reset_streams(None);
     match (&options.tls, is_tls) {
         (Some(tls), true) => built.tls_config(tls.config()).map_err(|error| error.to_string()),
-        (None, true) => Err("it has TLS, and no authority is configured that vouches for it".to_owned()),
+        (None, true) => Err("https needs TLS, and no certificate authority is configured for it".to_owned()),
         (_, false) => Ok(built),
     }
 }

@@ -1,4 +1,4 @@
-//! The handle on a scheduler at a worker.
+//! The handle of a scheduler at a worker, and the snapshot that it shows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,89 +11,89 @@ use super::link::Link;
 
 /// A scheduler of a worker. The handle stays valid while the worker is lost.
 pub struct RemoteScheduler {
-    /// What it is called here.
+    /// Its id in this process.
     pub(super) id: SchedulerId,
-    /// What the worker calls it.
+    /// Its name at the worker.
     pub(super) name: String,
     pub(super) link: Arc<Link>,
-    board: watch::Sender<SchedulerSnapshot>,
-    /// Processes replaced, besides the engines that were replaced in the present one.
-    processes: AtomicU32,
-    /// The worker is leaving, whatever it says of this one.
+    snapshot: watch::Sender<SchedulerSnapshot>,
+    /// Processes that were replaced. The worker counts the engines that were replaced in the
+    /// current process.
+    process_restarts: AtomicU32,
+    /// Whether the worker is leaving. Snapshots that it sends may not say so yet.
     retired: AtomicBool,
 }
 
 impl RemoteScheduler {
-    /// A scheduler that a worker told of.
     pub(super) fn new(id: SchedulerId, link: Arc<Link>, snapshot: SchedulerSnapshot) -> Self {
         let name = snapshot.id.as_str().to_owned();
-        let board = watch::Sender::new(SchedulerSnapshot { id: id.clone(), ..snapshot });
-        Self { id, name, link, board, processes: AtomicU32::new(0), retired: AtomicBool::new(false) }
+        let snapshot = watch::Sender::new(SchedulerSnapshot { id: id.clone(), ..snapshot });
+        Self { id, name, link, snapshot, process_restarts: AtomicU32::new(0), retired: AtomicBool::new(false) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<SchedulerSnapshot> {
-        self.board.subscribe()
+        self.snapshot.subscribe()
     }
 
-    /// What the worker says of it.
-    pub(super) fn show(&self, snapshot: SchedulerSnapshot) {
-        let restarts = snapshot.restarts.saturating_add(self.processes.load(Ordering::Relaxed));
+    /// Publishes a snapshot that the worker has sent.
+    pub(super) fn update(&self, snapshot: SchedulerSnapshot) {
+        let restarts = snapshot.restarts.saturating_add(self.process_restarts.load(Ordering::Relaxed));
         let snapshot = SchedulerSnapshot { id: self.id.clone(), restarts, ..snapshot };
-        // Looked at under the board's lock, so that no snapshot that was on its way can undo it.
-        self.board.send_modify(move |board| {
-            *board = snapshot;
-            self.hide_if_retired(board);
+        // `retired` is read under the channel's lock, so that a snapshot that was in transit
+        // cannot undo `retire`.
+        self.snapshot.send_modify(move |shown| {
+            *shown = snapshot;
+            self.hide_if_retired(shown);
         });
     }
 
-    /// The worker is leaving: what runs is finished, and nothing new shall come.
+    /// The worker is leaving: running requests finish, and no new ones are sent.
     pub(super) fn retire(&self) {
-        self.board.send_modify(|board| {
+        self.snapshot.send_modify(|shown| {
             self.retired.store(true, Ordering::Relaxed);
-            self.hide_if_retired(board);
+            self.hide_if_retired(shown);
         });
     }
 
-    fn hide_if_retired(&self, board: &mut SchedulerSnapshot) {
-        if self.retired.load(Ordering::Relaxed) && board.state == SchedulerState::Serving {
-            board.state = SchedulerState::Draining;
+    fn hide_if_retired(&self, shown: &mut SchedulerSnapshot) {
+        if self.retired.load(Ordering::Relaxed) && shown.state == SchedulerState::Serving {
+            shown.state = SchedulerState::Draining;
         }
     }
 
-    /// The process that holds it is replaced.
-    pub(crate) fn count_restart(&self) {
-        self.processes.fetch_add(1, Ordering::Relaxed);
-        self.board.send_modify(|snapshot| snapshot.restarts = snapshot.restarts.saturating_add(1));
+    /// Counts that the process of this scheduler is replaced.
+    pub(crate) fn count_process_restart(&self) {
+        self.process_restarts.fetch_add(1, Ordering::Relaxed);
+        self.snapshot.send_modify(|shown| shown.restarts = shown.restarts.saturating_add(1));
     }
 
-    /// The worker is lost: what it was is kept, what it did is over. Where it had failed
-    /// already, what was said then is nearer to the cause.
+    /// The worker is lost. A failure that is known already is kept: it is closer to the cause.
     pub(super) fn lost(&self, why: &str) {
-        if self.board.borrow().state != SchedulerState::Failed {
+        if self.snapshot.borrow().state != SchedulerState::Failed {
             self.failed(why);
         }
     }
 
-    /// The worker is lost, by who knows why.
+    /// The worker is lost, and `why` is the cause.
     pub(super) fn failed(&self, why: &str) {
-        self.ended(SchedulerState::Failed, Some(why.to_owned()));
+        self.end(SchedulerState::Failed, Some(why.to_owned()));
     }
 
-    /// The worker was let go.
+    /// The worker is not a member any more.
     pub(super) fn stopped(&self) {
-        self.ended(SchedulerState::Stopped, None);
+        self.end(SchedulerState::Stopped, None);
     }
 
-    fn ended(&self, state: SchedulerState, failure: Option<String>) {
-        self.board.send_modify(|snapshot| {
-            let mut ended =
-                SchedulerSnapshot::starting(self.id.clone(), snapshot.model.clone(), snapshot.batch_size_max);
+    /// Keeps what the scheduler is, and clears its load.
+    fn end(&self, state: SchedulerState, failure: Option<String>) {
+        self.snapshot.send_modify(|shown| {
+            let mut ended = SchedulerSnapshot::starting(self.id.clone(), shown.model.clone(), shown.batch_size_max);
             ended.state = state;
             ended.failure = failure;
-            ended.description = snapshot.description.take();
-            ended.steps = snapshot.steps;
-            ended.restarts = snapshot.restarts;
-            *snapshot = ended;
+            ended.description = shown.description.take();
+            ended.steps = shown.steps;
+            ended.restarts = shown.restarts;
+            *shown = ended;
         });
     }
 }

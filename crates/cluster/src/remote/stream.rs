@@ -1,4 +1,4 @@
-//! What a request at a worker produces.
+//! The token events of a request at a worker.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,48 +9,44 @@ use hostler_protocol::{ErrorCode, RequestError, TokenEvent};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, Streaming};
 
-use super::cut::Entered;
+use super::call::CallGuard;
 use crate::wire::{self, proto};
 
 /// What a request holds while it runs.
-pub(super) struct Held {
+pub(super) struct RunningCall {
     pub(super) replies: Streaming<proto::GenerateReply>,
-    pub(super) entered: Entered,
+    pub(super) guard: CallGuard,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// A worker's events. A connection that breaks is their end: with `EngineFailed` where
-/// the engine had begun, as when an engine next door fails, else with `Unavailable`.
+/// The events of one request. If the connection breaks, the stream ends with `EngineFailed` if
+/// the engine had started, as for a local engine that fails, and with `Unavailable` otherwise.
 pub(super) struct RemoteStream {
-    /// Given back after the last event.
-    held: Option<Held>,
-    ready: VecDeque<proto::TokenEvent>,
-    has_begun: bool,
+    /// Dropped after the last event.
+    call: Option<RunningCall>,
+    received: VecDeque<proto::TokenEvent>,
+    has_started: bool,
 }
 
 impl RemoteStream {
-    pub(super) fn new(held: Held, ready: Vec<proto::TokenEvent>) -> Self {
-        Self { held: Some(held), ready: ready.into(), has_begun: false }
+    pub(super) fn new(call: RunningCall, received: Vec<proto::TokenEvent>) -> Self {
+        Self { call: Some(call), received: received.into(), has_started: false }
     }
 
     fn lost(&self, why: &str) -> TokenEvent {
-        let code = if self.has_begun { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
+        let code = if self.has_started { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
         TokenEvent::Failed(RequestError::new(code, why))
     }
 
-    fn read(&self, event: proto::TokenEvent) -> TokenEvent {
-        wire::event(event).unwrap_or_else(|malformed| TokenEvent::Failed(malformed.into()))
-    }
-
-    /// The next reply's events; or the event that ends it all.
+    /// The events of the next reply, or the event that ends the stream.
     fn poll_replies(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<proto::TokenEvent>, TokenEvent>> {
-        let Some(held) = &mut self.held else { return Poll::Pending };
-        let reply = Pin::new(&mut held.replies).poll_next(context);
+        let Some(call) = &mut self.call else { return Poll::Pending };
+        let reply = Pin::new(&mut call.replies).poll_next(context);
         match reply {
             Poll::Ready(Some(Ok(reply))) => Poll::Ready(Ok(reply.events)),
             Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.lost(&broken(&status)))),
-            Poll::Ready(None) => Poll::Ready(Err(self.lost("the worker ended the stream without a final event"))),
-            Poll::Pending => held.entered.poll_cut(context).map(|why| Err(self.lost(&why))),
+            Poll::Ready(None) => Poll::Ready(Err(self.lost("the worker ended the answer without a final event"))),
+            Poll::Pending => call.guard.poll_cut_off(context).map(|why| Err(self.lost(&why))),
         }
     }
 }
@@ -64,14 +60,16 @@ impl Stream for RemoteStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<TokenEvent>> {
         loop {
-            if self.held.is_none() {
+            if self.call.is_none() {
                 return Poll::Ready(None);
             }
-            let event = match self.ready.pop_front() {
-                Some(event) => self.read(event),
+            let event = match self.received.pop_front() {
+                Some(event) => {
+                    wire::event_from_proto(event).unwrap_or_else(|malformed| TokenEvent::Failed(malformed.into()))
+                }
                 None => match self.poll_replies(context) {
                     Poll::Ready(Ok(events)) => {
-                        self.ready.extend(events);
+                        self.received.extend(events);
                         continue;
                     }
                     Poll::Ready(Err(event)) => event,
@@ -79,8 +77,8 @@ impl Stream for RemoteStream {
                 },
             };
             match event {
-                TokenEvent::Started(_) | TokenEvent::Token(_) => self.has_begun = true,
-                TokenEvent::Finished(_) | TokenEvent::Failed(_) => self.held = None,
+                TokenEvent::Started(_) | TokenEvent::Token(_) => self.has_started = true,
+                TokenEvent::Finished(_) | TokenEvent::Failed(_) => self.call = None,
             }
             return Poll::Ready(Some(event));
         }

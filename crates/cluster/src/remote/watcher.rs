@@ -1,8 +1,9 @@
-//! Watches one worker: what it says of its schedulers, and whether it says anything.
+//! Watches one worker: publishes the snapshots of its schedulers, and notices when it is lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hostler_protocol::NodeId;
 use hostler_scheduler::SchedulerSnapshot;
 use hostler_telemetry::Relay;
 use tokio::sync::watch;
@@ -10,15 +11,32 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::link::Link;
-use super::{NodeHealth, RemoteOptions, RemoteScheduler, Schedulers};
+use super::options::RemoteOptions;
+use super::scheduler::RemoteScheduler;
 use crate::transport::RECONNECT_BACKOFF;
 use crate::wire::{self, Malformed, proto};
 
-/// Into so many parts the longest silence is cut. When this process was stopped itself,
-/// or starved, one part is over as it wakes, and not the whole silence.
+/// `silence_max` is measured in so many parts. If this process itself was stopped or starved,
+/// one part has passed when it resumes, rather than all of `silence_max`.
 const SILENCE_PARTS: u32 = 6;
 
-/// See the module's first line.
+/// What is known of a worker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeHealth {
+    /// Its name; `None` until it has been reached once.
+    pub name: Option<NodeId>,
+    /// The version of its program.
+    pub version: Option<String>,
+    /// Why it is lost; `None` while it is connected.
+    pub failure: Option<String>,
+    /// When its last message arrived.
+    pub last_heartbeat: Option<Instant>,
+}
+
+/// The known schedulers of a worker.
+pub type Schedulers = Arc<[Arc<RemoteScheduler>]>;
+
+/// The task that watches one worker.
 pub(super) struct Watcher {
     link: Arc<Link>,
     qualify_names: bool,
@@ -32,9 +50,9 @@ pub(super) struct Watcher {
 enum Loss {
     /// It cannot be reached, or refuses.
     Unreachable(String),
-    /// The connection broke. If it was the connection alone, what runs on others goes on.
+    /// The observed connection broke. Calls on other connections may continue.
     Broken(String),
-    /// It says nothing any more.
+    /// It sends no heartbeats any more.
     Silent(String),
 }
 
@@ -47,93 +65,87 @@ impl Watcher {
             .expected
             .iter()
             .map(|expected| Arc::new(RemoteScheduler::new(expected.id.clone(), Arc::clone(&link), expected.clone())));
-        let (schedulers, known) = watch::channel(expected.collect());
-        let (health, healthy) = watch::channel(NodeHealth {
+        let (schedulers, schedulers_out) = watch::channel(expected.collect());
+        let (health, health_out) = watch::channel(NodeHealth {
             failure: Some("it has not been reached yet".to_owned()),
             ..NodeHealth::default()
         });
         let RemoteOptions { silence_max, qualify_names, .. } = *options;
         let metrics = options.metrics.clone();
-        (Self { link, qualify_names, silence_max, metrics, schedulers, health }, known, healthy)
+        (Self { link, qualify_names, silence_max, metrics, schedulers, health }, schedulers_out, health_out)
     }
 
-    /// Goes on until it is aborted.
+    /// Runs until the task is aborted.
     pub(super) async fn run(self) {
-        let mut backoff = RECONNECT_BACKOFF.0;
+        let mut attempts = RECONNECT_BACKOFF.attempts();
         loop {
             match self.watch().await {
-                // A worker that is there answers when it is tried again.
+                // A worker that was connected is expected to answer the next attempt.
                 Loss::Broken(why) => {
-                    backoff = RECONNECT_BACKOFF.0;
+                    attempts.reset();
                     self.lost(&why);
                 }
                 Loss::Silent(why) => {
-                    backoff = RECONNECT_BACKOFF.0;
-                    self.link.cut(&self.lost(&why));
+                    attempts.reset();
+                    self.link.cut_off(&self.lost(&why));
                 }
-                Loss::Unreachable(why) => self.link.cut(&self.lost(&why)),
+                Loss::Unreachable(why) => self.link.cut_off(&self.lost(&why)),
             }
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(RECONNECT_BACKOFF.1);
+            tokio::time::sleep(attempts.next_pause()).await;
         }
     }
 
-    /// Connects and listens until the worker is lost.
+    /// Connects, and reads observations until the worker is lost.
     async fn watch(&self) -> Loss {
-        let mut client = self.link.first();
+        let mut client = self.link.observer_client();
         let request = proto::ObserveRequest { metrics: self.metrics.is_some() };
         let unreachable =
             |status: &Status| Loss::Unreachable(format!("it cannot be reached: {}", wire::describe(status)));
-        let observed = match timeout(self.silence_max, client.observe(request)).await {
-            Ok(Ok(observed)) => observed.into_inner(),
-            Ok(Err(status)) => return unreachable(&status),
-            Err(_) => return Loss::Unreachable(format!("it does not answer within {:?}", self.silence_max)),
-        };
-        self.listen(observed).await
+        match timeout(self.silence_max, client.observe(request)).await {
+            Ok(Ok(observations)) => self.read(observations.into_inner()).await,
+            Ok(Err(status)) => unreachable(&status),
+            Err(_) => Loss::Unreachable(format!("it does not answer within {:?}", self.silence_max)),
+        }
     }
 
-    async fn listen(&self, mut observed: Streaming<proto::Observation>) -> Loss {
-        let mut heard = false;
-        let mut silent = 0;
+    async fn read(&self, mut observations: Streaming<proto::Observation>) -> Loss {
+        let mut was_connected = false;
+        let mut silent_parts = 0;
         loop {
-            match timeout(self.silence_max / SILENCE_PARTS, observed.message()).await {
+            match timeout(self.silence_max / SILENCE_PARTS, observations.message()).await {
                 Ok(Ok(Some(observation))) => {
-                    silent = 0;
-                    if let Err(Malformed(why)) = self.heard(observation) {
+                    silent_parts = 0;
+                    if let Err(Malformed(why)) = self.apply(observation) {
                         return Loss::Unreachable(why);
                     }
-                    heard = true;
+                    was_connected = true;
                 }
-                Ok(Ok(None)) if heard => return Loss::Broken("it closed the connection".to_owned()),
-                Ok(Err(status)) if heard => {
+                Ok(Ok(None)) if was_connected => return Loss::Broken("it closed the connection".to_owned()),
+                Ok(Err(status)) if was_connected => {
                     return Loss::Broken(format!("the connection broke: {}", wire::describe(&status)));
                 }
                 Ok(Ok(None)) => return Loss::Unreachable("it closes the connection at once".to_owned()),
                 Ok(Err(status)) => return Loss::Unreachable(format!("it refuses: {}", wire::describe(&status))),
                 Err(_) => {
-                    silent += 1;
-                    if silent == SILENCE_PARTS {
-                        return Loss::Silent(format!("no sign of life for {:?}", self.silence_max));
+                    silent_parts += 1;
+                    if silent_parts == SILENCE_PARTS {
+                        return Loss::Silent(format!("no heartbeat for {:?}", self.silence_max));
                     }
                 }
             }
         }
     }
 
-    fn heard(&self, observation: proto::Observation) -> Result<(), Malformed> {
+    fn apply(&self, observation: proto::Observation) -> Result<(), Malformed> {
         if let Some(node) = observation.node {
-            // Before anyone is told, so that who sees the worker can call it.
+            // Calls are allowed before the worker shows as connected, so that a caller that sees
+            // it can call it.
             self.link.open();
-            let before = self.health.borrow().name.clone();
-            if before.as_ref().is_none_or(|before| before.as_str() != node.name) {
-                tracing::info!(
-                    endpoint = self.link.endpoint(),
-                    node = node.name,
-                    version = node.version,
-                    "worker found"
-                );
+            let (endpoint, name_before) = (self.link.endpoint(), self.health.borrow().name.clone());
+            if name_before.is_none_or(|before| before.as_str() != node.name) {
+                tracing::info!(endpoint, node = node.name, version = node.version, "worker found");
             } else {
-                tracing::info!(endpoint = self.link.endpoint(), node = node.name, "worker is back");
+                tracing::info!(endpoint, node = node.name, "worker is back");
             }
             self.health.send_modify(|health| {
                 health.name = Some(node.name.into());
@@ -144,10 +156,10 @@ impl Watcher {
             relay.show(metrics);
         }
         let now = Instant::now();
-        let snapshots = observation.snapshots.into_iter().map(|snapshot| wire::snapshot(snapshot, now));
+        let snapshots = observation.snapshots.into_iter().map(|snapshot| wire::snapshot_from_proto(snapshot, now));
         let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
-        snapshots.into_iter().for_each(|snapshot| self.show(snapshot));
-        // Last of all, so that who finds it connected finds all its schedulers.
+        snapshots.into_iter().for_each(|snapshot| self.publish(snapshot));
+        // The health comes last, so that a connected worker has all its schedulers.
         self.health.send_modify(|health| {
             health.last_heartbeat = Some(now);
             health.failure = None;
@@ -155,10 +167,10 @@ impl Watcher {
         Ok(())
     }
 
-    fn show(&self, snapshot: SchedulerSnapshot) {
+    fn publish(&self, snapshot: SchedulerSnapshot) {
         let known = self.schedulers.borrow().clone();
         if let Some(scheduler) = known.iter().find(|scheduler| scheduler.name == snapshot.id.as_str()) {
-            scheduler.show(snapshot);
+            scheduler.update(snapshot);
             return;
         }
         let node = self.health.borrow().name.clone();
@@ -170,8 +182,8 @@ impl Watcher {
         self.schedulers.send_replace(known.iter().cloned().chain([scheduler]).collect());
     }
 
-    /// Says it to whoever looks, before what runs there is cut: whoever is cut off finds
-    /// it so. In which words.
+    /// Publishes that the worker is lost, and returns the reason with the worker's endpoint. The
+    /// caller cuts off calls afterwards, so that their callers see the schedulers as failed.
     fn lost(&self, why: &str) -> String {
         let why = format!("worker {}: {why}", self.link.endpoint());
         self.link.close(&why);
@@ -180,9 +192,9 @@ impl Watcher {
             metrics.clear();
         }
         if is_news {
-            tracing::warn!(%why, "a worker is lost");
+            tracing::warn!(%why, "worker lost");
         }
-        // One that has never been there may be starting.
+        // A worker that was never connected may still be starting.
         if self.health.borrow().name.is_some() {
             self.schedulers.borrow().iter().for_each(|scheduler| scheduler.lost(&why));
         }

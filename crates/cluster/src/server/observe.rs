@@ -1,4 +1,4 @@
-//! A stream of snapshots: what changed, and a sign of life where nothing did.
+//! Observations for a gateway: changed snapshots, or an empty heartbeat when nothing changed.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-use super::{Node, closes};
-use crate::transport::{SIGN_OF_LIFE, SNAPSHOT_PACE};
-use crate::wire::{proto, snapshot_message};
+use super::node::{Node, closed};
+use crate::transport::{HEARTBEAT_INTERVAL, OBSERVATION_INTERVAL_MIN};
+use crate::wire::{proto, snapshot_to_proto};
 
-/// What one observer has been told.
+/// One observer, and what it was sent.
 struct Observer {
     node: Arc<Node>,
     snapshots: Vec<watch::Receiver<SchedulerSnapshot>>,
-    /// When it was last handed the metrics, if it asked for them.
-    metrics: Option<Option<Instant>>,
-    /// When it was last told something; `None` before the first time.
-    told: Option<Instant>,
+    /// When the metrics were last sent; the outer `None` if it did not ask for them.
+    metrics_sent: Option<Option<Instant>>,
+    /// When the last observation was sent.
+    sent: Option<Instant>,
 }
 
-/// The node and everything of it first, then what changes, until the node closes.
+/// The node with all its snapshots first, then changed snapshots, until the server closes.
 pub(super) fn observe(node: Arc<Node>, with_metrics: bool) -> impl Stream<Item = Result<proto::Observation, Status>> {
     let snapshots = node.schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
     stream::unfold(
-        Observer { node, snapshots, metrics: with_metrics.then_some(None), told: None },
+        Observer { node, snapshots, metrics_sent: with_metrics.then_some(None), sent: None },
         |mut observer| async {
             let observation = observer.next().await?;
             Some((Ok(observation), observer))
@@ -37,7 +37,7 @@ pub(super) fn observe(node: Arc<Node>, with_metrics: bool) -> impl Stream<Item =
 
 impl Observer {
     async fn next(&mut self) -> Option<proto::Observation> {
-        let Some(told) = self.told else {
+        let Some(sent) = self.sent else {
             if *self.node.closing.borrow() {
                 return None;
             }
@@ -45,51 +45,41 @@ impl Observer {
             return Some(proto::Observation { node: Some(self.node.describe()), snapshots, metrics: None });
         };
         tokio::select! {
-            () = closes(self.node.closing.clone()) => return None,
-            () = sleep_until(told + SIGN_OF_LIFE) => {}
-            () = changed(&mut self.snapshots) => sleep_until(told + SNAPSHOT_PACE).await,
+            () = closed(self.node.closing.clone()) => return None,
+            () = sleep_until(sent + HEARTBEAT_INTERVAL) => {}
+            () = changed(&mut self.snapshots) => sleep_until(sent + OBSERVATION_INTERVAL_MIN).await,
         }
         let snapshots = self.snapshots(|snapshot| snapshot.has_changed().unwrap_or(false));
         Some(proto::Observation { node: None, snapshots, metrics: self.due_metrics() })
     }
 
-    /// Those that are `wanted`, told now.
+    /// The `wanted` snapshots, marked as sent now.
     fn snapshots(
         &mut self,
         wanted: impl Fn(&watch::Receiver<SchedulerSnapshot>) -> bool,
     ) -> Vec<proto::SchedulerSnapshot> {
         let now = Instant::now();
-        self.told = Some(now);
-        let told = self.snapshots.iter_mut().filter(|snapshot| wanted(snapshot));
-        told.map(|snapshot| snapshot_message(&snapshot.borrow_and_update(), now.into_std())).collect()
+        self.sent = Some(now);
+        let wanted = self.snapshots.iter_mut().filter(|snapshot| wanted(snapshot));
+        wanted.map(|snapshot| snapshot_to_proto(&snapshot.borrow_and_update(), now.into_std())).collect()
     }
 
-    /// The metrics, as often as a sign of life is due.
+    /// The metrics, once per heartbeat interval.
     fn due_metrics(&mut self) -> Option<String> {
-        let handed = self.metrics.as_mut()?;
-        if handed.is_some_and(|handed| handed.elapsed() < SIGN_OF_LIFE) {
+        let sent = self.metrics_sent.as_mut()?;
+        if sent.is_some_and(|sent| sent.elapsed() < HEARTBEAT_INTERVAL) {
             return None;
         }
-        *handed = Some(Instant::now());
+        *sent = Some(Instant::now());
         self.node.metrics.as_ref().map(hostler_telemetry::Exporter::render)
     }
 }
 
-impl Node {
-    pub(super) fn describe(&self) -> proto::Node {
-        proto::Node {
-            name: self.name.as_str().to_owned(),
-            version: self.version.clone(),
-            schedulers: self.schedulers.iter().map(|scheduler| scheduler.id().as_str().to_owned()).collect(),
-        }
-    }
-}
-
-/// Waits until one of them differs from what was told last. Seeing that marks nothing.
+/// Waits until a snapshot has changed, and leaves it marked as changed.
 async fn changed(snapshots: &mut [watch::Receiver<SchedulerSnapshot>]) {
     let each = snapshots.iter_mut().map(|snapshot| {
         Box::pin(async {
-            // A scheduler that is gone changes no more.
+            // The snapshot of a dropped scheduler does not change any more.
             if snapshot.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }

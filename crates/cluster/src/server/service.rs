@@ -1,59 +1,53 @@
-//! The calls, each handed to the scheduler that it names.
+//! The gRPC service: each call goes to the scheduler that it names.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::{Stream, StreamExt, stream};
-use hostler_protocol::{ClaimRequest, ErrorCode, FencingToken, RequestError};
+use hostler_protocol::{ClaimRequest, FencingToken};
 use hostler_scheduler::{Generation, Scheduler, TokenizeInput};
 use tonic::{Request, Response, Status};
 
-use super::Node;
+use super::node::Node;
 use super::observe::observe;
 use crate::transport::EVENTS_MAX;
 use crate::wire::proto::{self, tokenize_request, worker_server};
-use crate::wire::{self, Malformed, event_message, status};
+use crate::wire::{self, Malformed, error_to_status, event_to_proto};
 
-/// See the module's first line.
-pub(super) struct Service(pub(super) Arc<Node>);
+/// The service of one node.
+pub(super) struct WorkerService(pub(super) Arc<Node>);
 
-/// What a call answers with.
+/// The answer to a unary call.
 type Answer<T> = Result<Response<T>, Status>;
 
-/// A stream of answers.
+/// The answer to a streaming call.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-impl Service {
+impl WorkerService {
     fn scheduler(&self, name: &str) -> Result<&Arc<dyn Scheduler>, Status> {
-        let found = self.0.schedulers.iter().find(|scheduler| scheduler.id().as_str() == name);
-        found.ok_or_else(|| {
-            status(RequestError::new(
-                ErrorCode::NotFound,
-                format!("there is no scheduler {name:?} on node {:?}", self.0.name.as_str()),
-            ))
-        })
+        self.0.scheduler(name).map_err(error_to_status)
     }
 }
 
 fn malformed(malformed: Malformed) -> Status {
-    status(malformed.into())
+    error_to_status(malformed.into())
 }
 
-/// The admission, then the events as they come: those that are ready together travel
-/// together. Dropping it drops the generation.
+/// The admission, then the events. Events that are ready at the same time are sent in one message.
+/// Dropping the stream drops the generation.
 fn replies(generation: Generation) -> impl Stream<Item = Result<proto::GenerateReply, Status>> {
     let accepted = proto::Accepted { prompt_tokens: generation.prompt_tokens };
     let admission = proto::GenerateReply { accepted: Some(accepted), events: Vec::new() };
     let events = generation.events.ready_chunks(EVENTS_MAX).map(|events| {
-        let events = events.into_iter().map(event_message).collect();
+        let events = events.into_iter().map(event_to_proto).collect();
         Ok(proto::GenerateReply { accepted: None, events })
     });
     stream::once(async { Ok(admission) }).chain(events)
 }
 
 #[tonic::async_trait]
-impl worker_server::Worker for Service {
+impl worker_server::Worker for WorkerService {
     type ObserveStream = Answers<proto::Observation>;
     type GenerateStream = Answers<proto::GenerateReply>;
 
@@ -68,8 +62,8 @@ impl worker_server::Worker for Service {
     async fn generate(&self, request: Request<proto::GenerateRequest>) -> Answer<Self::GenerateStream> {
         let proto::GenerateRequest { scheduler, request } = request.into_inner();
         let request = request.ok_or_else(|| malformed(Malformed("the request is missing".to_owned())))?;
-        let request = wire::request(request, Instant::now()).map_err(malformed)?;
-        let generation = self.scheduler(&scheduler)?.submit(request).await.map_err(status)?;
+        let request = wire::request_from_proto(request, Instant::now()).map_err(malformed)?;
+        let generation = self.scheduler(&scheduler)?.submit(request).await.map_err(error_to_status)?;
         Ok(Response::new(Box::pin(replies(generation))))
     }
 
@@ -79,34 +73,34 @@ impl worker_server::Worker for Service {
             tokenize_request::Input::Text(proto::TextInput { text, add_special }) => {
                 TokenizeInput::Text { text, add_special }
             }
-            tokenize_request::Input::Chat(chat) => TokenizeInput::Chat(wire::chat(chat).map_err(malformed)?),
+            tokenize_request::Input::Chat(chat) => TokenizeInput::Chat(wire::chat_from_proto(chat).map_err(malformed)?),
         };
-        let tokens = self.scheduler(&scheduler)?.tokenize(input).await.map_err(status)?;
+        let tokens = self.scheduler(&scheduler)?.tokenize(input).await.map_err(error_to_status)?;
         Ok(Response::new(proto::Tokens { tokens }))
     }
 
     async fn detokenize(&self, request: Request<proto::TokensRequest>) -> Answer<proto::DetokenizeReply> {
         let proto::TokensRequest { scheduler, tokens } = request.into_inner();
-        let text = self.scheduler(&scheduler)?.detokenize(tokens).await.map_err(status)?;
+        let text = self.scheduler(&scheduler)?.detokenize(tokens).await.map_err(error_to_status)?;
         Ok(Response::new(proto::DetokenizeReply { text }))
     }
 
     async fn pieces(&self, request: Request<proto::TokensRequest>) -> Answer<proto::PiecesReply> {
         let proto::TokensRequest { scheduler, tokens } = request.into_inner();
-        let pieces = self.scheduler(&scheduler)?.pieces(tokens).await.map_err(status)?;
+        let pieces = self.scheduler(&scheduler)?.pieces(tokens).await.map_err(error_to_status)?;
         Ok(Response::new(proto::PiecesReply { pieces }))
     }
 
     async fn embed(&self, request: Request<proto::EmbedRequest>) -> Answer<proto::Embeddings> {
         let proto::EmbedRequest { scheduler, inputs } = request.into_inner();
         let inputs = inputs.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(malformed)?;
-        let embeddings = self.scheduler(&scheduler)?.embed(inputs).await.map_err(status)?;
+        let embeddings = self.scheduler(&scheduler)?.embed(inputs).await.map_err(error_to_status)?;
         Ok(Response::new(embeddings.into()))
     }
 
     async fn cancel(&self, request: Request<proto::CancelRequest>) -> Answer<proto::CancelReply> {
         let proto::CancelRequest { scheduler, request } = request.into_inner();
-        let id = request.parse().map_err(|_| malformed(Malformed(format!("{request:?} is no request's id"))))?;
+        let id = request.parse().map_err(|_| malformed(Malformed(format!("{request:?} is not a request id"))))?;
         let found = self.scheduler(&scheduler)?.cancel(id).await;
         Ok(Response::new(proto::CancelReply { found }))
     }
@@ -114,21 +108,21 @@ impl worker_server::Worker for Service {
     async fn claim(&self, request: Request<proto::ClaimRequest>) -> Answer<proto::ClaimReply> {
         let request = request.into_inner();
         let drain = request.drain().try_into().map_err(malformed)?;
-        let ttl = wire::span(request.ttl, "claim.ttl").map_err(malformed)?;
+        let ttl = wire::required_duration(request.ttl, "claim.ttl").map_err(malformed)?;
         let claim = ClaimRequest { owner: request.owner, ttl, drain };
-        let token = self.scheduler(&request.scheduler)?.claim(claim).await.map_err(status)?;
+        let token = self.scheduler(&request.scheduler)?.claim(claim).await.map_err(error_to_status)?;
         Ok(Response::new(proto::ClaimReply { token: token.0 }))
     }
 
     async fn heartbeat(&self, request: Request<proto::ClaimedRequest>) -> Answer<proto::ClaimedReply> {
         let proto::ClaimedRequest { scheduler, token } = request.into_inner();
-        let held = self.scheduler(&scheduler)?.heartbeat(FencingToken(token)).await.map_err(status)?;
+        let held = self.scheduler(&scheduler)?.heartbeat(FencingToken(token)).await.map_err(error_to_status)?;
         Ok(Response::new(proto::ClaimedReply { held }))
     }
 
     async fn release(&self, request: Request<proto::ClaimedRequest>) -> Answer<proto::ClaimedReply> {
         let proto::ClaimedRequest { scheduler, token } = request.into_inner();
-        let held = self.scheduler(&scheduler)?.release(FencingToken(token)).await.map_err(status)?;
+        let held = self.scheduler(&scheduler)?.release(FencingToken(token)).await.map_err(error_to_status)?;
         Ok(Response::new(proto::ClaimedReply { held }))
     }
 

@@ -1,13 +1,13 @@
-//! Token events.
+//! Answers: token events and embeddings.
 
-use hostler_protocol::{Finish, Logprob, Started, Timings, Token, TokenEvent, Usage};
+use hostler_protocol::{Embeddings, Finish, Logprob, Started, Timings, Token, TokenEvent, Usage};
 
 use super::proto::token_event::Event;
-use super::{Malformed, proto, span};
+use super::{Malformed, duration_to_proto, proto, required_duration};
 
 /// An event as a message.
 #[must_use]
-pub fn event_message(event: TokenEvent) -> proto::TokenEvent {
+pub fn event_to_proto(event: TokenEvent) -> proto::TokenEvent {
     let event = match event {
         TokenEvent::Started(Started { prompt_tokens }) => Event::Started(proto::Started { prompt_tokens }),
         TokenEvent::Token(token) => Event::Token(proto::Token {
@@ -15,9 +15,9 @@ pub fn event_message(event: TokenEvent) -> proto::TokenEvent {
             text: token.text,
             logprob: token
                 .logprob
-                .map(|logprob| proto::Logprob { logprob: logprob.logprob, top: weighted_messages(&logprob.top) }),
+                .map(|logprob| proto::Logprob { logprob: logprob.logprob, top: weighted_to_proto(&logprob.top) }),
         }),
-        TokenEvent::Finished(finish) => Event::Finished(finish_message(finish)),
+        TokenEvent::Finished(finish) => Event::Finished(finish_to_proto(finish)),
         TokenEvent::Failed(error) => Event::Failed(error.into()),
     };
     proto::TokenEvent { event: Some(event) }
@@ -27,28 +27,30 @@ pub fn event_message(event: TokenEvent) -> proto::TokenEvent {
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn event(message: proto::TokenEvent) -> Result<TokenEvent, Malformed> {
+pub fn event_from_proto(message: proto::TokenEvent) -> Result<TokenEvent, Malformed> {
     Ok(match message.event.ok_or_else(|| Malformed::missing("the event"))? {
         Event::Started(started) => TokenEvent::Started(Started { prompt_tokens: started.prompt_tokens }),
         Event::Token(token) => TokenEvent::Token(Token {
             id: token.id,
             text: token.text,
-            logprob: token.logprob.map(|logprob| Logprob { logprob: logprob.logprob, top: weighted(&logprob.top) }),
+            logprob: token
+                .logprob
+                .map(|logprob| Logprob { logprob: logprob.logprob, top: weighted_from_proto(&logprob.top) }),
         }),
-        Event::Finished(finish) => TokenEvent::Finished(self::finish(finish)?),
+        Event::Finished(finish) => TokenEvent::Finished(finish_from_proto(finish)?),
         Event::Failed(failure) => TokenEvent::Failed(failure.try_into()?),
     })
 }
 
-pub(super) fn weighted_messages(tokens: &[(u32, f32)]) -> Vec<proto::WeightedToken> {
+pub(super) fn weighted_to_proto(tokens: &[(u32, f32)]) -> Vec<proto::WeightedToken> {
     tokens.iter().map(|&(id, value)| proto::WeightedToken { id, value }).collect()
 }
 
-pub(super) fn weighted(tokens: &[proto::WeightedToken]) -> Vec<(u32, f32)> {
+pub(super) fn weighted_from_proto(tokens: &[proto::WeightedToken]) -> Vec<(u32, f32)> {
     tokens.iter().map(|token| (token.id, token.value)).collect()
 }
 
-fn finish_message(finish: Finish) -> proto::Finish {
+fn finish_to_proto(finish: Finish) -> proto::Finish {
     let Usage { prompt_tokens, cached_tokens, completion_tokens } = finish.usage;
     let Timings { queue, prefill, decode } = finish.timings;
     proto::Finish {
@@ -56,14 +58,14 @@ fn finish_message(finish: Finish) -> proto::Finish {
         text: finish.text,
         usage: Some(proto::Usage { prompt_tokens, cached_tokens, completion_tokens }),
         timings: Some(proto::Timings {
-            queue: Some(queue.into()),
-            prefill: Some(prefill.into()),
-            decode: Some(decode.into()),
+            queue: Some(duration_to_proto(queue)),
+            prefill: Some(duration_to_proto(prefill)),
+            decode: Some(duration_to_proto(decode)),
         }),
     }
 }
 
-fn finish(finish: proto::Finish) -> Result<Finish, Malformed> {
+fn finish_from_proto(finish: proto::Finish) -> Result<Finish, Malformed> {
     let reason = finish.reason().try_into()?;
     let usage = finish.usage.ok_or_else(|| Malformed::missing("finish.usage"))?;
     let timings = finish.timings.ok_or_else(|| Malformed::missing("finish.timings"))?;
@@ -76,9 +78,23 @@ fn finish(finish: proto::Finish) -> Result<Finish, Malformed> {
             completion_tokens: usage.completion_tokens,
         },
         timings: Timings {
-            queue: span(timings.queue, "timings.queue")?,
-            prefill: span(timings.prefill, "timings.prefill")?,
-            decode: span(timings.decode, "timings.decode")?,
+            queue: required_duration(timings.queue, "timings.queue")?,
+            prefill: required_duration(timings.prefill, "timings.prefill")?,
+            decode: required_duration(timings.decode, "timings.decode")?,
         },
     })
+}
+
+impl From<Embeddings> for proto::Embeddings {
+    fn from(own: Embeddings) -> Self {
+        let vectors = own.vectors.into_iter().map(|numbers| proto::Vector { numbers }).collect();
+        Self { vectors, prompt_tokens: own.prompt_tokens }
+    }
+}
+
+impl From<proto::Embeddings> for Embeddings {
+    fn from(message: proto::Embeddings) -> Self {
+        let vectors = message.vectors.into_iter().map(|vector| vector.numbers).collect();
+        Self { vectors, prompt_tokens: message.prompt_tokens }
+    }
 }

@@ -1,22 +1,24 @@
-//! Generation requests. A deadline travels as the time that is left: an instant means
-//! nothing on another machine.
+//! Requests for generations and embeddings. A deadline is sent as the time left, because clocks of
+//! two machines cannot be compared.
 
 use std::time::Instant;
 
 use hostler_protocol::{
-    ChatMessage, Constraint, Deadline, FencingToken, GenerationRequest, Prompt, SamplingParams, StopConditions,
+    ChatMessage, Constraint, Deadline, EmbeddingInput, FencingToken, GenerationRequest, Prompt, SamplingParams,
+    StopConditions,
 };
 
-use super::event::{weighted, weighted_messages};
+use super::event::{weighted_from_proto, weighted_to_proto};
+use super::proto::embedding_input::Input;
 use super::proto::generation_request as part;
-use super::{Malformed, proto};
+use super::{Malformed, duration_from_proto, duration_to_proto, proto};
 
 /// A request as a message that is sent at `now`.
 #[must_use]
-pub fn request_message(request: GenerationRequest, now: Instant) -> proto::GenerationRequest {
+pub fn request_to_proto(request: GenerationRequest, now: Instant) -> proto::GenerationRequest {
     let prompt = match request.prompt {
         Prompt::Text(text) => part::Prompt::Text(text),
-        Prompt::Chat(messages) => part::Prompt::Chat(chat_message(messages)),
+        Prompt::Chat(messages) => part::Prompt::Chat(chat_to_proto(messages)),
         Prompt::Tokens(tokens) => part::Prompt::Tokens(proto::Tokens { tokens }),
     };
     let constraint = request.constraint.map(|constraint| match constraint {
@@ -29,13 +31,13 @@ pub fn request_message(request: GenerationRequest, now: Instant) -> proto::Gener
         model: request.model.as_str().to_owned(),
         prompt: Some(prompt),
         continuation: request.continuation,
-        sampling: Some(sampling_message(&request.sampling)),
-        stop: Some(stop_message(request.stop)),
+        sampling: Some(sampling_to_proto(&request.sampling)),
+        stop: Some(stop_to_proto(request.stop)),
         constraint,
         top_logprobs: request.top_logprobs,
         priority: proto::Priority::from(request.priority).into(),
         tenant: request.tenant.as_str().to_owned(),
-        time_left: request.deadline.map(|deadline| deadline.remaining(now).into()),
+        time_left: request.deadline.map(|deadline| duration_to_proto(deadline.remaining(now))),
         claim: request.claim.map(|token| token.0),
         trace: request.trace.map(String::from),
     }
@@ -45,11 +47,11 @@ pub fn request_message(request: GenerationRequest, now: Instant) -> proto::Gener
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn request(message: proto::GenerationRequest, now: Instant) -> Result<GenerationRequest, Malformed> {
+pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Result<GenerationRequest, Malformed> {
     let priority = message.priority().try_into()?;
     let prompt = match message.prompt.ok_or_else(|| Malformed::missing("request.prompt"))? {
         part::Prompt::Text(text) => Prompt::Text(text),
-        part::Prompt::Chat(messages) => Prompt::Chat(chat(messages)?),
+        part::Prompt::Chat(messages) => Prompt::Chat(chat_from_proto(messages)?),
         part::Prompt::Tokens(tokens) => Prompt::Tokens(tokens.tokens),
     };
     let constraint = message.constraint.map(|constraint| match constraint {
@@ -57,21 +59,24 @@ pub fn request(message: proto::GenerationRequest, now: Instant) -> Result<Genera
         part::Constraint::Regex(regex) => Constraint::Regex(regex),
         part::Constraint::Lark(grammar) => Constraint::Lark(grammar),
     });
-    let time_left = message.time_left.map(TryInto::try_into).transpose()?;
+    let time_left = message.time_left.map(duration_from_proto).transpose()?;
     Ok(GenerationRequest {
-        id: message.id.parse().map_err(|_| Malformed(format!("request.id is {:?}, which is no id", message.id)))?,
+        id: message
+            .id
+            .parse()
+            .map_err(|_| Malformed(format!("request.id is {:?}, which is not a request id", message.id)))?,
         model: message.model.into(),
         prompt,
         continuation: message.continuation,
-        sampling: sampling(&message.sampling.ok_or_else(|| Malformed::missing("request.sampling"))?),
-        stop: stop(message.stop.ok_or_else(|| Malformed::missing("request.stop"))?),
+        sampling: sampling_from_proto(&message.sampling.ok_or_else(|| Malformed::missing("request.sampling"))?),
+        stop: stop_from_proto(message.stop.ok_or_else(|| Malformed::missing("request.stop"))?),
         constraint,
         top_logprobs: message.top_logprobs,
         priority,
         tenant: message.tenant.into(),
-        // The router that chose this worker has made use of it.
+        // Only the router uses it, and it has chosen this worker already.
         session: None,
-        // A time beyond the clock's range is as good as none.
+        // A deadline beyond the clock's range is never reached.
         deadline: time_left.and_then(|left| Deadline::after(now, left)),
         claim: message.claim.map(FencingToken),
         trace: message.trace.and_then(|trace| trace.parse().ok()),
@@ -80,7 +85,7 @@ pub fn request(message: proto::GenerationRequest, now: Instant) -> Result<Genera
 
 /// A conversation as a message.
 #[must_use]
-pub fn chat_message(messages: Vec<ChatMessage>) -> proto::Chat {
+pub fn chat_to_proto(messages: Vec<ChatMessage>) -> proto::Chat {
     let messages = messages.into_iter().map(|message| proto::ChatMessage {
         role: proto::Role::from(message.role).into(),
         content: message.content,
@@ -93,7 +98,7 @@ pub fn chat_message(messages: Vec<ChatMessage>) -> proto::Chat {
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn chat(chat: proto::Chat) -> Result<Vec<ChatMessage>, Malformed> {
+pub fn chat_from_proto(chat: proto::Chat) -> Result<Vec<ChatMessage>, Malformed> {
     let message = |message: proto::ChatMessage| {
         let role = message.role().try_into()?;
         Ok(ChatMessage { role, content: message.content, name: message.name })
@@ -101,7 +106,7 @@ pub fn chat(chat: proto::Chat) -> Result<Vec<ChatMessage>, Malformed> {
     chat.messages.into_iter().map(message).collect()
 }
 
-fn sampling_message(sampling: &SamplingParams) -> proto::Sampling {
+fn sampling_to_proto(sampling: &SamplingParams) -> proto::Sampling {
     proto::Sampling {
         temperature: sampling.temperature,
         top_p: sampling.top_p,
@@ -110,12 +115,12 @@ fn sampling_message(sampling: &SamplingParams) -> proto::Sampling {
         repetition_penalty: sampling.repetition_penalty,
         presence_penalty: sampling.presence_penalty,
         frequency_penalty: sampling.frequency_penalty,
-        logit_bias: weighted_messages(&sampling.logit_bias),
+        logit_bias: weighted_to_proto(&sampling.logit_bias),
         seed: sampling.seed,
     }
 }
 
-fn sampling(sampling: &proto::Sampling) -> SamplingParams {
+fn sampling_from_proto(sampling: &proto::Sampling) -> SamplingParams {
     SamplingParams {
         temperature: sampling.temperature,
         top_p: sampling.top_p,
@@ -124,17 +129,38 @@ fn sampling(sampling: &proto::Sampling) -> SamplingParams {
         repetition_penalty: sampling.repetition_penalty,
         presence_penalty: sampling.presence_penalty,
         frequency_penalty: sampling.frequency_penalty,
-        logit_bias: weighted(&sampling.logit_bias),
+        logit_bias: weighted_from_proto(&sampling.logit_bias),
         seed: sampling.seed,
     }
 }
 
-fn stop_message(stop: StopConditions) -> proto::Stop {
+fn stop_to_proto(stop: StopConditions) -> proto::Stop {
     let StopConditions { max_tokens, min_tokens, sequences, token_ids, ignore_eos } = stop;
     proto::Stop { max_tokens, min_tokens, sequences, token_ids, ignore_eos }
 }
 
-fn stop(stop: proto::Stop) -> StopConditions {
+fn stop_from_proto(stop: proto::Stop) -> StopConditions {
     let proto::Stop { max_tokens, min_tokens, sequences, token_ids, ignore_eos } = stop;
     StopConditions { max_tokens, min_tokens, sequences, token_ids, ignore_eos }
+}
+
+impl From<EmbeddingInput> for proto::EmbeddingInput {
+    fn from(input: EmbeddingInput) -> Self {
+        let input = match input {
+            EmbeddingInput::Text(text) => Input::Text(text),
+            EmbeddingInput::Tokens(tokens) => Input::Tokens(proto::Tokens { tokens }),
+        };
+        Self { input: Some(input) }
+    }
+}
+
+impl TryFrom<proto::EmbeddingInput> for EmbeddingInput {
+    type Error = Malformed;
+
+    fn try_from(message: proto::EmbeddingInput) -> Result<Self, Malformed> {
+        match message.input.ok_or_else(|| Malformed::missing("inputs.input"))? {
+            Input::Text(text) => Ok(Self::Text(text)),
+            Input::Tokens(tokens) => Ok(Self::Tokens(tokens.tokens)),
+        }
+    }
 }

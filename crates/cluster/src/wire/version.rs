@@ -1,40 +1,40 @@
-//! Which protocol is spoken.
+//! The protocol version: the caller sends it with each call, and the worker checks it.
 
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
 
-/// The version that this program speaks. It grows when a message changes its meaning.
+/// The version of this program. It is incremented when the meaning of a message changes.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Where a caller says which version it speaks.
+/// The metadata key under which a caller sends its version.
 const KEY: &str = "hostler-protocol";
 
-/// Says with every call which version is spoken.
+/// Sends the version with each call.
 #[derive(Clone, Copy, Debug)]
-pub struct Speaks(pub u32);
+pub struct SendVersion(pub u32);
 
-impl Interceptor for Speaks {
+impl Interceptor for SendVersion {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(KEY, MetadataValue::from(self.0));
         Ok(request)
     }
 }
 
-/// Refuses callers that speak another version; both are named.
+/// Refuses callers with another version.
 ///
 /// # Errors
-/// `FailedPrecondition`.
+/// `FailedPrecondition`, which names both versions.
 pub fn check_version(request: Request<()>) -> Result<Request<()>, Status> {
-    let spoken = request.metadata().get(KEY).and_then(|value| value.to_str().ok());
-    match spoken.map(str::parse::<u32>) {
+    let version = request.metadata().get(KEY).and_then(|value| value.to_str().ok());
+    match version.map(str::parse::<u32>) {
         Some(Ok(PROTOCOL_VERSION)) => Ok(request),
         _ => Err(Status::new(
             Code::FailedPrecondition,
             format!(
-                "this worker speaks version {PROTOCOL_VERSION} of the protocol, the caller {}; \
+                "the worker speaks version {PROTOCOL_VERSION} of the protocol, and the caller sent {}; \
                  run the same release of hostler on both sides",
-                spoken.map_or_else(|| "does not say which".to_owned(), |spoken| format!("version {spoken}")),
+                version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}")),
             ),
         )),
     }

@@ -1,7 +1,8 @@
-//! A worker and what sees it, in one process.
+//! A worker and its client, in one process.
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+pub(crate) mod certificates;
 pub(crate) mod proxy;
 
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{GenerationRequest, Prompt, RequestError, SamplingParams, TokenEvent};
 use hostler_scheduler::{Generation, LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A scheduler, its worker, and the handle on it from outside.
+/// A scheduler, its worker, and the remote handle of it.
 pub(crate) struct Pair {
     pub(crate) local: Arc<LocalScheduler>,
     pub(crate) remote: Arc<RemoteScheduler>,
@@ -38,7 +39,7 @@ impl Pair {
         Self { local, remote, node, server }
     }
 
-    /// One with a millisecond a step, on a port.
+    /// A pair on a TCP port, whose engine takes a millisecond per step.
     pub(crate) async fn quick() -> Self {
         let listen = "127.0.0.1:0".parse().expect("it is an address");
         let options = RemoteOptions::default();
@@ -79,14 +80,14 @@ pub(crate) fn socket(folder: &tempfile::TempDir) -> Listen {
 
 pub(crate) async fn first_scheduler(node: &RemoteNode) -> Arc<RemoteScheduler> {
     let mut schedulers = node.schedulers();
-    let known = tokio::time::timeout(PATIENCE, schedulers.wait_for(|known| !known.is_empty())).await;
+    let known = tokio::time::timeout(TIMEOUT, schedulers.wait_for(|known| !known.is_empty())).await;
     Arc::clone(&known.expect("it is reached in time").expect("the node lives")[0])
 }
 
-/// Waits for what a snapshot shows.
+/// Waits until the snapshot meets a condition.
 pub(crate) async fn until(scheduler: &dyn Scheduler, wanted: impl FnMut(&SchedulerSnapshot) -> bool) {
     let mut snapshot = scheduler.snapshot();
-    let reached = tokio::time::timeout(PATIENCE, snapshot.wait_for(wanted)).await;
+    let reached = tokio::time::timeout(TIMEOUT, snapshot.wait_for(wanted)).await;
     assert!(matches!(reached, Ok(Ok(_))), "not reached: {:?}", scheduler.snapshot().borrow().clone());
 }
 
@@ -94,11 +95,11 @@ pub(crate) async fn serves(scheduler: &dyn Scheduler) {
     until(scheduler, |snapshot| snapshot.state == SchedulerState::Serving).await;
 }
 
-/// Waits for a condition that no snapshot shows.
+/// Waits for a condition that is not part of a snapshot.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "not reached: {what}");
+        assert!(started.elapsed() < TIMEOUT, "not reached: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -110,16 +111,16 @@ pub(crate) fn request(max_tokens: u32) -> GenerationRequest {
     request
 }
 
-/// Reads to the end: how many tokens, and how it ended.
+/// Reads to the end. Returns the number of tokens, and how the stream ended.
 pub(crate) async fn read(mut generation: Generation) -> (usize, Result<(), RequestError>) {
     let mut tokens = 0;
     loop {
-        match tokio::time::timeout(PATIENCE, generation.events.next()).await.expect("it goes on in time") {
+        match tokio::time::timeout(TIMEOUT, generation.events.next()).await.expect("the next event arrives in time") {
             Some(TokenEvent::Token(_)) => tokens += 1,
             Some(TokenEvent::Started(_)) => {}
             Some(TokenEvent::Finished(_)) => return (tokens, Ok(())),
             Some(TokenEvent::Failed(error)) => return (tokens, Err(error)),
-            None => panic!("the stream ended in silence"),
+            None => panic!("the stream ended without a final event"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A network between two ends that can hang, and break.
+//! A network between two ends that can hang and break.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,17 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes bytes on, while it is told to.
+/// Forwards bytes unless it hangs.
 pub(crate) struct Proxy {
     address: SocketAddr,
     flows: watch::Sender<bool>,
-    /// Every cut ends the connections that there are.
+    /// Each increment closes all connections.
     cuts: watch::Sender<u32>,
 }
 
 impl Proxy {
     pub(crate) async fn start(to: &Listen) -> Self {
-        let Listen::Tcp(to) = *to else { panic!("it leads to a port") };
+        let Listen::Tcp(to) = *to else { panic!("the proxy forwards to a TCP port") };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (flows, flowing) = watch::channel(true);
@@ -31,8 +31,8 @@ impl Proxy {
                     let Ok(far) = TcpStream::connect(to).await else { return };
                     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
                     tokio::select! {
-                        () = pass(near_read, far_write, flowing.clone()) => {}
-                        () = pass(far_read, near_write, flowing) => {}
+                        () = forward(near_read, far_write, flowing.clone()) => {}
+                        () = forward(far_read, near_write, flowing) => {}
                         _ = cutting.changed() => {}
                     }
                 });
@@ -45,12 +45,12 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Nothing passes any more, and nobody is told.
+    /// Forwards nothing any more; connections stay open.
     pub(crate) fn hang(&self) {
         self.flows.send_replace(false);
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn resume(&self) {
         self.flows.send_replace(true);
     }
 
@@ -60,7 +60,7 @@ impl Proxy {
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
         if flowing.wait_for(|flows| *flows).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {

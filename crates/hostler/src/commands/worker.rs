@@ -27,9 +27,9 @@ use crate::settings;
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, upkeep};
 
-/// How long calls may take to end when every scheduler has stopped, so that the last
-/// words of their streams arrive.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long calls may take to send the final events of their streams after every scheduler has
+/// stopped.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> {
     // A child is bound to its cores before it has threads.
@@ -153,7 +153,7 @@ async fn stop(running: Running, server: WorkerServer, patience: Duration) {
         tracing::warn!(seconds = patience.as_secs(), "requests still ran and were cut off");
     }
     running.stop().await;
-    server.stop(LAST_WORDS).await;
+    server.stop(FLUSH_TIMEOUT).await;
 }
 
 /// Says where gateways find it.

@@ -1,4 +1,4 @@
-//! What can be asked of a scheduler, asked over the network.
+//! [`Scheduler`] for a scheduler at a worker: each method is a remote procedure call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,51 +13,52 @@ use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, TokenizeInput}
 use tokio::sync::watch;
 use tonic::Streaming;
 
-use super::link::unavailable;
 use super::scheduler::RemoteScheduler;
-use super::stream::{Held, RemoteStream};
+use super::stream::{RemoteStream, RunningCall};
 use crate::wire::proto::{self, tokenize_request};
-use crate::wire::{Malformed, chat_message, refusal, request_message};
+use crate::wire::{Malformed, chat_to_proto, duration_to_proto, error_from_status, request_to_proto};
 
-/// A worker's snapshots follow what it does by less: they come on each change.
-const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+/// Maximum wait until a snapshot shows the effect of a call. Workers send one on each change,
+/// at most 50 ms later.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The worker's answer to a request.
-type Admitted = (Streaming<proto::GenerateReply>, u32, Vec<proto::TokenEvent>);
+/// An admitted request: its replies, its number of prompt tokens, and the events that came with
+/// the admission.
+type Admission = (Streaming<proto::GenerateReply>, u32, Vec<proto::TokenEvent>);
 
 impl RemoteScheduler {
     /// Sends a request, and waits for its admission.
-    async fn admission(&self, request: GenerationRequest) -> Result<Admitted, RequestError> {
+    async fn admission(&self, request: GenerationRequest) -> Result<Admission, RequestError> {
         let message = proto::GenerateRequest {
             scheduler: self.name.clone(),
-            request: Some(request_message(request, Instant::now())),
+            request: Some(request_to_proto(request, Instant::now())),
         };
-        let answer = self.link.client().generate(message).await.map_err(|status| refusal(&status))?;
+        let answer = self.link.client().generate(message).await.map_err(|status| error_from_status(&status))?;
         let mut replies = answer.into_inner();
-        let first = replies.message().await.map_err(|status| refusal(&status))?;
-        let first = first.ok_or_else(|| unavailable("the worker ended the answer before it began"))?;
+        let first = replies.message().await.map_err(|status| error_from_status(&status))?;
+        let first = first.ok_or_else(|| RequestError::unavailable("the worker ended the answer before it started"))?;
         let accepted = first.accepted.ok_or_else(|| Malformed("the admission is missing".to_owned()))?;
         Ok((replies, accepted.prompt_tokens, first.events))
     }
 
-    /// Waits until what the worker has answered is what its snapshots say, so that who
-    /// asks next finds it so. A worker that is lost in between says nothing any more.
-    async fn until_shown(&self, shown: impl FnMut(&SchedulerSnapshot) -> bool) {
+    /// Waits until the snapshot shows the effect of a call, so that the caller reads its own
+    /// writes. If the worker is lost in the meantime, the wait ends without it.
+    async fn wait_for_snapshot(&self, shows: impl FnMut(&SchedulerSnapshot) -> bool) {
         let mut snapshot = self.subscribe();
-        if tokio::time::timeout(SHOWN_WITHIN, snapshot.wait_for(shown)).await.is_err() {
-            tracing::debug!(scheduler = %self.id, "the worker does not show yet what it has done");
+        if tokio::time::timeout(SNAPSHOT_TIMEOUT, snapshot.wait_for(shows)).await.is_err() {
+            tracing::debug!(scheduler = %self.id, "the snapshot does not show the effect of a call yet");
         }
     }
 
-    fn named(&self) -> proto::SchedulerRequest {
+    fn scheduler_request(&self) -> proto::SchedulerRequest {
         proto::SchedulerRequest { scheduler: self.name.clone() }
     }
 
-    fn claimed(&self, token: FencingToken) -> proto::ClaimedRequest {
+    fn claimed_request(&self, token: FencingToken) -> proto::ClaimedRequest {
         proto::ClaimedRequest { scheduler: self.name.clone(), token: token.0 }
     }
 
-    fn tokens(&self, tokens: Vec<TokenId>) -> proto::TokensRequest {
+    fn tokens_request(&self, tokens: Vec<TokenId>) -> proto::TokensRequest {
         proto::TokensRequest { scheduler: self.name.clone(), tokens }
     }
 }
@@ -73,13 +74,13 @@ impl Scheduler for RemoteScheduler {
     }
 
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
-        let entered = self.link.enter()?;
+        let guard = self.link.start_call()?;
         let permit = self.link.permit()?;
-        let (replies, prompt_tokens, ready) = tokio::select! {
-            admitted = self.admission(request) => admitted?,
-            why = entered.cut() => return Err(unavailable(&why)),
+        let (replies, prompt_tokens, received) = tokio::select! {
+            admission = self.admission(request) => admission?,
+            why = guard.cut_off() => return Err(RequestError::unavailable(&*why)),
         };
-        let events = RemoteStream::new(Held { replies, entered, _permit: permit }, ready);
+        let events = RemoteStream::new(RunningCall { replies, guard, _permit: permit }, received);
         Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: Box::pin(events) })
     }
 
@@ -88,7 +89,7 @@ impl Scheduler for RemoteScheduler {
             TokenizeInput::Text { text, add_special } => {
                 tokenize_request::Input::Text(proto::TextInput { text, add_special })
             }
-            TokenizeInput::Chat(messages) => tokenize_request::Input::Chat(chat_message(messages)),
+            TokenizeInput::Chat(messages) => tokenize_request::Input::Chat(chat_to_proto(messages)),
         };
         let request = proto::TokenizeRequest { scheduler: self.name.clone(), input: Some(input) };
         let answer = self.link.call(|mut client| async move { client.tokenize(request).await }).await?;
@@ -96,12 +97,12 @@ impl Scheduler for RemoteScheduler {
     }
 
     async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError> {
-        let request = self.tokens(tokens);
+        let request = self.tokens_request(tokens);
         Ok(self.link.call(|mut client| async move { client.detokenize(request).await }).await?.text)
     }
 
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
-        let request = self.tokens(tokens);
+        let request = self.tokens_request(tokens);
         Ok(self.link.call(|mut client| async move { client.pieces(request).await }).await?.pieces)
     }
 
@@ -114,22 +115,22 @@ impl Scheduler for RemoteScheduler {
     async fn cancel(&self, id: RequestId) -> bool {
         let request = proto::CancelRequest { scheduler: self.name.clone(), request: id.to_string() };
         let answer = self.link.call(|mut client| async move { client.cancel(request).await }).await;
-        // What a lost worker had is over.
+        // A lost worker has no requests.
         answer.is_ok_and(|answer| answer.found)
     }
 
     async fn drain(&self) {
-        let request = self.named();
-        // A worker that is lost has nothing left to finish.
+        let request = self.scheduler_request();
+        // A lost worker has nothing to finish.
         if let Err(error) = self.link.call(|mut client| async move { client.drain(request).await }).await {
-            tracing::warn!(scheduler = %self.id, %error, "the worker was not drained");
+            tracing::warn!(scheduler = %self.id, %error, "cannot drain the scheduler");
         }
     }
 
     async fn resume(&self) {
-        let request = self.named();
+        let request = self.scheduler_request();
         if let Err(error) = self.link.call(|mut client| async move { client.resume(request).await }).await {
-            tracing::warn!(scheduler = %self.id, %error, "the worker was not resumed");
+            tracing::warn!(scheduler = %self.id, %error, "cannot resume the scheduler");
         }
     }
 
@@ -137,25 +138,25 @@ impl Scheduler for RemoteScheduler {
         let request = proto::ClaimRequest {
             scheduler: self.name.clone(),
             owner: claim.owner,
-            ttl: Some(claim.ttl.into()),
+            ttl: Some(duration_to_proto(claim.ttl)),
             drain: proto::ClaimDrain::from(claim.drain).into(),
         };
         let answer = self.link.call(|mut client| async move { client.claim(request).await }).await?;
         let token = FencingToken(answer.token);
-        self.until_shown(|snapshot| snapshot.claim.as_ref().is_some_and(|claim| claim.token == token)).await;
+        self.wait_for_snapshot(|snapshot| snapshot.claim.as_ref().is_some_and(|claim| claim.token == token)).await;
         Ok(token)
     }
 
     async fn heartbeat(&self, token: FencingToken) -> Result<bool, RequestError> {
-        let request = self.claimed(token);
+        let request = self.claimed_request(token);
         Ok(self.link.call(|mut client| async move { client.heartbeat(request).await }).await?.held)
     }
 
     async fn release(&self, token: FencingToken) -> Result<bool, RequestError> {
-        let request = self.claimed(token);
+        let request = self.claimed_request(token);
         let held = self.link.call(|mut client| async move { client.release(request).await }).await?.held;
         if held {
-            self.until_shown(|snapshot| snapshot.claim.as_ref().is_none_or(|claim| claim.token != token)).await;
+            self.wait_for_snapshot(|snapshot| snapshot.claim.as_ref().is_none_or(|claim| claim.token != token)).await;
         }
         Ok(held)
     }

@@ -1,9 +1,11 @@
-//! Calls to etcd, none of which takes long.
+//! Calls to etcd, each with a timeout.
 
 use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, Error, TlsOptions};
+use hostler_protocol::RequestError;
+use hostler_util::Backoff;
 use tokio::time::timeout;
 
 use crate::tls::ClientTls;
@@ -14,28 +16,28 @@ use crate::wire;
 pub struct EtcdOptions {
     /// The members of the etcd cluster, as `http://HOST:PORT` or `https://HOST:PORT`.
     pub endpoints: Vec<String>,
-    /// What this cluster's keys begin with, as `/hostler`.
+    /// The prefix of all keys of this cluster, as `/hostler`.
     pub prefix: String,
-    /// How long a record lasts without its writer. At least 2 s, and whole seconds count.
+    /// How long a record outlives its writer: at least 2 s, in whole seconds.
     pub lease: Duration,
-    /// Who is at the other end of an `https` URL.
+    /// TLS, for `https` endpoints.
     pub tls: Option<ClientTls>,
 }
 
-/// A call that takes longer has failed. It is a small part of every lease.
+/// Timeout of each call. It is a small part of every lease.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between tries: the first pause, and the longest.
-pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Pauses between attempts to connect.
+pub(super) const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
-/// Why etcd could not be asked, for people to read.
+/// Why a call failed, as text.
 pub(super) type Failure = String;
 
-/// The connection. It is made with the first call.
+/// A client, which connects with the first call.
 pub(super) async fn connect(options: &EtcdOptions) -> Result<Client, Failure> {
-    // No pings of HTTP/2: etcd takes more than one in five seconds for an attack. That
-    // it is there shows in the answers that are asked for anyway.
-    // A member of etcd without a leader would show what was true once.
+    // No HTTP/2 pings: etcd treats more than one in five seconds as an attack, and the calls
+    // themselves show whether it is there. A member of etcd without a leader must not answer,
+    // because its data may be outdated.
     let mut connect = ConnectOptions::new().with_connect_timeout(CALL_TIMEOUT).with_require_leader(true);
     if let Some(tls) = &options.tls {
         let config: TlsOptions = tls.config();
@@ -44,7 +46,7 @@ pub(super) async fn connect(options: &EtcdOptions) -> Result<Client, Failure> {
     in_time(Client::connect(&options.endpoints, Some(connect))).await
 }
 
-/// The answer to a call, if it comes in time.
+/// The answer to a call, or a failure if it takes longer than [`CALL_TIMEOUT`].
 pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
     match timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => answer.map_err(failure),
@@ -52,10 +54,14 @@ pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> 
     }
 }
 
-/// A status says at length what its cause says in short.
+/// An error as text. A status is described without tonic's boilerplate.
 pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::GRpcStatus(status) => wire::describe(&status),
         other => other.to_string(),
     }
+}
+
+pub(super) fn unavailable(why: &str) -> RequestError {
+    RequestError::unavailable(format!("etcd cannot be used: {why}"))
 }

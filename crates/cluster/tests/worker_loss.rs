@@ -1,4 +1,4 @@
-//! What happens when a worker goes, and when it comes back.
+//! Workers that are lost, and that come back.
 
 mod support;
 
@@ -12,52 +12,52 @@ use hostler_scheduler::{Generation, Scheduler, SchedulerConfig, SchedulerState};
 use support::proxy::Proxy;
 use support::{Pair, endpoint, eventually, first_scheduler, local, quick, read, request, serve, serves, until};
 
-/// Streams that run when the worker goes.
+/// Streams that run when the worker is lost.
 const STREAMS: usize = 8;
 
-async fn begun(scheduler: &dyn Scheduler) -> Vec<Generation> {
+async fn start_streams(scheduler: &dyn Scheduler) -> Vec<Generation> {
     let mut generations = Vec::new();
     for _ in 0..STREAMS {
-        let mut generation = scheduler.submit(request(2000)).await.expect("there is room");
-        while !matches!(generation.events.next().await.expect("it goes on"), TokenEvent::Token(_)) {}
+        let mut generation = scheduler.submit(request(2000)).await.expect("it is admitted");
+        while !matches!(generation.events.next().await.expect("the stream continues"), TokenEvent::Token(_)) {}
         generations.push(generation);
     }
     generations
 }
 
-async fn lost(scheduler: &dyn Scheduler) -> String {
+async fn wait_until_lost(scheduler: &dyn Scheduler) -> String {
     until(scheduler, |snapshot| snapshot.state == SchedulerState::Failed).await;
     let snapshot = scheduler.snapshot().borrow().clone();
     assert_eq!((snapshot.running, snapshot.waiting_total(), snapshot.outstanding_tokens), (0, 0, 0));
-    snapshot.failure.expect("it says why")
+    snapshot.failure.expect("the failure has a reason")
 }
 
-/// All that ran has ended with the code after which another scheduler goes on.
+/// All streams end with the code after which another scheduler may continue.
 async fn all_failed(generations: Vec<Generation>, code: ErrorCode) {
     for generation in generations {
-        assert_eq!(read(generation).await.1.expect_err("its worker is gone").code, code);
+        assert_eq!(read(generation).await.1.expect_err("the worker is lost").code, code);
     }
 }
 
 #[actix::test]
-async fn a_worker_that_hangs_is_noticed_and_what_ran_there_ends() {
+async fn a_worker_that_hangs_is_lost_and_its_streams_end() {
     let pair = Pair::quick().await;
     let proxy = Proxy::start(pair.server.listen()).await;
     let node = RemoteNode::connect(&proxy.endpoint(), &RemoteOptions::default()).expect("it is an endpoint");
     let scheduler = first_scheduler(&node).await;
     serves(&*scheduler).await;
-    let mut running = begun(&*scheduler).await;
+    let mut running = start_streams(&*scheduler).await;
     let queued = scheduler.submit(request(10)).await.expect("there is room in the queue");
     proxy.hang();
-    let why = lost(&*scheduler).await;
-    assert!(why.contains("no sign of life"), "{why}");
+    let why = wait_until_lost(&*scheduler).await;
+    assert!(why.contains("no heartbeat"), "{why}");
     all_failed(vec![queued], ErrorCode::Unavailable).await;
     all_failed(running.split_off(0), ErrorCode::EngineFailed).await;
     let refused = scheduler.submit(request(1)).await.err().expect("it is lost");
     assert_eq!(refused.code, ErrorCode::Unavailable);
-    assert!(scheduler.heartbeat(FencingToken(1)).await.is_err(), "nobody knows");
+    assert!(scheduler.heartbeat(FencingToken(1)).await.is_err(), "the worker cannot answer");
 
-    proxy.go_on();
+    proxy.resume();
     serves(&*scheduler).await;
     assert_eq!(read(scheduler.submit(request(5)).await.expect("it is back")).await, (5, Ok(())));
     drop(node);
@@ -65,16 +65,16 @@ async fn a_worker_that_hangs_is_noticed_and_what_ran_there_ends() {
 }
 
 #[actix::test]
-async fn connections_that_break_end_what_ran_and_come_back() {
+async fn broken_connections_end_their_streams_and_are_reestablished() {
     let pair = Pair::quick().await;
     let proxy = Proxy::start(pair.server.listen()).await;
     let node = RemoteNode::connect(&proxy.endpoint(), &RemoteOptions::default()).expect("it is an endpoint");
     let scheduler = first_scheduler(&node).await;
     serves(&*scheduler).await;
-    let running = begun(&*scheduler).await;
+    let running = start_streams(&*scheduler).await;
     proxy.cut();
     all_failed(running, ErrorCode::EngineFailed).await;
-    // The worker, too, has noticed that nobody wants these any more.
+    // The worker cancels the requests of the broken connections.
     until(&*pair.local, |snapshot| snapshot.running == 0 && snapshot.kv_reserved_tokens == 0).await;
     serves(&*scheduler).await;
     assert_eq!(read(scheduler.submit(request(5)).await.expect("it is back")).await, (5, Ok(())));
@@ -83,12 +83,12 @@ async fn connections_that_break_end_what_ran_and_come_back() {
 }
 
 #[actix::test]
-async fn a_worker_that_comes_later_or_again_is_found() {
+async fn a_worker_is_found_when_it_starts_late_and_when_it_restarts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let listen = support::socket(&folder);
     let node = RemoteNode::connect(&endpoint(&listen), &RemoteOptions::default()).expect("it is an endpoint");
     let health = node.health();
-    eventually("it says why it is not there", || {
+    eventually("the health says why it is not connected", || {
         health.borrow().failure.as_ref().is_some_and(|why| why.contains("reached"))
     })
     .await;
@@ -102,17 +102,17 @@ async fn a_worker_that_comes_later_or_again_is_found() {
         assert_eq!(health.borrow().failure, None);
         local.stop().await;
         server.stop(Duration::from_secs(5)).await;
-        lost(&*scheduler).await;
+        wait_until_lost(&*scheduler).await;
     }
 }
 
 #[actix::test]
-async fn another_version_of_the_protocol_is_refused_and_both_are_named() {
+async fn another_protocol_version_is_refused_and_both_are_named() {
     let pair = Pair::quick().await;
     let options = RemoteOptions { protocol_version: 7, ..RemoteOptions::default() };
     let node = RemoteNode::connect(&endpoint(pair.server.listen()), &options).expect("it is an endpoint");
     let health = node.health();
-    eventually("it says so", || {
+    eventually("the health names both versions", || {
         health.borrow().failure.as_ref().is_some_and(|why| why.contains("version 1") && why.contains("version 7"))
     })
     .await;
@@ -121,18 +121,18 @@ async fn another_version_of_the_protocol_is_refused_and_both_are_named() {
 }
 
 #[actix::test]
-async fn a_node_that_is_let_go_takes_nothing_new_and_finishes_what_runs() {
+async fn a_dropped_node_refuses_new_requests_and_finishes_running_ones() {
     let pair = Pair::quick().await;
     let running = pair.remote.submit(request(50)).await.expect("it serves");
     drop(pair.node);
     assert_eq!(pair.remote.snapshot().borrow().state, SchedulerState::Stopped);
-    assert_eq!(pair.remote.submit(request(1)).await.err().expect("it is let go").code, ErrorCode::Unavailable);
+    assert_eq!(pair.remote.submit(request(1)).await.err().expect("it was dropped").code, ErrorCode::Unavailable);
     assert_eq!(read(running).await, (50, Ok(())));
     pair.local.stop().await;
 }
 
 #[actix::test]
-async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
+async fn a_view_shows_the_state_of_a_worker_and_the_age_of_its_heartbeat() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let listen = support::socket(&folder);
     let node = RemoteNode::connect(&endpoint(&listen), &RemoteOptions::default()).expect("it is an endpoint");
@@ -152,28 +152,31 @@ async fn a_view_says_how_a_worker_fares_and_how_long_it_has_been_silent() {
     assert_eq!(there.schedulers, ["worker-1.sim".into()]);
     assert_eq!(view.snapshots()[0].id, "worker-1.sim".into());
     assert!(there.last_heartbeat.is_some_and(|age| age < RemoteOptions::default().silence_max));
-    // Whatever happens or does not, it says something every second.
-    let heard = || {
+    // Heartbeats continue without any load.
+    let heartbeat = || {
         let now = Instant::now();
         view.status(now).last_heartbeat.map(|age| now - age)
     };
-    let earlier = heard();
-    eventually("a later sign of life", || heard() > earlier).await;
+    let earlier = heartbeat();
+    eventually("a later heartbeat", || heartbeat() > earlier).await;
 
     local.stop().await;
     server.stop(Duration::from_secs(5)).await;
-    lost(&*scheduler).await;
+    wait_until_lost(&*scheduler).await;
     let first = status();
     assert!(first.state == NodeState::Lost && first.failure.is_some(), "{first:?}");
-    assert!(status().last_heartbeat > first.last_heartbeat, "its silence grows");
+    assert!(status().last_heartbeat > first.last_heartbeat, "the age grows");
     drop(node);
-    eventually("nobody watches it any more", || status().failure.is_some_and(|why| why.contains("member"))).await;
+    eventually("the view says that it is no longer a member", || {
+        status().failure.is_some_and(|why| why.contains("member"))
+    })
+    .await;
 }
 
 #[actix::test]
-async fn what_is_no_endpoint_is_refused_with_what_is_allowed() {
+async fn a_malformed_endpoint_is_refused_and_the_error_says_what_is_allowed() {
     for wrong in ["", "10.0.0.2:7070", "ftp://h:1", "unix:relative", "https://h:1"] {
-        let error = RemoteNode::connect(wrong, &RemoteOptions::default()).err().expect("it is no endpoint");
+        let error = RemoteNode::connect(wrong, &RemoteOptions::default()).err().expect("it is malformed");
         assert!(error.to_string().contains("unix:/PATH"), "{error}");
     }
 }

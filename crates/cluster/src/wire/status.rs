@@ -1,14 +1,14 @@
-//! Failures: a [`RequestError`] as a message, and as a gRPC status.
+//! Errors: a [`RequestError`] as a message, and as a gRPC status.
 
 use bytes::Bytes;
 use hostler_protocol::{ErrorCode, RequestError};
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::{Malformed, proto};
+use super::{Malformed, duration_from_proto, duration_to_proto, proto};
 
-/// Longest message in a status, in bytes. It travels in a header, and HTTP/2
-/// implementations take 16 KiB of headers; details grow by a third on the way.
+/// Maximum length of the message in a status, in bytes. A status is sent in headers, of which
+/// HTTP/2 implementations accept 16 KiB, and its details grow by a third as base64.
 const STATUS_MESSAGE_BYTES_MAX: usize = 4096;
 
 impl From<RequestError> for proto::Failure {
@@ -17,9 +17,9 @@ impl From<RequestError> for proto::Failure {
             code: proto::ErrorCode::from(error.code).into(),
             message: error.message,
             param: error.param.map(Into::into),
-            retry_after: error.retry_after.map(Into::into),
-            estimated_wait: error.estimated_wait.map(Into::into),
-            is_orderly: error.is_expected,
+            retry_after: error.retry_after.map(duration_to_proto),
+            estimated_wait: error.estimated_wait.map(duration_to_proto),
+            is_expected: error.is_expected,
         }
     }
 }
@@ -32,17 +32,16 @@ impl TryFrom<proto::Failure> for RequestError {
             code: failure.code().try_into()?,
             message: failure.message,
             param: failure.param.map(Into::into),
-            retry_after: failure.retry_after.map(TryInto::try_into).transpose()?,
-            estimated_wait: failure.estimated_wait.map(TryInto::try_into).transpose()?,
-            is_expected: failure.is_orderly,
+            retry_after: failure.retry_after.map(duration_from_proto).transpose()?,
+            estimated_wait: failure.estimated_wait.map(duration_from_proto).transpose()?,
+            is_expected: failure.is_expected,
         })
     }
 }
 
-/// A refusal as a status, whose details hold all of it. A message of more than 4 KiB
-/// is cut.
+/// An error as a status, with the whole error in its details. A message of more than 4 KiB is cut.
 #[must_use]
-pub fn status(mut error: RequestError) -> Status {
+pub fn error_to_status(mut error: RequestError) -> Status {
     let code = match error.code {
         ErrorCode::InvalidRequest => Code::InvalidArgument,
         ErrorCode::Unauthenticated => Code::Unauthenticated,
@@ -59,42 +58,42 @@ pub fn status(mut error: RequestError) -> Status {
     if let Some(end) = (0..=STATUS_MESSAGE_BYTES_MAX).rev().find(|&end| error.message.is_char_boundary(end)) {
         error.message.truncate(end);
     }
-    // The words stand in the details; what else shows a status gets the code's name.
+    // The message is in the details. Tools that show only the status get the code's name.
     let name = error.code.as_str();
     Status::with_details(code, name, Bytes::from(proto::Failure::from(error).encode_to_vec()))
 }
 
-/// What a status means. One without details is not of a worker's making: a connection
-/// broke, or something stands in between. Another scheduler may succeed then, but for a
-/// message that is larger than any takes.
+/// The error that a status stands for. A status without details does not come from a worker: a
+/// connection broke, or a proxy answered. Another scheduler may succeed then, unless the message
+/// was too large.
 #[must_use]
-pub fn refusal(status: &Status) -> RequestError {
+pub fn error_from_status(status: &Status) -> RequestError {
     if !status.details().is_empty()
         && let Ok(failure) = proto::Failure::decode(status.details())
         && let Ok(error) = RequestError::try_from(failure)
     {
         return error;
     }
-    // What the other side said has no cause here; what the connection met has.
-    let is_said = std::error::Error::source(status).is_none();
+    // A status that the other side sent has no source here; one of the connection has.
+    let is_received = std::error::Error::source(status).is_none();
     let code = match status.code() {
         Code::OutOfRange => ErrorCode::RequestTooLarge,
-        Code::Internal | Code::Unimplemented | Code::DataLoss if is_said => ErrorCode::Internal,
+        Code::Internal | Code::Unimplemented | Code::DataLoss if is_received => ErrorCode::Internal,
         _ => ErrorCode::Unavailable,
     };
     RequestError::new(code, format!("the worker cannot be reached: {}", describe(status)))
 }
 
-/// A status in words: its own, and those of what caused it.
+/// The message of a status, with the messages of its sources.
 pub(crate) fn describe(status: &Status) -> String {
-    let mut words = status.message().to_owned();
+    let mut text = status.message().to_owned();
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
-        let said = error.to_string();
-        if !words.contains(&said) {
-            words = if words.is_empty() { said } else { format!("{words}: {said}") };
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = if text.is_empty() { message } else { format!("{text}: {message}") };
         }
         cause = error.source();
     }
-    if words.is_empty() { status.code().description().to_owned() } else { words }
+    if text.is_empty() { status.code().description().to_owned() } else { text }
 }
