@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use actix_web::{HttpRequest, web};
 use hostler_benchmark::Benchmarks;
@@ -105,5 +105,5 @@ fn names(models: &[ServedModel]) -> String {
 
 /// Seconds since 1970, as OpenAI's `created` fields count; 0 if the clock is set before that.
 pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    hostler_util::unix_time().as_secs()
 }
