@@ -42,6 +42,15 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    /// Checks the headers of a stream of events, one of which keeps nginx from buffering it.
+    pub(crate) fn assert_is_event_stream(&self) {
+        for (name, value) in
+            [("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+        {
+            assert_eq!(self.head.header(name), Some(value), "{name}");
+        }
+    }
+
     /// `error.<field>` of an error body.
     pub(crate) fn error(&self, field: &str) -> Value {
         self.json()["error"][field].clone()

@@ -70,6 +70,7 @@ impl Cluster {
     /// Follows a benchmark's events to its end, and returns the statuses that it went through.
     pub(crate) async fn watch(&self, id: &str) -> Vec<Value> {
         let events = self.site.get(&format!("/v1/benchmarks/{id}/events")).await;
+        events.assert_is_event_stream();
         assert_eq!(events.events().last().map(|(_, data)| *data), Some("[DONE]"), "{}", events.body);
         let mut statuses: Vec<Value> = events.chunks().into_iter().map(|event| event["status"].clone()).collect();
         statuses.dedup();

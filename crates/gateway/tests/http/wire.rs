@@ -43,7 +43,7 @@ async fn answer(path: &str, body: &Value) -> Value {
 async fn chunks(path: &str, body: &Value) -> Vec<Value> {
     let response = Harness::start().await.post(path, body).await;
     assert_eq!(response.head.status, 200, "{}", response.body);
-    assert_eq!(response.head.header("content-type"), Some("text/event-stream"));
+    response.assert_is_event_stream();
     assert_eq!(response.events().last(), Some(&(None, "[DONE]")));
     response.chunks().into_iter().map(stable).collect()
 }
