@@ -76,7 +76,7 @@ impl LlamacppFactory {
         };
         let end_tokens = codec.end_tokens();
         let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens)
-            .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?;
+            .map_err(|error| LoadError::Engine(format!("cannot start a thread: {error}")))?;
         let builder = GenerationBuilder { limits, end_tokens, constraints };
         Ok(LlamacppExecutor { description, codec, builder, status, thread })
     }

@@ -102,7 +102,7 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
     let builder = GenerationBuilder {
         limits: Limits { context_length, vocabulary_size },
         constraints: ConstraintCompiler::new(loaded.grammars, &loaded.end_tokens)
-            .map_err(|error| LoadError::Engine(format!("no thread can be started: {error}")))?,
+            .map_err(|error| LoadError::Engine(format!("cannot start a thread: {error}")))?,
         end_tokens: loaded.end_tokens,
     };
     Ok(MistralrsExecutor { description, codec, builder, status, dispatcher, on_cpu })
