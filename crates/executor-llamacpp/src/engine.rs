@@ -168,7 +168,7 @@ impl Job {
     }
 
     fn stop(self) {
-        // The reason does not change between two calls.
+        // A request to stop is never withdrawn, so there is a code.
         let code = self.stop_requested().unwrap_or(ErrorCode::Cancelled);
         self.generation.end(Ending::StopRequested(code));
     }
