@@ -27,7 +27,7 @@ fn request() -> GenerationRequest {
 
 async fn end(mut generation: Generation) -> Result<Finish, RequestError> {
     loop {
-        match generation.events.next().await.expect("no stream ends in silence") {
+        match generation.events.next().await.expect("every stream has a final event") {
             TokenEvent::Finished(finish) => return Ok(finish),
             TokenEvent::Failed(error) => return Err(error),
             TokenEvent::Started(_) | TokenEvent::Token(_) => {}

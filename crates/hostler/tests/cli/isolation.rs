@@ -57,7 +57,7 @@ fn children(parent: u32) -> Vec<u32> {
     found
 }
 
-/// One that has ended and waits to be buried runs no more.
+/// Whether a process runs. One that has exited and waits for its parent does not.
 fn runs(process: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let state = status.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());

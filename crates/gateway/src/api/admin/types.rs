@@ -39,8 +39,8 @@ pub struct GatewayBody {
     pub uptime_seconds: u64,
     /// The name of its directory: `in-process`, `static` or `etcd`.
     pub membership: String,
-    /// The state of a directory outside of the process. `etcd` is the only one there is, hence
-    /// the field's name in JSON.
+    /// The state of a directory outside of the process. `etcd` is the only one, so this
+    /// is the field's name in JSON.
     #[serde(rename = "etcd", skip_serializing_if = "Option::is_none")]
     pub directory: Option<DirectoryBody>,
 }
