@@ -1,8 +1,9 @@
-//! From a request to a sequence: what is checked, and turned into tokens, before
-//! the scheduler hears of it.
+//! Turns a request into a sequence before the actor receives it: checks the parameters,
+//! tokenizes the prompt and compiles the constraint.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
@@ -11,30 +12,60 @@ use tokio::time::timeout;
 
 use crate::state::{Demand, Ticket};
 
-/// From this length on a text is tokenized on a thread that may block. Below, it
-/// takes less than about a millisecond.
+/// Texts from this length on are tokenized on a blocking thread. Shorter ones take less
+/// than about a millisecond.
 const LONG_TEXT_BYTES: usize = 8 * 1024;
 
 /// A constraint must be compiled within this time, queue included. Typical schemas take
 /// some milliseconds of processor time, and the executor's limits allow half a second.
 const COMPILE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Checks everything that can be checked without the model's tokens.
+/// A request that is ready for the actor.
+pub(crate) struct PreparedRequest {
+    /// Length of the prompt, without a continuation.
+    pub(crate) prompt_tokens: u32,
+    /// What scheduling needs to know about it.
+    pub(crate) demand: Demand,
+    /// What the engine needs to know about it.
+    pub(crate) sequence: Sequence,
+}
+
+/// Checks, tokenizes and compiles a request, and gives it the next of the `tickets`.
 ///
 /// # Errors
-/// `InvalidRequest`, naming the field.
-pub(crate) fn check(request: &GenerationRequest, model: &ModelDescription) -> Result<(), RequestError> {
+/// `InvalidRequest`, naming the field, or `Internal` if the tokenizer panicked.
+pub(crate) async fn prepare(
+    executor: &Arc<dyn ModelExecutor>,
+    mut request: GenerationRequest,
+    tickets: &AtomicU64,
+) -> Result<PreparedRequest, RequestError> {
+    let model = executor.description();
+    check(&request, model)?;
+    let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
+    let prompt = tokenize(executor, prompt).await?;
+    let constraint = match request.constraint.take() {
+        Some(constraint) => Some(compile(executor.as_ref(), constraint, &request.continuation).await?),
+        None => None,
+    };
+    let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    let ticket = Ticket(tickets.fetch_add(1, Ordering::Relaxed));
+    let (demand, sequence) = split(request, prompt, constraint, model, ticket)?;
+    Ok(PreparedRequest { prompt_tokens, demand, sequence })
+}
+
+/// Checks everything that does not depend on the prompt's tokens.
+fn check(request: &GenerationRequest, model: &ModelDescription) -> Result<(), RequestError> {
     request.sampling.validate()?;
     request.stop.validate()?;
     let can = &model.capabilities;
     if let Some(constraint) = request.constraint.as_ref().filter(|_| !can.constraints) {
-        return Err(RequestError::invalid(constraint.param(), "this engine cannot constrain the form of an answer"));
+        return Err(RequestError::invalid(constraint.param(), "this engine does not support constrained output"));
     }
     if let Some(wanted) = request.top_logprobs {
         match can.top_logprobs_max {
-            None => return Err(RequestError::invalid("logprobs", "this engine reports no log probabilities")),
+            None => return Err(RequestError::invalid("logprobs", "this engine does not support log probabilities")),
             Some(max) if wanted > max => {
-                let message = format!("top_logprobs is {wanted}; this engine reports at most {max}");
+                let message = format!("top_logprobs is {wanted}; this engine supports at most {max}");
                 return Err(RequestError::invalid("top_logprobs", message));
             }
             Some(_) => {}
@@ -65,8 +96,8 @@ fn in_vocabulary(
     }
 }
 
-/// Turns a prompt into tokens. A long one is tokenized elsewhere, so that nobody
-/// waits behind it.
+/// Tokenizes a prompt. A long one is tokenized on a blocking thread, so that it delays no
+/// other task.
 ///
 /// # Errors
 /// `InvalidRequest`, or `Internal` if the tokenizer panicked.
@@ -93,12 +124,12 @@ fn encode(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, 
     }
 }
 
-/// Compiles a request's constraint before the scheduler hears of the request: it then
-/// occupies no slot, and its answer comes within a bounded time.
+/// Compiles a request's constraint before the request is queued: compiling then occupies
+/// no slot, and takes a limited time.
 ///
 /// # Errors
 /// As [`ModelExecutor::compile`], and `InvalidRequest` after [`COMPILE_WAIT_MAX`].
-pub(crate) async fn compile(
+async fn compile(
     executor: &dyn ModelExecutor,
     constraint: Constraint,
     answered: &[TokenId],
@@ -111,12 +142,12 @@ pub(crate) async fn compile(
     })
 }
 
-/// The sequence to run, and what scheduling needs to know of it. `prompt` are the
-/// prompt's tokens, `constraint` is the request's.
+/// Splits a request into what scheduling and what the engine need to know about it.
+/// `prompt` are the prompt's tokens, `constraint` is the request's.
 ///
 /// # Errors
-/// `InvalidRequest`, if the continuation leaves nothing to generate.
-pub(crate) fn prepare(
+/// `InvalidRequest` if the continuation leaves nothing to generate.
+fn split(
     request: GenerationRequest,
     prompt: Vec<TokenId>,
     constraint: Option<CompiledConstraint>,
@@ -132,7 +163,7 @@ pub(crate) fn prepare(
         None => room(model).saturating_sub(length).max(1),
     };
     if max_new_tokens == 0 {
-        return Err(RequestError::invalid("continuation", "the continuation has max_tokens tokens already"));
+        return Err(RequestError::invalid("continuation", "the continuation already has max_tokens tokens"));
     }
     let mut hasher = DefaultHasher::new();
     (&request.tenant, &tokens, max_new_tokens).hash(&mut hasher);
@@ -160,7 +191,7 @@ pub(crate) fn prepare(
     Ok((demand, sequence))
 }
 
-/// Tokens that one sequence can have at most.
+/// Maximum tokens of one sequence.
 fn room(model: &ModelDescription) -> u32 {
     u32::try_from(model.kv_capacity_tokens).map_or(model.context_length, |kv| kv.min(model.context_length))
 }

@@ -8,16 +8,17 @@ use actix::Arbiter;
 use async_trait::async_trait;
 use hostler_executor::{ExecutorFactory, ModelExecutor, token_channel};
 use hostler_protocol::{
-    ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, ModelDescription, Prompt,
-    RequestError, RequestId, SchedulerId, TokenId,
+    ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, Prompt, RequestError,
+    RequestId, SchedulerId, TokenId,
 };
 use hostler_util::unix_time;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::active::ActiveRequest;
 use crate::handle::{Generation, Scheduler, TokenizeInput};
 use crate::incarnation::Incarnation;
+use crate::intake::{self, PreparedRequest};
 use crate::messages::{
     CancelRequest, ClaimScheduler, DrainScheduler, ReleaseClaim, RenewClaim, ResumeScheduler, SubmitGeneration,
 };
@@ -25,11 +26,11 @@ use crate::metrics::SchedulerMetrics;
 use crate::observer::RequestObserver;
 use crate::publisher::SnapshotPublisher;
 use crate::shared::Shared;
-use crate::state::{Claim, Ticket, not_serving};
+use crate::state::{Claim, not_serving};
 use crate::stream::ClientStream;
 use crate::supervisor::Supervisor;
 use crate::trace::RequestTrace;
-use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState, intake};
+use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
 /// The retry time when too many requests are on their way to the actor.
 const IN_TRANSIT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -92,59 +93,26 @@ impl LocalScheduler {
         }
     }
 
-    async fn admit(&self, incarnation: &Incarnation, request: GenerationRequest) -> Result<Generation, RequestError> {
-        let model: &ModelDescription = incarnation.executor.description();
-        let refused = |error: &RequestError| self.shared.metrics.failed(error.code);
-        let trace = RequestTrace::new(request.trace, &self.shared.config.id);
-        let prepared = async {
-            let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
-            intake::check(&request, model)?;
-            let mut request = request;
-            let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
-            let tokens = intake::tokenize(&incarnation.executor, prompt).await?;
-            let constraint = match request.constraint.take() {
-                Some(constraint) => {
-                    let executor = incarnation.executor.as_ref();
-                    Some(intake::compile(executor, constraint, &request.continuation).await?)
-                }
-                None => None,
-            };
-            let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-            let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-            let (demand, sequence) = intake::prepare(request, tokens, constraint, model, ticket)?;
-            Ok((permit, prompt_tokens, demand, sequence))
-        };
-        let (permit, prompt_tokens, demand, sequence) = prepared.await.inspect_err(refused)?;
-
-        let (ticket, active) = (demand.ticket, Arc::new(ActiveRequest::default()));
-        if incarnation.active.insert(ticket, Arc::clone(&active)).is_err() {
-            return Err(not_serving(SchedulerState::Failed)).inspect_err(refused);
+    /// Takes a permit and prepares a request. Until it has a sink, nothing else counts its
+    /// failure in the metrics.
+    async fn accept(&self, request: GenerationRequest) -> Result<Accepted, RequestError> {
+        let incarnation = self.shared.incarnation()?;
+        let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
+        let prepared = intake::prepare(&incarnation.executor, request, &self.tickets).await?;
+        let active = Arc::new(ActiveRequest::default());
+        if incarnation.active.insert(prepared.demand.ticket, Arc::clone(&active)).is_err() {
+            return Err(not_serving(SchedulerState::Failed));
         }
-        let observer = RequestObserver {
-            ticket,
-            prompt_tokens: demand.prompt_tokens,
-            request: Arc::clone(&active),
-            active: Arc::clone(&incarnation.active),
-            meter: Arc::clone(&incarnation.meter),
-            metrics: Arc::clone(&self.shared.metrics),
-            actor: incarnation.actor.clone().recipient(),
-            trace,
-        };
-        let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
-        let actor = incarnation.actor.clone().recipient();
-        let stream = ClientStream::new(tokens, Arc::clone(&active), ticket, actor);
-        let (reply, answer) = oneshot::channel();
-        let submit = SubmitGeneration { demand, sequence, sink, active: Arc::clone(&active), permit, reply };
-        incarnation.actor.do_send(submit);
-        tokio::select! {
-            biased;
-            // A dead actor drops the reply; a blocked one is noticed by the supervisor.
-            admitted = answer => admitted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?,
-            error = active.cut_off.wait() => return Err(error),
-        }
-        let scheduler = self.shared.config.id.clone();
-        Ok(Generation { scheduler, prompt_tokens, events: Box::pin(stream) })
+        Ok(Accepted { incarnation, permit, prepared, active })
     }
+}
+
+/// A request that is ready for the actor.
+struct Accepted {
+    incarnation: Arc<Incarnation>,
+    permit: OwnedSemaphorePermit,
+    prepared: PreparedRequest,
+    active: Arc<ActiveRequest>,
 }
 
 #[async_trait]
@@ -158,8 +126,33 @@ impl Scheduler for LocalScheduler {
     }
 
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
-        let incarnation = self.shared.incarnation().inspect_err(|error| self.shared.metrics.failed(error.code))?;
-        self.admit(&incarnation, request).await
+        let trace = RequestTrace::new(request.trace, self.id());
+        let accepted = self.accept(request).await.inspect_err(|error| self.shared.metrics.failed(error.code))?;
+        let Accepted { incarnation, permit, prepared, active } = accepted;
+        let PreparedRequest { prompt_tokens, demand, sequence } = prepared;
+        let ticket = demand.ticket;
+        let observer = RequestObserver {
+            ticket,
+            prompt_tokens: demand.prompt_tokens,
+            request: Arc::clone(&active),
+            active: Arc::clone(&incarnation.active),
+            meter: Arc::clone(&incarnation.meter),
+            metrics: Arc::clone(&self.shared.metrics),
+            actor: incarnation.actor.clone().recipient(),
+            trace,
+        };
+        let (sink, tokens) = token_channel(&sequence, Some(Box::new(observer)));
+        let stream = ClientStream::new(tokens, Arc::clone(&active), ticket, incarnation.actor.clone().recipient());
+        let (reply, answer) = oneshot::channel();
+        let submit = SubmitGeneration { demand, sequence, sink, active: Arc::clone(&active), permit, reply };
+        incarnation.actor.do_send(submit);
+        tokio::select! {
+            biased;
+            // A dead actor drops the reply; a blocked one is noticed by the supervisor.
+            admitted = answer => admitted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?,
+            error = active.cut_off.wait() => return Err(error),
+        }
+        Ok(Generation { scheduler: self.id().clone(), prompt_tokens, events: Box::pin(stream) })
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
