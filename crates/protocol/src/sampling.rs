@@ -1,41 +1,43 @@
-//! How the next token is chosen.
+//! Sampling parameters: how the next token is chosen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{RequestError, TokenId};
 
-/// Most entries of a logit bias, as in OpenAI's API.
+/// Maximum entries of a logit bias, as in OpenAI's API.
 const LOGIT_BIAS_ENTRIES_MAX: usize = 1024;
 
-/// A temperature below it means 0, as in vLLM (its `_SAMPLING_EPS`): logits divided by
-/// a smaller number overflow `f32`, and no token could be drawn from infinities.
+/// A temperature below this counts as 0, as in vLLM (its `_SAMPLING_EPS`): logits divided
+/// by a smaller number overflow `f32`, and no token can be drawn from infinities.
 const TEMPERATURE_MIN: f32 = 1e-5;
 
-/// Logits are at most some hundreds: divided by it they stay far from `f32`'s largest
-/// number.
+/// Logits are at most some hundreds: divided by this, they stay far below `f32::MAX`.
 const REPETITION_PENALTY_MIN: f32 = 0.01;
 
-/// Sampling parameters, with the meaning that they have in OpenAI's API and,
-/// where that has none, in vLLM's.
+/// Sampling parameters, with the meaning that they have in OpenAI's API or, if they are not
+/// part of it, in vLLM's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingParams {
     /// 0 to 2. At 0, and below 0.00001, the likeliest token is taken (greedy).
     pub temperature: f32,
-    /// Only the smallest set of likeliest tokens whose probability reaches this. Above 0, at most 1.
+    /// Sample from the smallest set of likeliest tokens whose total probability reaches
+    /// this. Above 0, at most 1.
     pub top_p: f32,
-    /// Only the so many likeliest tokens. `None`: all of them.
+    /// Sample from this many likeliest tokens. `None`: from all.
     pub top_k: Option<u32>,
-    /// Only tokens at least this fraction as likely as the likeliest. 0 to 1.
+    /// Sample from tokens at least this fraction as likely as the likeliest. 0 to 1.
     pub min_p: f32,
-    /// Divides the logits of tokens of prompt and answer (multiplies negative ones). 0.01 to 10; 1 does nothing.
+    /// Divides the logits of tokens of the prompt and the answer (multiplies negative
+    /// ones). 0.01 to 10; 1 has no effect.
     pub repetition_penalty: f32,
     /// Subtracted once from the logit of every token of the answer so far. −2 to 2.
     pub presence_penalty: f32,
-    /// Subtracted from it once for each time that it occurred. −2 to 2.
+    /// Subtracted from the logit of every token once for each of its occurrences in the
+    /// answer so far. −2 to 2.
     pub frequency_penalty: f32,
     /// Added to the logits of these tokens. −100 to 100 each.
     pub logit_bias: Vec<(TokenId, f32)>,
-    /// The same seed gives the same answer, whatever else runs.
+    /// The same seed gives the same answer, whatever other requests run.
     pub seed: Option<u64>,
 }
 
@@ -56,7 +58,7 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    /// The likeliest token at every step.
+    /// Parameters that take the likeliest token at every step.
     #[must_use]
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
@@ -117,8 +119,8 @@ mod tests {
 
     #[test]
     fn every_range_refuses_nan_and_names_its_field() {
-        type Spoil = fn(&mut SamplingParams);
-        let cases: [(&str, Spoil); 6] = [
+        type Change = fn(&mut SamplingParams);
+        let cases: [(&str, Change); 6] = [
             ("temperature", |p| p.temperature = f32::NAN),
             ("top_p", |p| p.top_p = f32::NAN),
             ("min_p", |p| p.min_p = f32::NAN),
@@ -126,17 +128,17 @@ mod tests {
             ("presence_penalty", |p| p.presence_penalty = f32::NAN),
             ("frequency_penalty", |p| p.frequency_penalty = f32::NAN),
         ];
-        for (field, spoil) in cases {
+        for (field, change) in cases {
             let mut params = SamplingParams::default();
             assert!(params.validate().is_ok());
-            spoil(&mut params);
+            change(&mut params);
             let error = params.validate().expect_err(field);
             assert_eq!(error.param.as_deref(), Some(field));
         }
     }
 
     #[test]
-    fn limits_are_inclusive_where_they_say_so() {
+    fn limits_are_inclusive_except_zero_for_top_p() {
         let at = |temperature| SamplingParams { temperature, ..SamplingParams::default() }.validate();
         assert!(at(0.0).is_ok() && at(2.0).is_ok());
         assert!(at(-0.1).is_err() && at(2.1).is_err());
