@@ -1,177 +1,15 @@
 //! The router as the gateway uses it, over fake schedulers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::Arbiter;
-use async_trait::async_trait;
 use futures::StreamExt;
-use futures::channel::mpsc;
-use hostler_executor::ModelExecutor;
-use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish,
-    FinishReason, GenerationRequest, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId, Timings,
-    TokenEvent, TokenId, Usage,
-};
+use hostler_protocol::{EmbeddingInput, ErrorCode, GenerationRequest, Prompt, RequestError, TokenEvent};
 use hostler_router::{BudgetConfig, Policy, RoutedEmbeddings, Router, RouterConfig};
-use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
-use parking::Parking;
-use tokio::sync::watch;
-
-/// A scheduler that admits everything, or refuses everything with one error.
-struct FakeScheduler {
-    id: SchedulerId,
-    snapshot: watch::Sender<SchedulerSnapshot>,
-    refusal: Option<RequestError>,
-    submitted: AtomicUsize,
-    parking: Parking,
-}
-
-mod parking {
-    //! Where admitted requests wait until a test ends them.
-
-    use std::sync::Mutex;
-
-    use futures::channel::mpsc::UnboundedSender;
-    use hostler_protocol::TokenEvent;
-
-    /// The sending ends of the generations that a scheduler has admitted.
-    #[derive(Default)]
-    pub(crate) struct Parking(Mutex<Vec<UnboundedSender<TokenEvent>>>);
-
-    impl Parking {
-        pub(crate) fn park(&self, sender: UnboundedSender<TokenEvent>) {
-            self.0.lock().expect("no test panics with the lock").push(sender);
-        }
-
-        pub(crate) fn take_all(&self) -> Vec<UnboundedSender<TokenEvent>> {
-            std::mem::take(&mut *self.0.lock().expect("no test panics with the lock"))
-        }
-    }
-}
-
-fn description() -> ModelDescription {
-    ModelDescription {
-        model: "m".into(),
-        engine: Engine::Simulated,
-        device: "none".to_owned(),
-        weight_format: "none".to_owned(),
-        weight_bytes: 0,
-        context_length: 2048,
-        kv_capacity_tokens: 16_384,
-        vocabulary_size: 256,
-        driving: Driving { max_sequences: 8, batching: Batching::Ragged, prefill: Prefill::Blocking },
-        capabilities: Capabilities::default(),
-    }
-}
-
-fn snapshot(id: &str, state: SchedulerState) -> SchedulerSnapshot {
-    SchedulerSnapshot {
-        state,
-        description: Some(Arc::new(description())),
-        ..SchedulerSnapshot::starting(id.into(), "m".into(), 8)
-    }
-}
-
-impl FakeScheduler {
-    fn new(id: &str, refusal: Option<RequestError>) -> Arc<Self> {
-        Arc::new(Self {
-            id: id.into(),
-            snapshot: watch::Sender::new(snapshot(id, SchedulerState::Serving)),
-            refusal,
-            submitted: AtomicUsize::new(0),
-            parking: Parking::default(),
-        })
-    }
-
-    fn submitted(&self) -> usize {
-        self.submitted.load(Ordering::SeqCst)
-    }
-
-    /// Finishes all of its requests.
-    fn finish_all(&self) {
-        let finish = Finish {
-            reason: FinishReason::Stop,
-            text: String::new(),
-            usage: Usage::default(),
-            timings: Timings::default(),
-        };
-        for sender in self.parking.take_all() {
-            // A reader that was dropped needs no end.
-            let _ = sender.unbounded_send(TokenEvent::Finished(finish.clone()));
-        }
-    }
-}
-
-#[async_trait]
-impl Scheduler for FakeScheduler {
-    fn id(&self) -> &SchedulerId {
-        &self.id
-    }
-
-    fn snapshot(&self) -> watch::Receiver<SchedulerSnapshot> {
-        self.snapshot.subscribe()
-    }
-
-    async fn submit(&self, _: GenerationRequest) -> Result<Generation, RequestError> {
-        self.submitted.fetch_add(1, Ordering::SeqCst);
-        if let Some(refusal) = &self.refusal {
-            return Err(refusal.clone());
-        }
-        let (sender, receiver) = mpsc::unbounded();
-        self.parking.park(sender);
-        Ok(Generation { scheduler: self.id.clone(), prompt_tokens: 1, events: Box::pin(receiver) })
-    }
-
-    async fn tokenize(&self, _: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
-        Ok(vec![1, 2, 3])
-    }
-
-    async fn detokenize(&self, _: Vec<TokenId>) -> Result<String, RequestError> {
-        Ok("text".to_owned())
-    }
-
-    async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
-        Ok(tokens.iter().map(|_| b"piece".to_vec()).collect())
-    }
-
-    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
-        self.submitted.fetch_add(1, Ordering::SeqCst);
-        match &self.refusal {
-            Some(refusal) => Err(refusal.clone()),
-            None => Ok(Embeddings { vectors: vec![vec![1.0]; inputs.len()], prompt_tokens: 1 }),
-        }
-    }
-
-    async fn cancel(&self, _: RequestId) -> bool {
-        true
-    }
-
-    async fn drain(&self) {
-        self.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Draining);
-    }
-
-    async fn resume(&self) {
-        self.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Serving);
-    }
-
-    async fn claim(&self, _: ClaimRequest) -> Result<FencingToken, RequestError> {
-        Err(RequestError::new(ErrorCode::Unavailable, "a fake scheduler cannot be claimed"))
-    }
-
-    async fn heartbeat(&self, _: FencingToken) -> Result<bool, RequestError> {
-        Ok(false)
-    }
-
-    async fn release(&self, _: FencingToken) -> Result<bool, RequestError> {
-        Ok(false)
-    }
-
-    fn executor(&self) -> Option<Arc<dyn ModelExecutor>> {
-        None
-    }
-}
+use hostler_scheduler::{Scheduler, SchedulerState, TokenizeInput};
+use hostler_testkit::FakeBehaviour::{Hold, Refuse};
+use hostler_testkit::FakeScheduler;
 
 fn request() -> GenerationRequest {
     GenerationRequest::new("m".into(), Prompt::Tokens(vec![1]))
@@ -191,7 +29,7 @@ fn overloaded() -> RequestError {
 
 #[actix::test]
 async fn requests_in_flight_count_until_their_stream_ends_or_is_dropped() {
-    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
+    let (a, b) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold));
     let router = router_over(RouterConfig::default(), &[Arc::clone(&a), Arc::clone(&b)]).await;
     let first = router.generate(request()).await.expect("a takes it");
     let mut second = router.generate(request()).await.expect("b takes it");
@@ -208,7 +46,7 @@ async fn requests_in_flight_count_until_their_stream_ends_or_is_dropped() {
 
 #[actix::test]
 async fn round_robin_takes_turns_whatever_the_load() {
-    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
+    let (a, b) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold));
     let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
     a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
@@ -220,14 +58,14 @@ async fn round_robin_takes_turns_whatever_the_load() {
 
 #[actix::test]
 async fn a_full_scheduler_is_skipped_and_an_invalid_request_is_not_retried() {
-    let full = FakeScheduler::new("full", Some(overloaded()));
-    let open = FakeScheduler::new("open", None);
+    let full = FakeScheduler::new("full", Refuse(overloaded()));
+    let open = FakeScheduler::new("open", Hold);
     let router = router_over(RouterConfig::default(), &[Arc::clone(&full), Arc::clone(&open)]).await;
     for _ in 0..3 {
         let generation = router.generate(request()).await.expect("open takes it");
         assert_eq!(generation.scheduler.as_str(), "open");
     }
-    let strict = FakeScheduler::new("strict", Some(RequestError::invalid("top_p", "no")));
+    let strict = FakeScheduler::new("strict", Refuse(RequestError::invalid("top_p", "no")));
     let router = router_over(RouterConfig::default(), &[Arc::clone(&strict), Arc::clone(&open)]).await;
     let error = router.generate(request()).await.err().expect("strict refuses it");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
@@ -236,7 +74,7 @@ async fn a_full_scheduler_is_skipped_and_an_invalid_request_is_not_retried() {
 
 #[actix::test]
 async fn when_all_are_full_the_client_gets_retry_after() {
-    let full: Vec<_> = (0..5).map(|index| FakeScheduler::new(&format!("full-{index}"), Some(overloaded()))).collect();
+    let full: Vec<_> = (0..5).map(|index| FakeScheduler::new(&format!("full-{index}"), Refuse(overloaded()))).collect();
     let router = router_over(RouterConfig::default(), &full).await;
     let error = router.generate(request()).await.err().expect("all are full");
     assert_eq!(error, overloaded());
@@ -250,7 +88,7 @@ async fn embed(router: &Router) -> Result<RoutedEmbeddings, RequestError> {
 
 #[actix::test]
 async fn embeddings_follow_the_policy() {
-    let (a, b) = (FakeScheduler::new("a", None), FakeScheduler::new("b", None));
+    let (a, b) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold));
     let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
     a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
@@ -262,8 +100,8 @@ async fn embeddings_follow_the_policy() {
 
 #[actix::test]
 async fn embeddings_are_retried_within_the_budget() {
-    let full = FakeScheduler::new("full", Some(overloaded()));
-    let open = FakeScheduler::new("open", None);
+    let full = FakeScheduler::new("full", Refuse(overloaded()));
+    let open = FakeScheduler::new("open", Hold);
     let retry_budget = BudgetConfig { share_percent: 0, floor_per_second: 0 };
     let config = RouterConfig { policy: Policy::RoundRobin, retry_budget, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&full), Arc::clone(&open)]).await;
@@ -276,8 +114,8 @@ async fn embeddings_are_retried_within_the_budget() {
 
 #[actix::test]
 async fn embeddings_open_the_breaker_and_respect_it() {
-    let broken = FakeScheduler::new("broken", Some(RequestError::new(ErrorCode::EngineFailed, "a test")));
-    let well = FakeScheduler::new("well", None);
+    let broken = FakeScheduler::new("broken", Refuse(RequestError::new(ErrorCode::EngineFailed, "a test")));
+    let well = FakeScheduler::new("well", Hold);
     let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&broken), Arc::clone(&well)]).await;
     for _ in 0..12 {
@@ -289,7 +127,7 @@ async fn embeddings_open_the_breaker_and_respect_it() {
 #[actix::test]
 async fn the_router_itself_is_bounded() {
     let config = RouterConfig { requests_max: 2, ..RouterConfig::default() };
-    let router = router_over(config, &[FakeScheduler::new("a", None)]).await;
+    let router = router_over(config, &[FakeScheduler::new("a", Hold)]).await;
     let held = (router.generate(request()).await, router.generate(request()).await);
     let error = router.generate(request()).await.err().expect("two is the maximum");
     assert_eq!(error.code, ErrorCode::Overloaded);
@@ -300,7 +138,7 @@ async fn the_router_itself_is_bounded() {
 
 #[actix::test]
 async fn a_request_can_be_cancelled_only_while_it_is_in_flight() {
-    let scheduler = FakeScheduler::new("a", None);
+    let scheduler = FakeScheduler::new("a", Hold);
     let router = router_over(RouterConfig::default(), &[scheduler]).await;
     let request = request();
     let id = request.id;
@@ -315,7 +153,7 @@ async fn a_request_can_be_cancelled_only_while_it_is_in_flight() {
 async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
     let router = Router::start(RouterConfig::default(), &Arbiter::current());
     assert!(!router.is_ready(), "no model, not ready");
-    let scheduler = FakeScheduler::new("a", None);
+    let scheduler = FakeScheduler::new("a", Hold);
     router.add(Arc::clone(&scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
     assert!(router.is_ready());
     scheduler.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
@@ -329,7 +167,7 @@ async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
 
 #[actix::test]
 async fn a_loading_model_is_unavailable_and_an_unknown_one_is_not_found() {
-    let scheduler = FakeScheduler::new("a", None);
+    let scheduler = FakeScheduler::new("a", Hold);
     scheduler.snapshot.send_modify(|snapshot| {
         snapshot.description = None;
         snapshot.state = SchedulerState::Starting;

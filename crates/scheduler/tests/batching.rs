@@ -2,24 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use hostler_protocol::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill, Priority, RequestId};
+use hostler_protocol::{Batching, Driving, ModelDescription, Prefill, Priority, RequestId};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::state::{Demand, Effect, SchedulingState, Ticket};
+use hostler_testkit::model_description;
 
 fn state(batching: Batching) -> SchedulingState {
     let config = SchedulerConfig::new("batching", "batching");
-    let description = ModelDescription {
-        model: "batching".into(),
-        engine: Engine::Simulated,
-        device: "cpu".into(),
-        weight_format: "none".into(),
-        weight_bytes: 0,
-        context_length: 2048,
-        kv_capacity_tokens: 16_384,
-        vocabulary_size: 10,
-        driving: Driving { max_sequences: 4, batching, prefill: Prefill::Blocking },
-        capabilities: Capabilities::default(),
-    };
+    let driving = Driving { max_sequences: 4, batching, prefill: Prefill::Blocking };
+    let description = ModelDescription { driving, ..model_description("batching") };
     SchedulingState::new(&config, &description)
 }
 

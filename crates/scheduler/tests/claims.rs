@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hostler_protocol::{ClaimDrain, ClaimRequest, ErrorCode, FencingToken, FinishReason, GenerationRequest};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerState};
-use support::{FakeFactory, Levers, config, read, request, until};
+use support::{EngineControls, FakeFactory, config, read, request, until};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -16,9 +16,9 @@ fn claim(drain: ClaimDrain, ttl: Duration) -> ClaimRequest {
     ClaimRequest { owner: "a test".into(), ttl, drain }
 }
 
-async fn serving() -> (Arc<LocalScheduler>, Arc<Levers>) {
-    let (factory, levers) = FakeFactory::new();
-    (support::serving(config(), factory).await, levers)
+async fn serving() -> (Arc<LocalScheduler>, Arc<EngineControls>) {
+    let (factory, controls) = FakeFactory::new();
+    (support::serving(config(), factory).await, controls)
 }
 
 async fn reaches(scheduler: &LocalScheduler, state: SchedulerState) {
@@ -96,10 +96,10 @@ async fn a_claim_without_heartbeats_expires() {
 
 #[actix::test]
 async fn a_failed_engine_ends_the_claim() {
-    let (scheduler, levers) = serving().await;
+    let (scheduler, controls) = serving().await;
     let token = scheduler.claim(claim(ClaimDrain::Wait, TTL)).await.expect("it is free");
     reaches(&scheduler, SchedulerState::Claimed).await;
-    levers.panic.store(true, Ordering::SeqCst);
+    controls.panic.store(true, Ordering::SeqCst);
     let mine = scheduler.submit(under(token)).await.expect("the holder's");
     assert_eq!(read(mine).await.1.expect_err("its engine died").code, ErrorCode::EngineFailed);
     reaches(&scheduler, SchedulerState::Serving).await;

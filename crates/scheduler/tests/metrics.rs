@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hostler_protocol::Deadline;
 use hostler_scheduler::{Scheduler, SchedulerState};
 use hostler_telemetry::Exporter;
-use support::{FakeFactory, config, idle, read, request, serving, until};
+use support::{FakeFactory, config, is_idle, read, request, serving, until};
 
 /// The sum of the values of all lines with this prefix that contain a text.
 fn value(exporter: &Exporter, prefix: &str, contains: &str) -> f64 {
@@ -21,7 +21,7 @@ fn value(exporter: &Exporter, prefix: &str, contains: &str) -> f64 {
 #[actix::test]
 async fn every_end_is_counted_once_and_gauges_return_to_zero() {
     let exporter = Exporter::install("here").expect("the first recorder of this process");
-    let (factory, levers) = FakeFactory::new();
+    let (factory, controls) = FakeFactory::new();
     let mut config = config();
     config.max_batch_size = 1;
     config.queue.requests_max = 4;
@@ -47,12 +47,12 @@ async fn every_end_is_counted_once_and_gauges_return_to_zero() {
     }
     drop((running, queued));
     let queued = 3.0;
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     // One that fails with the engine.
     let last = scheduler.submit(request(10, 2000)).await.expect("room");
     until(&scheduler, "it runs", |snapshot| snapshot.running == 1 && snapshot.since_last_step < Duration::from_secs(1))
         .await;
-    levers.panic.store(true, Ordering::SeqCst);
+    controls.panic.store(true, Ordering::SeqCst);
     read(last).await.1.expect_err("the engine died");
     until(&scheduler, "serving again", |snapshot| snapshot.state == SchedulerState::Serving && snapshot.restarts == 1)
         .await;

@@ -10,11 +10,11 @@ use futures::StreamExt;
 use futures::future::join_all;
 use hostler_protocol::{Constraint, Deadline, ErrorCode, FinishReason, Prompt, TokenEvent};
 use hostler_scheduler::{Scheduler, SchedulerState};
-use support::{FakeFactory, config, eventually, idle, read, request, serving, until};
+use support::{FakeFactory, config, eventually, is_idle, read, request, serving, until};
 
 #[actix::test]
 async fn forty_requests_are_answered_in_full_eight_at_a_time() {
-    let (factory, levers) = FakeFactory::new();
+    let (factory, controls) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let answers = join_all((0..40).map(|_| async {
         let generation = scheduler.submit(request(10, 20)).await.expect("room for forty");
@@ -25,21 +25,21 @@ async fn forty_requests_are_answered_in_full_eight_at_a_time() {
     for answer in answers {
         assert_eq!(answer, (20, Ok(FinishReason::Length)));
     }
-    until(&scheduler, "idle", idle).await;
-    assert_eq!(levers.most_at_once.load(Ordering::SeqCst), 8);
+    until(&scheduler, "idle", is_idle).await;
+    assert_eq!(controls.most_at_once.load(Ordering::SeqCst), 8);
     scheduler.stop().await;
-    assert_eq!(levers.threads.load(Ordering::SeqCst), 0, "the engine is gone");
+    assert_eq!(controls.threads.load(Ordering::SeqCst), 0, "the engine is gone");
     assert_eq!(scheduler.snapshot().borrow().state, SchedulerState::Stopped);
     let after = scheduler.submit(request(1, 1)).await.err().expect("stopped");
     assert_eq!(after.code, ErrorCode::Unavailable);
 }
 
-/// A constraint is compiled before the scheduler hears of its request: it occupies no
-/// slot, delays nobody, and is given up after a second.
+/// A constraint is compiled before its request is queued: it occupies no slot, delays no
+/// other request, and is abandoned after a second.
 #[actix::test]
-async fn a_constraint_that_compiles_forever_is_refused_and_delays_nobody() {
-    let (mut factory, levers) = FakeFactory::new();
-    let description = &mut Arc::get_mut(&mut factory).expect("nobody else has it").description;
+async fn a_constraint_that_compiles_forever_is_refused_and_delays_no_other_request() {
+    let (mut factory, controls) = FakeFactory::new();
+    let description = &mut Arc::get_mut(&mut factory).expect("the only reference").description;
     description.capabilities.constraints = true;
     description.driving.max_sequences = 1;
     let scheduler = serving(config(), factory).await;
@@ -61,8 +61,8 @@ async fn a_constraint_that_compiles_forever_is_refused_and_delays_nobody() {
     assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("regex")));
     assert!(error.message.contains("1 s"), "{error}");
     assert!(answered < refused, "the others waited for it");
-    assert_eq!(levers.given.load(Ordering::SeqCst), 3, "the engine never saw it");
-    until(&scheduler, "idle", idle).await;
+    assert_eq!(controls.given.load(Ordering::SeqCst), 3, "the engine never saw it");
+    until(&scheduler, "idle", is_idle).await;
     scheduler.stop().await;
 }
 
@@ -103,7 +103,7 @@ async fn a_request_that_can_never_run_is_refused_with_what_would_fit() {
 
 #[actix::test]
 async fn a_dropped_queued_request_leaves_at_once_and_never_reaches_the_engine() {
-    let (factory, levers) = FakeFactory::new();
+    let (factory, controls) = FakeFactory::new();
     let scheduler = serving(config(), factory).await;
     let mut running = Vec::new();
     for _ in 0..8 {
@@ -115,9 +115,9 @@ async fn a_dropped_queued_request_leaves_at_once_and_never_reaches_the_engine() 
     drop(queued);
     until(&scheduler, "the queue is empty", |snapshot| snapshot.waiting_total() == 0).await;
     assert_eq!(scheduler.snapshot().borrow().running, 8, "it did not wait for a slot");
-    assert_eq!(levers.given.load(Ordering::SeqCst), 8);
+    assert_eq!(controls.given.load(Ordering::SeqCst), 8);
     drop(running);
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     scheduler.stop().await;
 }
 
@@ -142,13 +142,13 @@ async fn a_request_is_cancelled_by_its_id_queued_or_running() {
     until(&scheduler, "two are gone", |snapshot| snapshot.running == 7).await;
     assert!(!scheduler.cancel(ids[0]).await, "it is gone");
     drop(generations);
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     scheduler.stop().await;
 }
 
 #[actix::test]
 async fn a_deadline_ends_a_request_in_the_queue_and_in_the_engine() {
-    let (factory, levers) = FakeFactory::new();
+    let (factory, controls) = FakeFactory::new();
     let mut config = config();
     config.max_batch_size = 1;
     let scheduler = serving(config, factory).await;
@@ -164,13 +164,13 @@ async fn a_deadline_ends_a_request_in_the_queue_and_in_the_engine() {
     let (tokens, end) = read(running).await;
     assert_eq!(end.expect_err("too late").code, ErrorCode::DeadlineExceeded);
     assert!(tokens > 0, "it ran");
-    assert_eq!(levers.given.load(Ordering::SeqCst), 1, "the queued one never reached the engine");
+    assert_eq!(controls.given.load(Ordering::SeqCst), 1, "the queued one never reached the engine");
 
     let mut late = request(10, 10);
     late.deadline = due(0);
     let error = scheduler.submit(late).await.err().expect("refused");
     assert_eq!(error.code, ErrorCode::DeadlineExceeded);
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     scheduler.stop().await;
 }
 
@@ -183,7 +183,7 @@ async fn a_client_that_does_not_read_delays_no_other() {
         let generation = scheduler.submit(request(10, 30)).await.expect("room");
         assert_eq!(read(generation).await, (30, Ok(FinishReason::Length)));
     }
-    until(&scheduler, "the unread request has finished", idle).await;
+    until(&scheduler, "the unread request has finished", is_idle).await;
     assert_eq!(read(unread).await.0, 1500, "and lost no token");
     scheduler.stop().await;
 }
@@ -204,7 +204,7 @@ async fn a_drain_finishes_admitted_requests_and_refuses_new_ones() {
     let (drained, error) = futures::join!(drained, refused);
     drained.expect("it ends");
     assert_eq!(error.code, ErrorCode::Unavailable);
-    assert!(idle(&scheduler.snapshot().borrow()));
+    assert!(is_idle(&scheduler.snapshot().borrow()));
     for answer in join_all(generations.into_iter().map(read)).await {
         assert_eq!(answer, (100, Ok(FinishReason::Length)));
     }
@@ -216,8 +216,8 @@ async fn a_drain_finishes_admitted_requests_and_refuses_new_ones() {
 
 #[actix::test]
 async fn after_a_thousand_requests_half_of_them_dropped_nothing_is_reserved() {
-    let (factory, levers) = FakeFactory::new();
-    levers.step_us.store(200, Ordering::SeqCst);
+    let (factory, controls) = FakeFactory::new();
+    controls.step_us.store(200, Ordering::SeqCst);
     let mut config = config();
     config.queue.requests_max = 4096;
     let scheduler = serving(config, factory).await;
@@ -238,7 +238,7 @@ async fn after_a_thousand_requests_half_of_them_dropped_nothing_is_reserved() {
     }))
     .await;
     assert!(answers.into_iter().all(|complete| complete));
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     scheduler.stop().await;
-    eventually("the engine's thread has ended", || levers.threads.load(Ordering::SeqCst) == 0).await;
+    eventually("the engine's thread has ended", || controls.threads.load(Ordering::SeqCst) == 0).await;
 }

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use hostler_executor::simulated::{CostModel, FaultKind, SimulatedConfig, SimulatedFactory, SimulatedProbe};
 use hostler_protocol::{ErrorCode, FinishReason};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerState};
-use support::{config, eventually, idle, read, request, until};
+use support::{config, eventually, is_idle, read, request, until};
 
 async fn serving(config: SchedulerConfig, cost: CostModel) -> (Arc<LocalScheduler>, SimulatedProbe) {
     let engine = SimulatedConfig { cost, ..SimulatedConfig::default() };
@@ -47,7 +47,7 @@ async fn a_dropped_request_wastes_at_most_one_step() {
     }))
     .await;
     let cancelled: u64 = cancelled.into_iter().sum();
-    until(&scheduler, "idle", idle).await;
+    until(&scheduler, "idle", is_idle).await;
     eventually("the engine holds nothing", || probe.sequences() == 0).await;
     assert_eq!(cancelled, 500);
     assert!(probe.wasted_steps() <= cancelled, "{} wasted steps", probe.wasted_steps());

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hostler_protocol::{
-    Batching, Capabilities, ClaimDrain, Driving, Engine, ErrorCode, FencingToken, ModelDescription, Prefill, Priority,
-    RequestId, TenantId,
+    Batching, ClaimDrain, Driving, ErrorCode, FencingToken, ModelDescription, Prefill, Priority, RequestId, TenantId,
 };
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::config::PassedOverMax;
 use hostler_scheduler::state::{Claim, Demand, Effect, Lifecycle, SchedulingState, Ticket, work};
+use hostler_testkit::model_description;
 
 pub(crate) const CONTEXT: u32 = 200;
 pub(crate) const SLOTS: u32 = 4;
@@ -70,16 +70,10 @@ impl Model {
         config.batching.long_prompt_tokens = 100;
         config.batching.cohort_wait = Duration::from_millis(300);
         let description = ModelDescription {
-            model: "model".into(),
-            engine: Engine::Simulated,
-            device: "cpu".into(),
-            weight_format: "none".into(),
-            weight_bytes: 0,
             context_length: CONTEXT,
             kv_capacity_tokens: KV_CAPACITY,
-            vocabulary_size: 10,
             driving,
-            capabilities: Capabilities::default(),
+            ..model_description("model")
         };
         Self {
             state: SchedulingState::new(&config, &description),

@@ -9,11 +9,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hostler_protocol::{
-    Batching, Capabilities, Driving, Engine, ModelDescription, Prefill, Priority, RequestError, RequestId,
-};
+use hostler_protocol::{Batching, Driving, ModelDescription, Prefill, Priority, RequestError, RequestId};
 use hostler_scheduler::SchedulerConfig;
 use hostler_scheduler::state::{Demand, Effect, SchedulingState, Ticket, work};
+use hostler_testkit::model_description;
 
 const STEP: Duration = Duration::from_millis(20);
 const STEP_SEQUENCE: Duration = Duration::from_millis(1);
@@ -62,22 +61,9 @@ pub(crate) struct VirtualScheduler {
 
 impl VirtualScheduler {
     pub(crate) fn new(config: &SchedulerConfig) -> Self {
-        let description = ModelDescription {
-            model: "virtual".into(),
-            engine: Engine::Simulated,
-            device: "cpu".into(),
-            weight_format: "none".into(),
-            weight_bytes: 0,
-            context_length: 2048,
-            kv_capacity_tokens: 8 * 2048,
-            vocabulary_size: 10,
-            driving: Driving {
-                max_sequences: 64,
-                batching: Batching::Ragged,
-                prefill: Prefill::Chunked { tokens: 512 },
-            },
-            capabilities: Capabilities::default(),
-        };
+        let prefill = Prefill::Chunked { tokens: 512 };
+        let driving = Driving { max_sequences: 64, batching: Batching::Ragged, prefill };
+        let description = ModelDescription { driving, ..model_description("virtual") };
         Self {
             state: SchedulingState::new(config, &description),
             now: Instant::now(),
