@@ -14,7 +14,9 @@ const MEASURED: &[&str] = &["hostler-executor", "hostler-scheduler", "hostler-ro
 const COMMAND_LINE: &[&str] = &["clap", "indicatif"];
 const PLOTS: &[&str] = &["plotters", "hostler-report"];
 const ROUTING: &[&str] = &["hostler-router"];
-const READS_FILES: &[&str] = &["hostler-config", "hostler-models"];
+/// The types of the configuration know only plain data.
+const CONFIGURATION: &[&str] = &["hostler-config"];
+const MODEL_FILES: &[&str] = &["hostler-models"];
 
 /// A crate and the packages that it must not depend on, directly or indirectly.
 struct Boundary {
@@ -28,24 +30,24 @@ const fn boundary(name: &'static str, forbidden: &'static [&'static [&'static st
 
 /// The boundaries that the code map in `ARCHITECTURE.md` states.
 const BOUNDARIES: &[Boundary] = &[
-    boundary("hostler-protocol", &[ASYNC, ACTORS, HTTP, ENGINES, READS_FILES]),
-    boundary("hostler-executor", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
-    boundary("hostler-executor-kit", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
-    boundary("hostler-executor-mistralrs", &[ACTORS, HTTP_SERVER, ABOVE_EXECUTORS, READS_FILES]),
-    boundary("hostler-executor-llamacpp", &[ACTORS, HTTP, ABOVE_EXECUTORS, READS_FILES]),
-    boundary("hostler-scheduler", &[ENGINES, ENGINE_CRATES, HTTP, ROUTING, READS_FILES, NODES]),
-    boundary("hostler-router", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, NODES]),
-    boundary("hostler-loadgen", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, READS_FILES, MEASURED, COMMAND_LINE, PLOTS]),
-    boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, READS_FILES, COMMAND_LINE, PLOTS]),
-    boundary("hostler-report", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, READS_FILES, MEASURED, COMMAND_LINE]),
-    boundary("hostler-cluster", &[ENGINES, ENGINE_CRATES, HTTP_API, READS_FILES]),
-    boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, READS_FILES, COMMAND_LINE, PLOTS]),
-    boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, DOMAIN, NODES]),
-    boundary("hostler-traces", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP_API, DOMAIN]),
-    boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS]),
+    boundary("hostler-protocol", &[ASYNC, ACTORS, HTTP, ENGINES, MODEL_FILES, CONFIGURATION]),
+    boundary("hostler-executor", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, MODEL_FILES]),
+    boundary("hostler-executor-kit", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, MODEL_FILES]),
+    boundary("hostler-executor-mistralrs", &[ACTORS, HTTP_SERVER, ABOVE_EXECUTORS, MODEL_FILES]),
+    boundary("hostler-executor-llamacpp", &[ACTORS, HTTP, ABOVE_EXECUTORS, MODEL_FILES]),
+    boundary("hostler-scheduler", &[ENGINES, ENGINE_CRATES, HTTP, ROUTING, MODEL_FILES, NODES]),
+    boundary("hostler-router", &[ENGINES, ENGINE_CRATES, HTTP, MODEL_FILES, NODES]),
+    boundary("hostler-loadgen", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, MODEL_FILES, MEASURED, COMMAND_LINE, PLOTS]),
+    boundary("hostler-benchmark", &[ENGINES, ENGINE_CRATES, HTTP, MODEL_FILES, COMMAND_LINE, PLOTS]),
+    boundary("hostler-report", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, MODEL_FILES, MEASURED, COMMAND_LINE]),
+    boundary("hostler-cluster", &[ENGINES, ENGINE_CRATES, HTTP_API, MODEL_FILES]),
+    boundary("hostler-gateway", &[ENGINES, ENGINE_CRATES, NODES, MODEL_FILES, COMMAND_LINE, PLOTS]),
+    boundary("hostler-telemetry", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, LOGIC, NODES]),
+    boundary("hostler-traces", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP_API, LOGIC]),
+    boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS, MODEL_FILES]),
     boundary("hostler-models", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS]),
     boundary("hostler-testkit", &[ENGINES, ENGINE_CRATES]),
-    boundary("hostler-util", &[ASYNC, ACTORS, HTTP, ENGINES, DOMAIN, NODES, READS_FILES]),
+    boundary("hostler-util", &[ASYNC, ACTORS, HTTP, ENGINES, DOMAIN, NODES, MODEL_FILES, CONFIGURATION]),
     boundary("hostler", &[]),
     boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),
 ];
@@ -54,6 +56,8 @@ const BOUNDARIES: &[Boundary] = &[
 const HTTP_API: &[&str] = &["actix-web", "actix-http", "hostler-gateway"];
 /// For the mistral.rs engine, which depends on the types of an HTTP client.
 const HTTP_SERVER: &[&str] = &["actix-web", "hostler-gateway"];
+/// What serves requests. Plain data (`hostler-protocol`, `hostler-config`) is no part of it.
+const LOGIC: &[&str] = &["hostler-executor", "hostler-scheduler", "hostler-router"];
 const DOMAIN: &[&str] = &["hostler-protocol", "hostler-executor", "hostler-scheduler", "hostler-router"];
 
 /// A message for each crossed boundary, and for each crate without one.

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use actix::{Actor, Addr, Arbiter, MailboxError};
+use hostler_config::BenchmarksConfig;
 use hostler_protocol::{ErrorCode, RequestError};
 use hostler_router::Router;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::actor::BenchmarkActor;
-use super::config::{BenchmarksConfig, Facts};
+use super::facts::Facts;
 use super::loopback::{LoopbackGrpc, LoopbackHttp};
 use super::messages::{CancelBenchmark, QueryBenchmark, QueryBenchmarks, QueryProgress, StopBenchmarks, SubmitOrder};
 use super::order::Order;
@@ -31,15 +32,21 @@ struct Shared {
 }
 
 impl Benchmarks {
-    /// Starts the service with the stored results of earlier processes. Needs a running
-    /// actix system.
+    /// Starts the service with the stored results of earlier processes. Without
+    /// `config.store`, results are kept in memory until the process ends. `commit` is the
+    /// one that this program was built from, if known. Needs a running actix system.
     ///
     /// # Errors
     /// If the folder of results cannot be used.
-    pub fn start(config: BenchmarksConfig, router: Router, facts: Arc<dyn Facts>) -> io::Result<Self> {
-        let (store, earlier) = Store::open(config.folder.clone())?;
+    pub fn start(
+        config: BenchmarksConfig,
+        commit: Option<String>,
+        router: Router,
+        facts: Arc<dyn Facts>,
+    ) -> io::Result<Self> {
+        let (store, earlier) = Store::open(config.store.clone())?;
         let (loopback_http, loopback_grpc) = (OnceLock::new(), OnceLock::new());
-        let runner = Arc::new(Runner { router, facts, config, loopback_http, loopback_grpc });
+        let runner = Arc::new(Runner { router, facts, config, commit, loopback_http, loopback_grpc });
         let (own, generator) = (Arbiter::new(), Arbiter::new());
         let (actor_runner, generator_handle) = (Arc::clone(&runner), generator.handle());
         let actor = BenchmarkActor::start_in_arbiter(&own.handle(), move |_| {

@@ -10,7 +10,7 @@
 
 mod actor;
 mod compat;
-mod config;
+mod facts;
 mod handle;
 mod ladder;
 mod layer;
@@ -27,8 +27,9 @@ mod store;
 pub mod targets;
 
 pub use compat::{CompatRequest, CompatResponse};
-pub use config::{BenchmarksConfig, Facts};
+pub use facts::Facts;
 pub use handle::Benchmarks;
+pub use hostler_config::BenchmarksConfig;
 pub use ladder::{Rung, in_process_ceiling, run_ladder};
 pub use layer::Layer;
 pub use loopback::{GrpcConnection, LoopbackGrpc, LoopbackHttp};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hostler_config::BenchmarksConfig;
 use hostler_loadgen::ceiling::{GeneratorCheck, http_ceiling};
 use hostler_loadgen::plan::Plan;
 use hostler_loadgen::result::{BenchmarkResult, Kind};
@@ -14,7 +15,7 @@ use hostler_router::{ClaimSelector, ClaimSpec, Lease, Router};
 use hostler_util::unix_time;
 use tokio::sync::watch;
 
-use crate::config::{BenchmarksConfig, Facts};
+use crate::facts::Facts;
 use crate::ladder::{in_process_ceiling, run_ladder};
 use crate::loopback::{LoopbackGrpc, LoopbackHttp};
 use crate::order::{Order, Profile};
@@ -34,6 +35,8 @@ pub(super) struct Runner {
     pub(super) router: Router,
     pub(super) facts: Arc<dyn Facts>,
     pub(super) config: BenchmarksConfig,
+    /// The commit that this program was built from, if known.
+    pub(super) commit: Option<String>,
     pub(super) loopback_http: OnceLock<LoopbackHttp>,
     pub(super) loopback_grpc: OnceLock<Arc<dyn LoopbackGrpc>>,
 }
@@ -171,7 +174,7 @@ impl Runner {
         progress.set_status(Status::Running);
         on_claimed(HeldClaim { scheduler, token: lease.token(), drain_seconds: drain.as_secs_f64() });
         let mut result = run_profile(order, plan, generator, rungs, started, progress).await?;
-        result.commit.clone_from(&self.config.commit);
+        result.commit.clone_from(&self.commit);
         if result.generator.objections.is_empty() {
             return Ok(result);
         }

@@ -36,7 +36,7 @@ impl Fixture {
             router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
             schedulers.push(scheduler);
         }
-        let benchmarks = Benchmarks::start(config, router, Arc::new(())).expect("the folder can be used");
+        let benchmarks = Benchmarks::start(config, None, router, Arc::new(())).expect("the folder can be used");
         let fixture = Self { benchmarks, schedulers };
         for n in 0..count {
             fixture.wait_until_free(n).await;
@@ -69,7 +69,7 @@ fn endless() -> Order {
 }
 
 fn kept_in(folder: &Path) -> BenchmarksConfig {
-    BenchmarksConfig { folder: Some(folder.to_owned()), ..BenchmarksConfig::default() }
+    BenchmarksConfig { store: Some(folder.to_owned()), ..BenchmarksConfig::default() }
 }
 
 #[actix::test]

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hostler_config::{LogFormat, RecoveryConfig};
 use hostler_scheduler::SchedulerSnapshot;
-use hostler_scheduler::config::RecoveryConfig;
 use hostler_scheduler::state::Restarts;
 use hostler_telemetry::Relay;
 use hostler_telemetry::catalogue::RESTARTS;
@@ -23,7 +23,6 @@ use tokio::task::JoinHandle;
 use crate::remote::{EndpointError, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
 use child::Child;
 pub use child::SHUTDOWN_LINE;
-pub use logs::LogLines;
 
 /// How long a child may take to exit after it was told to, before it is killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +42,7 @@ pub struct ChildOptions {
     /// Where to publish its metrics.
     pub metrics: Option<Relay>,
     /// The format of its log lines.
-    pub logs: LogLines,
+    pub logs: LogFormat,
 }
 
 /// A supervised child process. Dropping it kills the process.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hostler_cluster::membership::{Etcd, EtcdLedger, EtcdOptions, Member, MemberState, Role};
 use hostler_cluster::tls::{ClientTls, KeyPair};
+use hostler_config::EtcdConfig;
 use hostler_protocol::RequestId;
 use hostler_router::{ClaimLedger, RecordedClaim};
 use support::certificates::{Authority, authority, signed};
@@ -61,13 +62,13 @@ impl Server {
 
     fn join(&self, role: Role, own: Option<KeyPair>) -> Etcd {
         let tls = ClientTls { authority: self.authority.pem(), own, server_name: None };
-        let options = EtcdOptions {
+        let config = EtcdConfig {
             endpoints: vec![self.url.clone()],
             prefix: "/test".to_owned(),
             lease: Duration::from_secs(3),
-            tls: Some(tls),
+            ..EtcdConfig::default()
         };
-        Etcd::start(options, role).expect("the thread is created")
+        Etcd::start(EtcdOptions { config, tls: Some(tls) }, role).expect("the thread is created")
     }
 
     async fn connected(&self, role: Role) -> Etcd {

@@ -1,4 +1,4 @@
-//! Where a model runs.
+//! The device that runs an engine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
-    /// The first GPU of the kind that this binary is built for; else the CPU.
+    /// The first GPU of the kind that the binary is built for; else the CPU.
     #[default]
     Auto,
-    /// All cores.
+    /// All CPU cores.
     Cpu,
-    /// These cores only.
+    /// Only these CPU cores.
     Cores(CoreSet),
-    /// A GPU by NVIDIA, counted from 0.
+    /// An NVIDIA GPU, counted from 0.
     Cuda(u32),
     /// The GPU of an Apple computer.
     Metal,
-    /// A GPU by way of Vulkan, counted from 0.
+    /// A GPU through Vulkan, counted from 0.
     Vulkan(u32),
-    /// A GPU by AMD, counted from 0.
+    /// An AMD GPU, counted from 0.
     Rocm(u32),
 }
 
@@ -31,7 +31,7 @@ pub enum Device {
 pub struct CoreSet(Vec<u32>);
 
 impl CoreSet {
-    /// The set of these; `None` if there are none.
+    /// The set of these cores; `None` if there are none.
     #[must_use]
     pub fn of(mut cores: Vec<u32>) -> Option<Self> {
         cores.sort_unstable();
@@ -46,13 +46,13 @@ impl CoreSet {
     }
 }
 
-/// Why a text names no device.
+/// A text that is not a device.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no device; allowed are auto, cpu, cpu:CORES (such as cpu:0-3), cuda:N, metal, vulkan:N, rocm:N")]
+#[error("{0:?} is not a device; allowed are auto, cpu, cpu:CORES (such as cpu:0-3), cuda:N, metal, vulkan:N, rocm:N")]
 pub struct DeviceError(String);
 
-/// Linux counts cores up to this in its widest builds; it also bounds what a
-/// range such as `0-4000000000` expands to.
+/// Highest core number of the widest builds of Linux. It also bounds the expansion of a
+/// range such as `0-4000000000`.
 const CORE_MAX: u32 = 8191;
 
 impl FromStr for Device {
@@ -88,9 +88,7 @@ fn parse_cores(text: &str) -> Option<CoreSet> {
         }
         cores.extend(first..=last);
     }
-    cores.sort_unstable();
-    cores.dedup();
-    Some(CoreSet(cores))
+    CoreSet::of(cores)
 }
 
 impl fmt::Display for Device {
@@ -107,7 +105,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// Runs of neighbours are written as ranges.
+/// Consecutive cores are written as ranges.
 impl fmt::Display for CoreSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, run) in self.0.chunk_by(|a, b| a + 1 == *b).enumerate() {
@@ -141,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_reads_back_what_it_prints() {
+    fn a_printed_device_parses_to_the_same_device() {
         for text in ["auto", "cpu", "cpu:0-3", "cpu:1", "cpu:0-1,4-5", "cuda:1", "metal", "vulkan:0", "rocm:2"] {
             assert_eq!(text.parse::<Device>().map(|device| device.to_string()).as_deref(), Ok(text));
         }
@@ -156,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_device_is_refused_with_what_is_allowed() {
+    fn an_invalid_device_is_refused_with_what_is_allowed() {
         for text in ["", "gpu", "cpu:", "cpu:3-1", "cpu:a", "cpu:0-4000000000", "cuda:-1", "metal:0", "auto:1", "CPU"] {
-            let error = text.parse::<Device>().expect_err("it names no device");
+            let error = text.parse::<Device>().expect_err("it is not a device");
             assert!(error.to_string().contains("cuda:N"), "{error}");
         }
     }

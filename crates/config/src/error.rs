@@ -1,6 +1,8 @@
-//! What is wrong with a configuration, said so that it can be put right.
+//! What is wrong with a configuration, in messages that say how to correct it.
 
 use std::fmt;
+
+use strsim::damerau_levenshtein;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -8,21 +10,21 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {path}: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no TOML.
-    #[error("{path} is no valid TOML: {reason}")]
+    /// The file is not TOML.
+    #[error("{path} is not valid TOML: {reason}")]
     Syntax {
-        /// Which file.
+        /// The file.
         path: String,
         /// Where, and what was expected there.
         reason: String,
     },
-    /// Keys or values are not allowed. All that were found, one a line.
-    #[error("{}", list(.0))]
+    /// Keys or values are not allowed: all that were found, one a line.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
 }
 
@@ -31,10 +33,16 @@ pub enum ConfigError {
 pub struct Problem {
     /// The key, dotted: `scheduler.max_batch_size`.
     pub key: String,
-    /// Who set it: a file, an environment variable, the command line.
+    /// What set it: a file, an environment variable, an option of the command line.
     pub origin: Option<String>,
     /// The value, what is wrong with it, and what is allowed.
     pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), origin: None, message: message.into() }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -46,15 +54,11 @@ impl fmt::Display for Problem {
     }
 }
 
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// Which of `candidates` a misspelt `word` probably stands for: the nearest, if at
-/// most a third of it differs.
+/// The candidate that a misspelt word probably stands for: the nearest, if at most a
+/// third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .map(|candidate| (damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
         .min()
         .map(|(_, candidate)| candidate)

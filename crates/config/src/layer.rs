@@ -1,4 +1,4 @@
-//! Where values come from: one layer a source, so that every value knows who set it.
+//! Sources of values: one layer for each source, so that messages can name what set a value.
 
 use std::path::Path;
 
@@ -8,13 +8,10 @@ use figment::{Metadata, Profile, Provider};
 use crate::ConfigError;
 
 /// Environment variables of this form are configuration: `HOSTLER_SERVER__ADDRESS`
-/// is `server.address`. Every key lives in a section, so variables without a
-/// double underscore are something else.
+/// is `server.address`. Every key is in a section, so variables without a double
+/// underscore are not configuration.
 const PREFIX: &str = "HOSTLER_";
 const SEPARATOR: &str = "__";
-
-/// What the defaults' layer is called; messages do not mention it.
-pub(crate) const DEFAULTS: &str = "default";
 
 /// Values from one source.
 #[derive(Clone, Debug)]
@@ -24,11 +21,6 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// What holds where nobody says otherwise.
-    pub(crate) fn defaults(values: Dict) -> Self {
-        Self { origin: DEFAULTS.to_owned(), values }
-    }
-
     /// A TOML file.
     ///
     /// # Errors
@@ -51,12 +43,12 @@ impl Layer {
         }
     }
 
-    /// The environment, one layer a variable. Values are read as TOML (`8`,
-    /// `true`, `["a"]`) where they are TOML, else as text.
+    /// The environment, one layer for each variable. A value that is valid TOML (`8`,
+    /// `true`, `["a"]`) is read as TOML, any other as text.
     pub fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Self> {
         let mut layers: Vec<_> =
             variables.into_iter().filter_map(|(name, text)| Self::variable(&name, &text)).collect();
-        // The environment has no order of its own; messages should have one.
+        // The environment has no order; messages need a stable one.
         layers.sort_by(|a, b| a.origin.cmp(&b.origin));
         layers
     }

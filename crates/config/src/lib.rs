@@ -1,45 +1,38 @@
-//! Configuration: from raw file to validated settings.
+//! Configuration: from a raw file to validated values.
 //!
-//! Layers are merged (defaults, then a TOML file, then the environment, then the
-//! command line), unknown keys are refused, and every value is held against
-//! [`KEYS`], the one table from which `config/hostler.toml` and
-//! `docs/configuration.md` are written too. What [`load`] returns is valid.
+//! The types in this crate are the configuration: a section is a struct, a key is a field.
+//! The field states the key's default, its range and, as its doc comment, its help; from
+//! these come the checks of [`load`], the JSON Schema for editors, `config/hostler.toml`
+//! and `docs/configuration.md`. The components take these types directly.
 //!
-//! This crate starts nothing and opens nothing but the file it is given. It knows
-//! no engine, no actor and no HTTP: the binary translates.
+//! [`load`] merges layers (a TOML file, the environment, the command line) over the
+//! defaults and refuses unknown keys. What it returns is valid. This crate opens no other
+//! file, and knows no engine, no actor and no HTTP.
 
-mod check;
 mod cluster;
 mod device;
 mod error;
-mod explain;
-mod key;
-mod keys;
+mod fields;
 mod layer;
 mod load;
+mod operations;
 mod render;
+mod router;
+mod rules;
 mod scheduler;
-mod secret;
-mod sections;
-mod tracing;
+mod schema;
+mod server;
 
-pub use cluster::{
-    ClusterSettings, ClusterTlsSettings, EtcdSettings, EtcdTlsSettings, WorkerSettings, WorkerTlsSettings,
-};
+pub use cluster::{ClusterConfig, ClusterTlsConfig, EtcdConfig, EtcdTlsConfig, WorkerConfig, WorkerTlsConfig};
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
-pub use key::{Allowed, Key};
-pub use keys::KEYS;
 pub use layer::Layer;
 pub use load::{Config, load};
-pub use render::{effective, reference_file, reference_table};
+pub use operations::{BenchmarksConfig, LogConfig, LogFormat, ModelsConfig, TracingConfig};
+pub use render::{effective, json_schema, reference_file, reference_table};
+pub use router::{RouterConfig, RoutingPolicy};
 pub use scheduler::{
-    BatchingSettings, Isolation, LlamacppSettings, MistralrsSettings, NamedScheduler, QueueSettings, RecoverySettings,
-    SchedulerSettings, WeightFormat,
+    BatchingConfig, ENGINES, Isolation, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig, RecoveryConfig,
+    SchedulerSpec, WeightFormat,
 };
-pub use secret::Secret;
-pub use sections::{
-    ApiKeySettings, BenchmarkSettings, LogFormat, LogSettings, ModelSettings, RouterSettings, RoutingPolicy,
-    ServerSettings, TracingSettings,
-};
-pub use tracing::{OtlpEndpoint, SampleRatio};
+pub use server::{ApiKey, Secret, ServerConfig};

@@ -1,86 +1,97 @@
 //! Merges layers into a configuration that is valid.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::value::{Dict, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::layer::DEFAULTS;
+use crate::error::nearest;
+use crate::fields::ordered;
+use crate::schema::{self, shown};
 use crate::{
-    BenchmarkSettings, ClusterSettings, ConfigError, Layer, LogSettings, ModelSettings, NamedScheduler, Problem,
-    RouterSettings, SchedulerSettings, ServerSettings, TracingSettings, WorkerSettings, check, explain,
+    BenchmarksConfig, ClusterConfig, ConfigError, Layer, LogConfig, ModelsConfig, NamedScheduler, Problem,
+    RouterConfig, SchedulerSpec, ServerConfig, TracingConfig, WorkerConfig,
 };
 
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// The HTTP server.
-    pub server: ServerSettings,
+    pub server: ServerConfig,
     /// Logs.
-    pub log: LogSettings,
-    /// What is recorded of requests.
-    pub tracing: TracingSettings,
-    /// Where models are kept.
-    pub models: ModelSettings,
-    /// Which scheduler serves a request.
-    pub router: RouterSettings,
-    /// What operators measure on the live server.
-    pub benchmarks: BenchmarkSettings,
+    pub log: LogConfig,
+    /// Traces of requests.
+    pub tracing: TracingConfig,
+    /// Where models are stored.
+    pub models: ModelsConfig,
+    /// How a scheduler is chosen for a request.
+    pub router: RouterConfig,
+    /// Benchmarks that operators start on the running server.
+    pub benchmarks: BenchmarksConfig,
     /// A gateway's workers.
-    pub cluster: ClusterSettings,
+    pub cluster: ClusterConfig,
     /// A worker.
-    pub worker: WorkerSettings,
+    pub worker: WorkerConfig,
     /// The schedulers to start, at least one.
     pub schedulers: Vec<NamedScheduler>,
 }
 
-/// The configuration as it is written.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The configuration as it is written. The schema has this shape.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Hostler configuration", transform = ordered::<Self>)]
 pub(crate) struct Sections {
-    pub(crate) server: ServerSettings,
-    pub(crate) log: LogSettings,
-    pub(crate) tracing: TracingSettings,
-    pub(crate) models: ModelSettings,
-    pub(crate) router: RouterSettings,
-    pub(crate) benchmarks: BenchmarkSettings,
-    pub(crate) cluster: ClusterSettings,
-    pub(crate) worker: WorkerSettings,
-    pub(crate) scheduler: SchedulerSettings,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) server: ServerConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) tracing: TracingConfig,
+    pub(crate) models: ModelsConfig,
+    pub(crate) router: RouterConfig,
+    pub(crate) benchmarks: BenchmarksConfig,
+    pub(crate) cluster: ClusterConfig,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) scheduler: SchedulerSpec,
+    /// `[schedulers.NAME]`: a scheduler, with the keys of `[scheduler]` that differ for it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, SchedulerSpec>")]
     schedulers: BTreeMap<String, Dict>,
 }
 
-/// Merges `layers`, later over earlier, and checks the result.
+/// The schema of [`Sections`].
+pub(crate) static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(schema::of::<Sections>);
+
+/// Merges `layers`, later over earlier, over the defaults, and checks the result.
 ///
-/// Where `models` names any, these are served, one scheduler each, in place of what
-/// `[schedulers]` lists; where neither does, `[scheduler]` is the one scheduler.
+/// If `models` is not empty, each of them gets a scheduler, and `[schedulers]` is ignored;
+/// if both are empty, `[scheduler]` is the only scheduler.
 ///
 /// # Errors
 /// [`ConfigError::Invalid`].
 pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> {
-    let defaults = Layer::defaults(table(&Sections::default()));
-    let figment = layers.iter().fold(Figment::from(defaults), |figment, layer| figment.merge(layer));
-    let sections: Sections =
-        figment.extract().map_err(|error| ConfigError::Invalid(explain::problems(&figment, "", error)))?;
+    let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+    let sections: Sections = figment.extract().map_err(|error| ConfigError::Invalid(explain(&figment, "", error)))?;
 
-    let mut problems = check::values("", &table(&sections), &|key| origin(&figment, key));
-    problems.extend(check::api_keys(&sections.server));
+    let mut problems = Vec::new();
+    schema::out_of_range(&SCHEMA, "", &table(&sections), &mut problems);
+    problems.extend(sections.server.problems());
+    problems.extend(sections.tracing.problems());
     problems.extend(sections.cluster.problems());
     problems.extend(sections.worker.problems(&sections.cluster.etcd));
     let schedulers = match (models, sections.schedulers.is_empty()) {
         ([], true) => named_by_model(vec![sections.scheduler]),
         ([], false) => own_sections(&figment, sections.schedulers.keys(), &mut problems),
         (models, _) => named_by_model(
-            models
-                .iter()
-                .map(|model| SchedulerSettings { model: model.clone(), ..sections.scheduler.clone() })
-                .collect(),
+            models.iter().map(|model| SchedulerSpec { model: model.clone(), ..sections.scheduler.clone() }).collect(),
         ),
     };
-    problems.extend(schedulers.iter().flat_map(check::scheduler));
+    problems.extend(schedulers.iter().flat_map(NamedScheduler::problems));
     if !problems.is_empty() {
+        for problem in &mut problems {
+            problem.origin = problem.origin.take().or_else(|| origin(&figment, &problem.key));
+        }
         return Err(ConfigError::Invalid(problems));
     }
     let Sections { server, log, tracing, models, router, benchmarks, cluster, worker, .. } = sections;
@@ -97,30 +108,30 @@ fn own_sections<'a>(
     for name in names {
         let section = format!("schedulers.{name}");
         let merged = figment.focus("scheduler").merge(figment.focus(&section));
-        match merged.extract::<SchedulerSettings>() {
-            Ok(settings) => schedulers.push(NamedScheduler { name: name.clone(), settings }),
-            Err(error) => problems.extend(explain::problems(figment, &section, error)),
+        match merged.extract::<SchedulerSpec>() {
+            Ok(spec) => schedulers.push(NamedScheduler { name: name.clone(), spec }),
+            Err(error) => problems.extend(explain(figment, &section, error)),
         }
     }
     schedulers
 }
 
 /// Names schedulers by their models: `smollm2`, and `smollm2-2` for the next one.
-fn named_by_model(all: Vec<SchedulerSettings>) -> Vec<NamedScheduler> {
+fn named_by_model(all: Vec<SchedulerSpec>) -> Vec<NamedScheduler> {
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     all.into_iter()
-        .map(|settings| {
-            let name = slug(&settings.model);
+        .map(|spec| {
+            let name = slug(&spec.model);
             let count = seen.entry(name.clone()).or_default();
             *count += 1;
             let name = if *count == 1 { name } else { format!("{name}-{count}") };
-            NamedScheduler { name, settings }
+            NamedScheduler { name, spec }
         })
         .collect()
 }
 
-/// The last part of a model's name or path, without its extension, in letters that
-/// a scheduler's name may have.
+/// The last part of a model's name or path, without its extension, in characters that a
+/// scheduler's name may have.
 fn slug(model: &str) -> String {
     let last = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model);
     let stem = last.strip_suffix(".gguf").unwrap_or(last).to_ascii_lowercase();
@@ -129,12 +140,51 @@ fn slug(model: &str) -> String {
     if trimmed.is_empty() { "model".to_owned() } else { trimmed.to_owned() }
 }
 
-/// Who set a key, but for the defaults.
+/// What set a key; `None` for a default.
 fn origin(figment: &Figment, key: &str) -> Option<String> {
-    figment.find_metadata(key).map(|metadata| metadata.name.to_string()).filter(|name| name != DEFAULTS)
+    figment.find_metadata(key).map(|metadata| metadata.name.to_string())
 }
 
 /// A section as a table of values.
-pub(crate) fn table(section: &impl Serialize) -> Dict {
+fn table(section: &impl Serialize) -> Dict {
     Value::serialize(section).ok().and_then(Value::into_dict).expect("sections are structs of plain values")
+}
+
+/// The deserialiser's errors as messages that name the key, the value and what is allowed.
+/// `section` is where deserialising began.
+fn explain(figment: &Figment, section: &str, error: figment::Error) -> Vec<Problem> {
+    error.into_iter().map(|error| problem(figment, section, &error)).collect()
+}
+
+fn problem(figment: &Figment, section: &str, error: &figment::Error) -> Problem {
+    let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
+    let mut path: Vec<&str> = section.split('.').filter(|part| !part.is_empty()).collect();
+    path.extend(error.path.iter().map(String::as_str));
+    if let Kind::UnknownField(field, siblings) = &error.kind {
+        if path.last() != Some(&field.as_str()) {
+            path.push(field);
+        }
+        return Problem { message: unknown_key(field, siblings), key: path.join("."), origin };
+    }
+    let key = path.join(".");
+    let property = schema::property(&SCHEMA, &key);
+    let message = match (property, property.and_then(schema::allowed), figment.find_value(&key)) {
+        (Some(property), Some(allowed), Ok(value)) if !schema::is_secret(property) => {
+            format!("{} is not allowed; allowed are {allowed}", shown(&value))
+        }
+        (_, Some(allowed), _) => format!("the value is not allowed; allowed are {allowed}"),
+        (_, None, _) => error.kind.to_string(),
+    };
+    Problem { key, origin, message }
+}
+
+fn unknown_key(field: &str, siblings: &[&str]) -> String {
+    if let Some(sibling) = nearest(field, siblings.iter().copied()) {
+        return format!("unknown key; did you mean {sibling:?}?");
+    }
+    // A right key in a wrong section is the other common mistake.
+    match schema::keys(&SCHEMA).iter().find(|key| key.name == field) {
+        Some(key) => format!("unknown key; the key {}.{field} exists", key.section),
+        None => format!("unknown key; the keys here are {}", siblings.join(", ")),
+    }
 }

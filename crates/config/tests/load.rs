@@ -1,19 +1,19 @@
-//! Layers, messages, and schedulers, as a user meets them.
+//! Layers, messages and schedulers, as a user sees them.
 
 use hostler_config::{Config, ConfigError, Device, Layer, Problem, Secret, load};
 
 fn load_text(text: &str) -> Result<Config, ConfigError> {
-    load(&[Layer::text("hostler.toml", text).expect("the test's file is TOML")], &[])
+    load(&[Layer::text("hostler.toml", text).expect("the file of the test is TOML")], &[])
 }
 
 fn problems(text: &str) -> Vec<Problem> {
-    match load_text(text).expect_err("the configuration is wrong") {
+    match load_text(text).expect_err("the configuration is invalid") {
         ConfigError::Invalid(problems) => problems,
-        other => panic!("expected problems with keys, met {other}"),
+        other => panic!("expected problems with keys, got {other}"),
     }
 }
 
-/// The first line that a user reads about a wrong configuration.
+/// The first line that a user reads about an invalid configuration.
 fn complaint(text: &str) -> String {
     problems(text)[0].to_string()
 }
@@ -23,17 +23,17 @@ fn variable(name: &str, value: &str) -> (String, String) {
 }
 
 #[test]
-fn nothing_at_all_serves_the_demo_model() {
+fn without_a_configuration_the_demo_model_is_served() {
     let config = load(&[], &[]).expect("the defaults are valid");
     assert_eq!(config.server.address.to_string(), "127.0.0.1:8080");
     let [scheduler] = config.schedulers.as_slice() else { panic!("one scheduler is the default") };
     assert_eq!(scheduler.name, "smollm2-135m-instruct");
-    assert_eq!(scheduler.settings.max_batch_size, 8);
-    assert_eq!(scheduler.settings.max_context_length, 2048);
+    assert_eq!(scheduler.spec.max_batch_size, 8);
+    assert_eq!(scheduler.spec.max_context_length, 2048);
 }
 
 #[test]
-fn the_environment_overrules_the_file_and_the_command_line_both() {
+fn the_environment_overrides_the_file_and_the_command_line_overrides_both() {
     let mut layers = vec![Layer::text("f", "[scheduler]\nmax_batch_size = 2\nengine = \"simulated\"").expect("TOML")];
     layers.extend(Layer::environment([
         variable("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "3"),
@@ -42,27 +42,27 @@ fn the_environment_overrules_the_file_and_the_command_line_both() {
         variable("HOME", "/root"),
     ]));
     let config = load(&layers, &[]).expect("it is valid");
-    assert_eq!(config.schedulers[0].settings.max_batch_size, 3);
-    assert_eq!(config.schedulers[0].settings.engine.as_str(), "simulated");
+    assert_eq!(config.schedulers[0].spec.max_batch_size, 3);
+    assert_eq!(config.schedulers[0].spec.engine.as_str(), "simulated");
     assert_eq!(config.log.filter, "debug");
 
     layers.push(Layer::value("--max-batch-size", "scheduler.max_batch_size", 4));
-    assert_eq!(load(&layers, &[]).expect("it is valid").schedulers[0].settings.max_batch_size, 4);
+    assert_eq!(load(&layers, &[]).expect("it is valid").schedulers[0].spec.max_batch_size, 4);
 }
 
 #[test]
-fn a_named_scheduler_has_what_all_have_and_what_is_its_own() {
+fn a_named_scheduler_inherits_the_common_section() {
     let config = load_text(
         "[scheduler]\nmax_batch_size = 5\n[schedulers.a]\ndevice = \"cuda:1\"\n[schedulers.b]\nmodel = \"/m/x.gguf\"",
     )
     .expect("it is valid");
     let [a, b] = config.schedulers.as_slice() else { panic!("two were named") };
-    assert_eq!((a.name.as_str(), &a.settings.device, a.settings.max_batch_size), ("a", &Device::Cuda(1), 5));
-    assert_eq!((b.settings.model.as_str(), &b.settings.device), ("/m/x.gguf", &Device::Auto));
+    assert_eq!((a.name.as_str(), &a.spec.device, a.spec.max_batch_size), ("a", &Device::Cuda(1), 5));
+    assert_eq!((b.spec.model.as_str(), &b.spec.device), ("/m/x.gguf", &Device::Auto));
 }
 
 #[test]
-fn models_of_the_command_line_take_the_place_of_named_schedulers() {
+fn models_on_the_command_line_replace_named_schedulers() {
     let layer = Layer::text("f", "[schedulers.a]\nmodel = \"one\"").expect("TOML");
     let models = ["/m/Qwen2.5-0.5B.gguf".to_owned(), "owner/Name".to_owned(), "owner/Name".to_owned()];
     let config = load(&[layer], &models).expect("it is valid");
@@ -71,7 +71,7 @@ fn models_of_the_command_line_take_the_place_of_named_schedulers() {
 }
 
 #[test]
-fn a_message_names_the_key_the_value_what_is_allowed_and_who_set_it() {
+fn a_message_names_the_key_the_value_what_is_allowed_and_its_source() {
     assert_eq!(
         complaint("[scheduler]\nmax_batch_size = 0"),
         "scheduler.max_batch_size: 0 is out of range; allowed are 1 to 1024 (set by hostler.toml)"
@@ -89,6 +89,13 @@ fn a_message_names_the_key_the_value_what_is_allowed_and_who_set_it() {
         ("[schedulers.x]\nmax_batch_size = 5000", "schedulers.x.max_batch_size", "5000", "1 to 1024"),
         ("[schedulers.x]\ndevice = \"gpu\"", "schedulers.x.device", "gpu", "cuda:N"),
         ("[schedulers.Big_One]", "schedulers.Big_One", "", "a-z"),
+        ("[schedulers.x.queue]\nwait_seconds_max = 0", "schedulers.x.queue.wait_seconds_max", "0", "1 to 86400"),
+        ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio", "1.5", "a number from 0 to 1"),
+        ("[tracing]\nsample_ratio = nan", "tracing.sample_ratio", "NaN", "a number from 0 to 1"),
+        ("[tracing]\notlp_endpoint = \"https://c:1\"", "tracing.otlp_endpoint", "https://c:1", "http://HOST:PORT"),
+        ("[scheduler]\nengine = \"vllm\"", "scheduler.engine", "vllm", "mistralrs, llamacpp, simulated"),
+        ("[server.api_keys.a]\nkey = \"12345678\"\nadmin = 1", "server.api_keys.a.admin", "1", "true and false"),
+        ("[server.api_keys.a]\nkey = 12345678", "server.api_keys.a.key", "the value", "8 or more"),
     ] {
         let complaint = complaint(text);
         assert!(complaint.starts_with(&format!("{key}: ")), "{text}: {complaint}");
@@ -97,32 +104,32 @@ fn a_message_names_the_key_the_value_what_is_allowed_and_who_set_it() {
 }
 
 #[test]
-fn an_environment_variable_is_named_in_its_message() {
+fn a_message_names_the_environment_variable() {
     let layers = Layer::environment([variable("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "many")]);
-    let message = load(&layers, &[]).expect_err("it is no number").to_string();
+    let message = load(&layers, &[]).expect_err("it is not a number").to_string();
     assert!(message.contains("environment variable HOSTLER_SCHEDULER__MAX_BATCH_SIZE"), "{message}");
     assert!(message.contains("many"), "{message}");
 }
 
 #[test]
-fn a_misspelt_key_is_met_with_the_right_one() {
+fn a_misspelt_key_is_answered_with_the_nearest_one() {
     assert_eq!(
         complaint("[scheduler]\nmax_batchsize = 4"),
-        "scheduler.max_batchsize: no such key; did you mean \"max_batch_size\"? (set by hostler.toml)"
+        "scheduler.max_batchsize: unknown key; did you mean \"max_batch_size\"? (set by hostler.toml)"
     );
     assert!(complaint("[sever]\naddress = \"x\"").contains("did you mean \"server\"?"));
-    assert!(complaint("[server]\nmax_batch_size = 8").contains("there is scheduler.max_batch_size"));
-    assert!(complaint("[schedulers.x]\nmodle = \"m\"").starts_with("schedulers.x.modle: no such key; did you mean"));
+    assert!(complaint("[server]\nmax_batch_size = 8").contains("the key scheduler.max_batch_size exists"));
+    assert!(complaint("[schedulers.x]\nmodle = \"m\"").starts_with("schedulers.x.modle: unknown key; did you mean"));
 }
 
 #[test]
-fn all_values_out_of_range_are_reported_at_once() {
+fn all_values_out_of_range_are_reported_together() {
     let found = problems("[server]\nhttp_threads = 0\n[scheduler]\nmax_batch_size = 0\nmax_context_length = 1");
     assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]
-fn keys_of_clients_are_checked_and_never_shown() {
+fn api_keys_are_checked_and_never_shown() {
     let config = load_text("[server.api_keys.alice]\nkey = \"alices-secret\"\nadmin = true").expect("it is valid");
     assert_eq!(config.server.api_keys["alice"].key, Secret::from("alices-secret"));
     assert!(config.server.api_keys["alice"].admin);
@@ -141,32 +148,38 @@ fn keys_of_clients_are_checked_and_never_shown() {
 }
 
 #[test]
-fn broken_toml_says_where() {
-    let error = Layer::text("hostler.toml", "[server\n").expect_err("it is no TOML").to_string();
+fn a_syntax_error_names_the_file_and_the_line() {
+    let error = Layer::text("hostler.toml", "[server\n").expect_err("it is not TOML").to_string();
     assert!(error.contains("hostler.toml") && error.contains("line 1"), "{error}");
 }
 
 #[test]
-fn what_is_in_effect_can_be_loaded_again() {
+fn the_effective_configuration_can_be_loaded_again() {
     let first =
         load_text("[schedulers.a]\ndevice = \"cpu:0-1\"\n[schedulers.b]\nserved_name = \"big\"").expect("valid");
-    let again = load_text(&hostler_config::effective(&first)).expect("what was shown is valid");
+    let again = load_text(&hostler_config::effective(&first)).expect("the printed configuration is valid");
     assert_eq!(first, again);
 }
 
 #[test]
-fn roles_are_checked_beyond_ranges() {
+fn addresses_names_and_certificates_are_checked() {
     let cases = [
-        ("[cluster]\nworkers = [\"10.0.0.2:7070\"]", "cluster.workers: \"10.0.0.2:7070\" is no worker's URL"),
+        (
+            "[cluster]\nworkers = [\"10.0.0.2:7070\"]",
+            "cluster.workers: \"10.0.0.2:7070\" is not allowed; allowed are http://HOST:PORT, https://HOST:PORT and unix:/PATH",
+        ),
         ("[cluster]\nworkers = [\"unix:relative\"]", "cluster.workers"),
-        ("[cluster]\nworkers = [\"http://a:1\", \"http://a:1\"]", "stands there twice"),
+        ("[cluster]\nworkers = [\"http://a:1\", \"http://a:1\"]", "is listed twice"),
         ("[cluster]\nworkers = [\"https://a:1\"]", "cluster.tls.authority: it is missing"),
         ("[cluster.tls]\ncertificate = \"c\"", "cluster.tls.key: it is missing"),
-        ("[cluster.etcd]\nendpoints = [\"a:2379\"]", "cluster.etcd.endpoints: \"a:2379\" is no URL of etcd"),
+        (
+            "[cluster.etcd]\nendpoints = [\"a:2379\"]",
+            "cluster.etcd.endpoints: \"a:2379\" is not allowed; allowed are http://HOST:PORT and https://HOST:PORT",
+        ),
         ("[cluster.etcd]\nendpoints = [\"https://a:2379\"]", "cluster.etcd.tls.authority: it is missing"),
         ("[cluster.etcd]\nprefix = \"/\"", "cluster.etcd.prefix"),
         ("[cluster.etcd]\nlease_seconds = 1", "cluster.etcd.lease_seconds"),
-        ("[cluster]\nworkers = [\"http://a:1\"]\netcd.endpoints = [\"http://b:2\"]", "not from both"),
+        ("[cluster]\nworkers = [\"http://a:1\"]\netcd.endpoints = [\"http://b:2\"]", "not both"),
         (
             "[cluster.etcd]\nendpoints = [\"http://a:2\"]\n[worker]\nlisten = \"0.0.0.0:7070\"",
             "worker.advertise: it is missing",
@@ -174,7 +187,7 @@ fn roles_are_checked_beyond_ranges() {
         ("[worker]\nadvertise = \"10.0.0.2:7070\"", "worker.advertise"),
         ("[worker.tls]\nkey = \"k\"", "worker.tls.certificate: it is missing"),
         ("[worker.tls]\nclient_authority = \"a\"", "worker.tls.certificate: it is missing"),
-        ("[worker]\nlisten = \"7070\"", "worker.listen: \"7070\" is no place to listen at"),
+        ("[worker]\nlisten = \"7070\"", "worker.listen: \"7070\" is not allowed; allowed are IP:PORT and unix:/PATH"),
         ("[worker]\nname = \"A b\"", "worker.name: this name is not allowed"),
         ("[scheduler]\nisolation = \"fork\"", "scheduler.isolation: \"fork\" is not allowed; allowed are auto"),
     ];

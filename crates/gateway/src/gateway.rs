@@ -13,7 +13,7 @@ use hostler_telemetry::Exporter;
 
 use crate::http::state::AppState;
 use crate::http::{server, shutdown};
-use crate::{ClusterView, GatewayConfig, api};
+use crate::{ClusterView, ServerConfig, api};
 
 /// A gateway that serves. Dropping it does not stop it.
 pub struct Gateway {
@@ -30,7 +30,7 @@ impl Gateway {
     /// # Errors
     /// If the address cannot be bound.
     pub fn start(
-        config: GatewayConfig,
+        config: ServerConfig,
         router: Router,
         benchmarks: Benchmarks,
         cluster: Arc<dyn ClusterView>,

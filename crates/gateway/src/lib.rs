@@ -8,7 +8,7 @@
 //! - `generation`: submits generations, collects or streams their tokens;
 //! - `request`: reads a body into one strict type, validates it;
 //! - `http`: server, errors, keys, event streams, the context and record of each request;
-//! - `cluster`, `config`: what the process around the gateway passes in.
+//! - `cluster`: what the process around the gateway passes in.
 //!
 //! This crate knows nothing of engines, of the inside of schedulers or of where schedulers
 //! run: the router's handle hides all of that. It has no queue of its own: tokens that a
@@ -21,7 +21,6 @@
 
 mod api;
 mod cluster;
-mod config;
 mod gateway;
 mod generation;
 mod http;
@@ -30,5 +29,5 @@ mod request;
 pub use api::admin::types as admin;
 pub use api::probes::{Probes, Readiness};
 pub use cluster::{ClusterView, Directory, DirectoryStatus};
-pub use config::{ApiKey, GatewayConfig};
 pub use gateway::Gateway;
+pub use hostler_config::{ApiKey, Secret, ServerConfig};

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Usage;
 
@@ -80,7 +81,7 @@ pub(crate) enum Command {
     /// Show nodes, schedulers, load and claims of a Hostler that runs
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
-    /// Check a configuration, or show what is in effect
+    /// Check or show the configuration, or print its JSON Schema
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
@@ -247,8 +248,8 @@ pub(crate) struct SchedulerOptions {
     pub(crate) model: Vec<String>,
 
     /// Engine that runs it
-    #[arg(long, value_name = "ENGINE")]
-    pub(crate) engine: Option<EngineName>,
+    #[arg(long, value_name = "ENGINE", value_parser = engines())]
+    pub(crate) engine: Option<String>,
 
     /// Where it runs: auto, cpu, cpu:0-3, cuda:0, metal, vulkan:0, rocm:0
     #[arg(long, value_name = "DEVICE")]
@@ -279,34 +280,29 @@ pub(crate) struct AddressOption {
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct LogOptions {
     /// How log lines look
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) log_format: Option<LogFormatName>,
+    #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
+    pub(crate) log_format: Option<String>,
 
     /// What is logged: error, warn, info, debug, trace, or target=level,…
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
 }
 
-/// The engines, as they are written.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(crate) enum EngineName {
-    /// made for GPUs; the default
-    Mistralrs,
-    /// the fast one on CPUs
-    Llamacpp,
-    /// no model at all: makes up text at a stated cost
-    Simulated,
+/// The engines, as the configuration spells them.
+fn engines() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("mistralrs").help("for GPUs; the default"),
+        PossibleValue::new("llamacpp").help("the faster one on CPUs"),
+        PossibleValue::new("simulated").help("runs no model: generates text at a configured cost"),
+    ])
 }
 
-/// The formats of logs, as they are written.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(crate) enum LogFormatName {
-    /// for people
-    Text,
-    /// one object a line
-    Json,
+/// The formats of log lines, as the configuration spells them.
+fn log_formats() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("text").help("human-readable"),
+        PossibleValue::new("json").help("one JSON object per line"),
+    ])
 }
 
 /// What can be done with models.
@@ -329,10 +325,12 @@ pub(crate) enum ModelCommand {
 /// What can be done with configurations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether it is valid, and what is wrong with it
+    /// Check a configuration, and print its errors
     Check(ServeOptions),
-    /// Print what is in effect
+    /// Print the configuration in effect
     Show(ServeOptions),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
 }
 
 #[cfg(test)]
@@ -349,7 +347,7 @@ mod tests {
     fn serve_is_what_happens_when_nothing_is_said() {
         let command = Cli::parse_from(["hostler", "--engine", "llamacpp"]).into_command();
         assert!(
-            matches!(command, Ok(Command::Serve(options)) if options.schedulers.engine == Some(EngineName::Llamacpp))
+            matches!(command, Ok(Command::Serve(options)) if options.schedulers.engine.as_deref() == Some("llamacpp"))
         );
     }
 

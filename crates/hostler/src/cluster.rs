@@ -1,13 +1,12 @@
 //! From the configuration to the ends of a connection between gateway and worker.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use hostler_cluster::membership::{Etcd, EtcdOptions, Role};
 use hostler_cluster::tls::{ClientTls, KeyPair, ServerTls};
 use hostler_cluster::{Listen, RemoteOptions, WorkerOptions};
-use hostler_config::{ClusterSettings, EtcdSettings, WorkerSettings};
+use hostler_config::{ClusterConfig, EtcdConfig, WorkerConfig};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::Usage;
@@ -48,20 +47,20 @@ impl Drop for Transport {
 }
 
 /// How a gateway reaches its workers.
-pub(crate) fn remote(settings: &ClusterSettings) -> anyhow::Result<RemoteOptions> {
+pub(crate) fn remote(settings: &ClusterConfig) -> anyhow::Result<RemoteOptions> {
     let tls = &settings.tls;
     let authority = tls.authority.as_deref().map(|path| pem("cluster.tls.authority", path)).transpose()?;
     let own = key_pair("cluster.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
     Ok(RemoteOptions {
-        connections: settings.connections as usize,
-        silence_max: Duration::from_secs(settings.silence_seconds_max),
+        connections: settings.connections,
+        silence_max: settings.silence_max,
         tls: authority.map(|authority| ClientTls { authority, own, server_name: tls.server_name.clone() }),
         ..RemoteOptions::default()
     })
 }
 
 /// Etcd, where the configuration names one.
-pub(crate) fn etcd(settings: &EtcdSettings, role: Role) -> anyhow::Result<Option<Etcd>> {
+pub(crate) fn etcd(settings: &EtcdConfig, role: Role) -> anyhow::Result<Option<Etcd>> {
     if !settings.is_used() {
         return Ok(None);
     }
@@ -69,16 +68,14 @@ pub(crate) fn etcd(settings: &EtcdSettings, role: Role) -> anyhow::Result<Option
     let authority = tls.authority.as_deref().map(|path| pem("cluster.etcd.tls.authority", path)).transpose()?;
     let own = key_pair("cluster.etcd.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
     let options = EtcdOptions {
-        endpoints: settings.endpoints.clone(),
-        prefix: settings.prefix.clone(),
-        lease: Duration::from_secs(settings.lease_seconds),
+        config: settings.clone(),
         tls: authority.map(|authority| ClientTls { authority, own, server_name: None }),
     };
     Etcd::start(options, role).map(Some).context("cannot start the thread for etcd")
 }
 
 /// How a worker is reached.
-pub(crate) fn worker(settings: &WorkerSettings) -> anyhow::Result<WorkerOptions> {
+pub(crate) fn worker(settings: &WorkerConfig) -> anyhow::Result<WorkerOptions> {
     let listen: Listen = settings.listen.parse().map_err(|error| Usage(format!("worker.listen: {error}")))?;
     let tls = &settings.tls;
     let own = key_pair("worker.tls", tls.certificate.as_deref(), tls.key.as_deref())?;

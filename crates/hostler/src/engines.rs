@@ -14,7 +14,7 @@ use crate::models::Prepared;
 
 /// A factory of engines for one scheduler. Nothing is loaded yet.
 pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
-    match scheduler.settings.engine {
+    match scheduler.spec.engine {
         Engine::Mistralrs => mistralrs(scheduler, model),
         Engine::Llamacpp => llamacpp(scheduler, model),
         Engine::Simulated => simulated(scheduler, model),
@@ -22,8 +22,8 @@ pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::R
 }
 
 /// Refuses, before a process is started for it, what an engine would not take.
-pub(crate) fn check_settings(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<()> {
-    match scheduler.settings.engine {
+pub(crate) fn check_spec(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<()> {
+    match scheduler.spec.engine {
         // What a bound process may do, this one may not.
         Engine::Mistralrs => check(Engine::Mistralrs),
         Engine::Llamacpp | Engine::Simulated => factory(scheduler, model).map(drop),
@@ -62,7 +62,7 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
     use hostler_config::{Device, WeightFormat as Configured};
     use hostler_executor_mistralrs::{MistralrsConfig, MistralrsFactory, ModelSource, WeightFormat};
 
-    let settings = &scheduler.settings;
+    let settings = &scheduler.spec;
     if let Device::Cores(cores) = &settings.device
         && !crate::process::is_bound_to(cores)
     {
@@ -96,7 +96,7 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
 fn llamacpp(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
     use hostler_executor_llamacpp::{LlamacppConfig, LlamacppFactory};
 
-    let settings = &scheduler.settings;
+    let settings = &scheduler.spec;
     if model.path.is_dir() {
         bail!(Usage(format!(
             "schedulers.{}.model: llamacpp loads GGUF files, and {} is a folder",

@@ -23,7 +23,7 @@ impl ServerFacts {
     pub(crate) fn new(config: &Config, models: impl IntoIterator<Item = PathBuf>) -> Self {
         let facts = |(scheduler, path): (&NamedScheduler, PathBuf)| {
             let known = json!({
-                "scheduler": scheduler.settings,
+                "scheduler": scheduler.spec,
                 "router": config.router,
                 "http_threads": config.server.http_threads,
                 "processors": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

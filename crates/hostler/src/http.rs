@@ -1,16 +1,16 @@
 //! The HTTP server, and the benchmarks that it takes orders for.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
 use hostler_benchmark::{Benchmarks, Facts, LoopbackGrpc, LoopbackHttp};
-use hostler_config::Config;
-use hostler_gateway::{ApiKey, ClusterView, Gateway, GatewayConfig};
+use hostler_config::{ApiKey, BenchmarksConfig, Config};
+use hostler_gateway::{ClusterView, Gateway};
+use hostler_models::Store;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
-
-use crate::settings;
 
 /// Bytes of the key by which the server asks itself: what nobody guesses.
 const LOOPBACK_KEY_BYTES: usize = 32;
@@ -31,11 +31,11 @@ impl Http {
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> anyhow::Result<Self> {
-        let benchmarks = Benchmarks::start(settings::benchmarks(config), router.clone(), facts)
+        let benchmarks = Benchmarks::start(benchmarks(config), crate::COMMIT.map(str::to_owned), router.clone(), facts)
             .context("cannot keep results of benchmarks: see benchmarks.store")?;
-        let mut gateway = settings::gateway(config);
-        let api_key = loopback_key(&mut gateway);
-        let gateway = Gateway::start(gateway, router.clone(), benchmarks.clone(), cluster, exporter)
+        let mut server = config.server.clone();
+        let api_key = loopback_key(&mut server.api_keys);
+        let gateway = Gateway::start(server, router.clone(), benchmarks.clone(), cluster, exporter)
             .with_context(|| format!("cannot listen on {}", config.server.address))?;
         benchmarks.set_loopback_http(LoopbackHttp { url: format!("http://{}", reachable(gateway.address())), api_key });
         Ok(Self { gateway, benchmarks })
@@ -59,15 +59,26 @@ impl Http {
     }
 }
 
-/// A key of this process's own, by which a benchmark asks the server that it is in, where
-/// the server asks for keys at all.
-fn loopback_key(gateway: &mut GatewayConfig) -> Option<String> {
-    if gateway.api_keys.is_empty() {
+/// The configuration of benchmarks: by default, results are stored next to the user's
+/// models, wherever `models.store` may be.
+fn benchmarks(config: &Config) -> BenchmarksConfig {
+    let of_user = || Some(Store::of_user()?.root().parent()?.join("benchmarks"));
+    BenchmarksConfig { store: config.benchmarks.store.clone().or_else(of_user), ..config.benchmarks.clone() }
+}
+
+/// Adds a client for the benchmarks of this process, which send requests to its own HTTP
+/// server. `None`: the server accepts requests without a key.
+fn loopback_key(clients: &mut BTreeMap<String, ApiKey>) -> Option<String> {
+    if clients.is_empty() {
         return None;
     }
     let secret: [u8; LOOPBACK_KEY_BYTES] = rand::random();
     let key: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    gateway.api_keys.push(ApiKey { name: "benchmark".to_owned(), key: key.clone(), admin: true });
+    let mut name = "benchmark".to_owned();
+    while clients.contains_key(&name) {
+        name.push('_');
+    }
+    clients.insert(name, ApiKey { key: key.as_str().into(), admin: true });
     Some(key)
 }
 

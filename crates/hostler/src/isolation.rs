@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use hostler_cluster::supervisor::{ChildOptions, LogLines};
+use hostler_cluster::supervisor::ChildOptions;
 use hostler_config::{
-    ClusterSettings, Config, Device, Isolation, LogFormat, NamedScheduler, RouterSettings, ServerSettings,
-    WorkerSettings,
+    ClusterConfig, Config, Device, Isolation, NamedScheduler, RouterConfig, ServerConfig, WorkerConfig,
 };
 use hostler_protocol::Engine;
 use hostler_scheduler::{SchedulerConfig, SchedulerSnapshot};
@@ -14,11 +14,11 @@ use hostler_telemetry::Relay;
 
 /// How long a child that is told to end still waits for requests: its parent has waited
 /// already.
-const CHILD_DRAIN_SECONDS: u64 = 1;
+const CHILD_DRAIN: Duration = Duration::from_secs(1);
 
 /// Whether a scheduler gets a process of its own.
 pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
-    let settings = &scheduler.settings;
+    let settings = &scheduler.spec;
     match settings.isolation {
         Isolation::Process => true,
         Isolation::Thread => false,
@@ -48,7 +48,7 @@ pub(crate) fn plan(
 ) -> ChildOptions {
     let endpoint = format!("unix:{}", folder.join(format!("{}.sock", scheduler.name)).display());
     let child = child_config(config, scheduler, &endpoint);
-    let (device, node) = (scheduler.settings.device.clone(), node.to_owned());
+    let (device, node) = (scheduler.spec.device.clone(), node.to_owned());
     ChildOptions {
         scheduler: SchedulerSnapshot::starting(known.id.clone(), known.model.clone(), known.max_batch_size),
         command: Box::new(move || command(&device, &node)),
@@ -56,30 +56,23 @@ pub(crate) fn plan(
         endpoint,
         recovery: known.recovery.clone(),
         metrics: Some(metrics),
-        logs: match config.log.format {
-            LogFormat::Text => LogLines::Text,
-            LogFormat::Json => LogLines::Json,
-        },
+        logs: config.log.format,
     }
 }
 
 /// One scheduler, and nothing of the parent's keys.
 fn child_config(config: &Config, scheduler: &NamedScheduler, endpoint: &str) -> Config {
     let mut scheduler = scheduler.clone();
-    scheduler.settings.isolation = Isolation::Thread;
-    if let Device::Cuda(_) = scheduler.settings.device {
+    scheduler.spec.isolation = Isolation::Thread;
+    if let Device::Cuda(_) = scheduler.spec.device {
         // It is the only one that the child sees.
-        scheduler.settings.device = Device::Cuda(0);
+        scheduler.spec.device = Device::Cuda(0);
     }
     Config {
-        server: ServerSettings::default(),
-        router: RouterSettings::default(),
-        cluster: ClusterSettings::default(),
-        worker: WorkerSettings {
-            listen: endpoint.to_owned(),
-            drain_timeout_seconds: CHILD_DRAIN_SECONDS,
-            ..WorkerSettings::default()
-        },
+        server: ServerConfig::default(),
+        router: RouterConfig::default(),
+        cluster: ClusterConfig::default(),
+        worker: WorkerConfig { listen: endpoint.to_owned(), drain_timeout: CHILD_DRAIN, ..WorkerConfig::default() },
         schedulers: vec![scheduler],
         ..config.clone()
     }
@@ -118,7 +111,7 @@ mod tests {
     use hostler_config::{Layer, load};
 
     use super::*;
-    use crate::settings;
+    use crate::configuration;
 
     fn config(text: &str) -> Config {
         load(&[Layer::text("t", text).expect("it is TOML")], &[]).expect("it is valid")
@@ -150,8 +143,8 @@ mod tests {
         let child = child_config(&config, &config.schedulers[0], "unix:/s");
         let toml = hostler_config::effective(&child);
         assert!(!toml.contains("secret"), "{toml}");
-        assert_eq!(settings::load_child(&toml).expect("it is valid"), child);
-        assert_eq!(child.schedulers[0].settings.device, Device::Cuda(0));
+        assert_eq!(configuration::load_child(&toml).expect("it is valid"), child);
+        assert_eq!(child.schedulers[0].spec.device, Device::Cuda(0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hostler_cluster::supervisor::SHUTDOWN_LINE;
 use hostler_config::{Config, Device};
 use tokio::sync::oneshot;
 
-use crate::{process, settings};
+use crate::{configuration, process};
 
 /// The exit code of a child whose parent is gone.
 const ORPHANED: i32 = 1;
@@ -25,8 +25,8 @@ pub(crate) fn take() -> anyhow::Result<(Config, Leash)> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let toml: String = serde_json::from_str(&line).context("the parent process sent no configuration")?;
-    let config = settings::load_child(&toml)?;
-    if let Some(Device::Cores(cores)) = config.schedulers.first().map(|scheduler| &scheduler.settings.device) {
+    let config = configuration::load_child(&toml)?;
+    if let Some(Device::Cores(cores)) = config.schedulers.first().map(|scheduler| &scheduler.spec.device) {
         process::bind(cores).with_context(|| format!("cannot run on the cores {cores}"))?;
     }
     let (end, leash) = oneshot::channel();

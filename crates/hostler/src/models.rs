@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hostler_config::{Config, ModelSettings, NamedScheduler};
+use hostler_config::{Config, ModelsConfig, NamedScheduler};
 use hostler_models::{Converter, Installed, ModelError, ModelRef, Store};
 use hostler_protocol::{Engine, ModelId};
 
@@ -18,7 +18,7 @@ pub(crate) struct Prepared {
 }
 
 /// The store that the configuration names.
-pub(crate) fn store(settings: &ModelSettings) -> anyhow::Result<Store> {
+pub(crate) fn store(settings: &ModelsConfig) -> anyhow::Result<Store> {
     let nowhere = || Usage("neither models.store nor XDG_DATA_HOME nor HOME says where models are kept".to_owned());
     let store = settings.store.clone().map(Store::at).or_else(Store::of_user);
     Ok(store.ok_or_else(nowhere)?)
@@ -26,7 +26,7 @@ pub(crate) fn store(settings: &ModelSettings) -> anyhow::Result<Store> {
 
 /// Finds a scheduler's model, and fetches it first if it is not here.
 pub(crate) fn prepare(config: &Config, scheduler: &NamedScheduler) -> anyhow::Result<Prepared> {
-    let settings = &scheduler.settings;
+    let settings = &scheduler.spec;
     let named = |name: String| ModelId::new(settings.served_name.clone().unwrap_or(name));
     if settings.engine == Engine::Simulated {
         return Ok(Prepared { name: named(settings.model.clone()), path: PathBuf::new() });

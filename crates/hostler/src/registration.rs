@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hostler_cluster::Listen;
 use hostler_cluster::membership::{Etcd, Member, MemberScheduler, MemberState};
-use hostler_config::WorkerSettings;
+use hostler_config::WorkerConfig;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
 
@@ -61,7 +61,7 @@ impl Registration {
 }
 
 /// Where gateways reach a worker that listens there.
-pub(crate) fn endpoint(settings: &WorkerSettings, scheme: &str, listen: &Listen) -> String {
+pub(crate) fn endpoint(settings: &WorkerConfig, scheme: &str, listen: &Listen) -> String {
     match (&settings.advertise, listen) {
         (Some(advertise), _) => advertise.clone(),
         (None, Listen::Tcp(address)) => format!("{scheme}://{address}"),
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn gateways_are_told_what_the_configuration_says_or_where_it_listens() {
         let listen = "127.0.0.1:7070".parse().expect("it is a place");
-        let mut settings = WorkerSettings::default();
+        let mut settings = WorkerConfig::default();
         assert_eq!(endpoint(&settings, "https", &listen), "https://127.0.0.1:7070");
         assert_eq!(endpoint(&settings, "http", &"unix:/run/w".parse().expect("it is a place")), "unix:/run/w");
         settings.advertise = Some("http://worker-1:7070".to_owned());

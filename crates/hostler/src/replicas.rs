@@ -25,7 +25,7 @@ pub(crate) fn expand(config: Config) -> Result<Config, Usage> {
 /// The scheduler itself if it is to be the only one; else so many that share its cores,
 /// or those that are `allowed` where it names none.
 fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedScheduler>, Usage> {
-    let settings = &scheduler.settings;
+    let settings = &scheduler.spec;
     let count = settings.replicas as usize;
     if count == 1 {
         return Ok(vec![scheduler.clone()]);
@@ -46,9 +46,9 @@ fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedSchedul
     let part = |index: usize| cores[cores.len() * index / count..cores.len() * (index + 1) / count].to_vec();
     let replica = |index: usize| {
         let mut replica = scheduler.clone();
-        replica.settings.replicas = 1;
-        replica.settings.isolation = Isolation::Process;
-        replica.settings.device = CoreSet::of(part(index)).map_or(Device::Cpu, Device::Cores);
+        replica.spec.replicas = 1;
+        replica.spec.isolation = Isolation::Process;
+        replica.spec.device = CoreSet::of(part(index)).map_or(Device::Cpu, Device::Cores);
         if index > 0 {
             replica.name = format!("{}-{}", scheduler.name, index + 1);
         }
@@ -59,18 +59,18 @@ fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedSchedul
 
 #[cfg(test)]
 mod tests {
-    use hostler_config::SchedulerSettings;
+    use hostler_config::SchedulerSpec;
 
     use super::*;
 
     fn scheduler(replicas: u32, device: &str) -> NamedScheduler {
         let device = device.parse().expect("it is a device");
-        NamedScheduler { name: "m".to_owned(), settings: SchedulerSettings { replicas, device, ..Default::default() } }
+        NamedScheduler { name: "m".to_owned(), spec: SchedulerSpec { replicas, device, ..Default::default() } }
     }
 
     fn places(replicas: u32, device: &str, allowed: &[u32]) -> Result<Vec<(String, String)>, String> {
         let split = split(&scheduler(replicas, device), allowed).map_err(|error| error.0)?;
-        Ok(split.into_iter().map(|one| (one.name, one.settings.device.to_string())).collect())
+        Ok(split.into_iter().map(|one| (one.name, one.spec.device.to_string())).collect())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::cluster::Transport;
 use crate::progress::{LoadSpinner, Shown};
-use crate::{engines, isolation, models, settings};
+use crate::{engines, isolation, models};
 
 /// A scheduler that is to be started.
 pub(crate) struct Planned {
@@ -43,7 +43,7 @@ pub(crate) struct Running {
 
 /// Refuses engines that this binary lacks, before anything starts.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    config.schedulers.iter().try_for_each(|scheduler| engines::check(scheduler.settings.engine))
+    config.schedulers.iter().try_for_each(|scheduler| engines::check(scheduler.spec.engine))
 }
 
 /// Fetches what is missing, and settles who will run what.
@@ -52,13 +52,13 @@ pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec
     for scheduler in &config.schedulers {
         let model = models::prepare(config, scheduler)?;
         let how = if isolation::is_isolated(config, scheduler) {
-            engines::check_settings(scheduler, &model)?;
+            engines::check_spec(scheduler, &model)?;
             How::Process(Box::new(scheduler.clone()))
         } else {
             let inner = engines::factory(scheduler, &model)?;
             How::Thread(Arc::new(Shown { name: model.name.to_string(), inner, spinner: spinner.clone() }))
         };
-        planned.push(Planned { config: settings::scheduler(scheduler, model.name), how, model: model.path });
+        planned.push(Planned { config: SchedulerConfig::of(scheduler, model.name), how, model: model.path });
     }
     Ok(planned)
 }

@@ -2,13 +2,26 @@
 
 use std::time::Duration;
 
-use hostler_config::Config;
+use hostler_config::{Config, LogConfig};
 use hostler_telemetry::{Exporter, catalogue};
 use hostler_traces::{Traces, TracesConfig};
+
+use crate::failure::Usage;
 
 /// How often recorded samples are folded, so that they take no memory while nobody
 /// scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Filters for libraries that log too much, or warn of what is intended here. A directive
+/// of the user for the same target comes later and takes precedence.
+const QUIET: &str =
+    "mistralrs_core=error,mistralrs_quant=error,llama_cpp_2=error,llama-cpp-2=error,tokenizers=error,actix_server=warn";
+
+/// Starts logging as configured.
+pub(crate) fn init_logs(config: &LogConfig) -> anyhow::Result<()> {
+    let filter = format!("{QUIET},{}", config.filter);
+    hostler_telemetry::init_logs(config.format, &filter).map_err(|message| anyhow::anyhow!(Usage(message)))
+}
 
 /// The metrics and traces of this process. Handles that are taken before it starts
 /// record nothing.
@@ -24,8 +37,8 @@ impl Telemetry {
         catalogue::BUILD_INFO.gauge(&[env!("CARGO_PKG_VERSION"), crate::COMMIT.unwrap_or("unknown")]).set(1.0);
         let traces = config.tracing.otlp_endpoint.as_ref().map(|endpoint| {
             Traces::start(TracesConfig {
-                endpoint: endpoint.as_str().to_owned(),
-                sample_ratio: config.tracing.sample_ratio.get(),
+                endpoint: endpoint.clone(),
+                sample_ratio: config.tracing.sample_ratio,
                 node: node.to_owned(),
                 version: env!("CARGO_PKG_VERSION"),
             })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::{Arbiter, System};
 use futures::StreamExt;
 use hostler_protocol::{GenerationRequest, Prompt, SessionId};
-use hostler_router::{Policy, Router, RouterConfig};
+use hostler_router::{Router, RouterConfig, RoutingPolicy};
 use hostler_testkit::{FakeBehaviour, FakeScheduler};
 
 /// Requests of one measurement, of which the fastest repetition counts.
@@ -17,7 +17,7 @@ const REPEATS: u32 = 7;
 fn main() {
     println!("policy, schedulers, microseconds per request");
     System::new().block_on(async {
-        for policy in Policy::ALL {
+        for policy in RoutingPolicy::ALL {
             for count in [1, 10, 100, 1000] {
                 let cost = measure(policy, count).await;
                 println!("{}, {count}, {:.1}", policy.as_str(), cost.as_secs_f64() * 1e6);
@@ -26,7 +26,7 @@ fn main() {
     });
 }
 
-async fn measure(policy: Policy, count: usize) -> Duration {
+async fn measure(policy: RoutingPolicy, count: usize) -> Duration {
     let config = RouterConfig { policy, slow_start: Duration::ZERO, ..RouterConfig::default() };
     let router = Router::start(config, &Arbiter::current());
     for number in 0..count {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{Actor, Context, Handler, MailboxError, Message};
+use hostler_config::RouterConfig;
 use hostler_protocol::{ModelDescription, RequestError, SchedulerId};
 use hostler_scheduler::Scheduler;
 
-use crate::RouterConfig;
 use crate::decision::explain::{Explanation, explain};
 use crate::decision::{RouteRequest, choose_scheduler};
 use crate::directory::in_flight::{InFlight, InFlightGuard};

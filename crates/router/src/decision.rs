@@ -11,6 +11,7 @@ pub(crate) mod slow_start;
 
 use std::time::Duration;
 
+use hostler_config::RoutingPolicy;
 use hostler_protocol::{FencingToken, RequestError, SchedulerId};
 use hostler_scheduler::SchedulerState;
 
@@ -18,7 +19,7 @@ pub(crate) use request::RouteRequest;
 
 use self::breaker::BreakerState;
 use self::slow_start::{FULL_SHARE, takes_part};
-use crate::policy::{Candidate, Policy, PolicyInput, Reason, choose};
+use crate::policy::{Candidate, PolicyInput, Reason, choose};
 
 /// When to retry while a model is loading or all of its schedulers drain. How long that
 /// takes is unknown; one second is short for a person and long for a machine.
@@ -63,7 +64,7 @@ pub(crate) enum Obstacle {
 /// # Errors
 /// `Unavailable` if no scheduler can take the request now.
 pub(crate) fn choose_scheduler(
-    policy: Policy,
+    policy: RoutingPolicy,
     views: &[SchedulerView<'_>],
     request: &RouteRequest,
     input: PolicyInput,

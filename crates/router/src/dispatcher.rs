@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use actix::Addr;
 use futures::Stream;
+use hostler_config::RouterConfig;
 use hostler_protocol::{
     EmbeddingInput, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, SchedulerId, TokenEvent,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-pub use budget::BudgetConfig;
 pub use offers::RoutedEmbeddings;
 
 use self::migration::Migrator;
@@ -28,7 +28,6 @@ use self::offers::Offers;
 use self::refusals::Refusals;
 use self::stream::ResumableStream;
 use self::transcript::Transcript;
-use crate::RouterConfig;
 use crate::actor::RouterActor;
 use crate::claims::Claims;
 use crate::directory::Directory;
@@ -70,8 +69,12 @@ impl Dispatcher {
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.requests_max));
         let offers = Arc::new(Offers::new(Arc::clone(&config), actor));
-        let migrator =
-            Migrator { offers: Arc::clone(&offers), directory: directory.clone(), in_flight, config: config.migration };
+        let migrator = Migrator {
+            offers: Arc::clone(&offers),
+            directory: directory.clone(),
+            in_flight,
+            wait_max: config.move_wait,
+        };
         let closing = watch::Sender::new(false);
         Self { config, permits, closing, offers, migrator, directory, claims }
     }
@@ -142,7 +145,7 @@ impl Dispatcher {
         let segment = self.offers.generate(request, Refusals::default()).await?;
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
         let description = segment.assignment.description()?;
-        let migrations_max = self.config.migration.moves_max;
+        let migrations_max = self.config.moves_max;
         let transcript =
             Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
         let events =

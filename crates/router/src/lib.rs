@@ -16,7 +16,6 @@
 
 mod actor;
 mod claims;
-mod config;
 mod decision;
 mod directory;
 mod dispatcher;
@@ -25,10 +24,10 @@ mod policy;
 mod router;
 
 pub use claims::{ClaimLedger, ClaimSelector, ClaimSpec, InProcessLedger, Lease, RecordedClaim};
-pub use config::{MigrationConfig, RouterConfig};
-pub use decision::breaker::{BreakerConfig, BreakerState};
+pub use decision::breaker::BreakerState;
 pub use decision::explain::{ConsideredScheduler, Explanation};
 pub use directory::ServedModel;
-pub use dispatcher::{BudgetConfig, RoutedEmbeddings, RoutedGeneration};
-pub use policy::{Policy, Reason};
+pub use dispatcher::{RoutedEmbeddings, RoutedGeneration};
+pub use hostler_config::{RouterConfig, RoutingPolicy};
+pub use policy::Reason;
 pub use router::Router;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use hostler_config::RoutingPolicy;
 use hostler_protocol::{ErrorCode, ModelId, Retry, SchedulerId};
 use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
-use crate::policy::{Policy, Reason};
+use crate::policy::Reason;
 
 /// The codes of failures that are not the client's fault.
 const FAILURES: [ErrorCode; 5] = [
@@ -24,7 +25,7 @@ pub(crate) struct SchedulerMetrics {
 }
 
 impl SchedulerMetrics {
-    pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId, policy: Policy) -> Self {
+    pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId, policy: RoutingPolicy) -> Self {
         let (model, scheduler) = (model.as_str(), scheduler.as_str());
         show_rare(model);
         Self {

@@ -5,6 +5,7 @@ mod affinity;
 mod candidate;
 mod prefix;
 
+use hostler_config::RoutingPolicy;
 use std::cmp::Ordering;
 
 use serde::Serialize;
@@ -13,65 +14,25 @@ pub use candidate::Reason;
 pub(crate) use candidate::{Candidate, PolicyInput, mix};
 pub(crate) use prefix::{PrefixIndex, prompt_blocks};
 
-/// A routing policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Policy {
-    /// The scheduler with the least outstanding token work in relation to its batch size.
-    #[default]
-    LeastLoaded,
-    /// Each scheduler in turn.
-    RoundRobin,
-    /// A random scheduler.
-    Random,
-    /// The less loaded of two random schedulers.
-    PowerOfTwo,
-    /// The scheduler that has recently read the longest prefix of this prompt, unless it is
-    /// overloaded; else the least loaded.
-    PrefixAware,
-    /// The scheduler of the request's session, by consistent hashing, unless it is
-    /// overloaded; then the session's next one. Without a session, the least loaded.
-    Session,
-}
-
-impl Policy {
-    /// Every policy.
-    pub const ALL: [Self; 6] =
-        [Self::LeastLoaded, Self::RoundRobin, Self::Random, Self::PowerOfTwo, Self::PrefixAware, Self::Session];
-
-    /// The name in the configuration and in metric labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LeastLoaded => "least_loaded",
-            Self::RoundRobin => "round_robin",
-            Self::Random => "random",
-            Self::PowerOfTwo => "power_of_two",
-            Self::PrefixAware => "prefix_aware",
-            Self::Session => "session",
-        }
-    }
-}
-
 /// Chooses one of `candidates`, which are in the order of their slots. Returns its index
 /// and the reason, or `None` if there are no candidates.
-pub(crate) fn choose(policy: Policy, candidates: &[Candidate], input: PolicyInput) -> Option<(usize, Reason)> {
+pub(crate) fn choose(policy: RoutingPolicy, candidates: &[Candidate], input: PolicyInput) -> Option<(usize, Reason)> {
     match candidates {
         [] => return None,
         [_] => return Some((0, Reason::OnlyOne)),
         _ => {}
     }
     match policy {
-        Policy::RoundRobin => by_turn(candidates, input.last).map(|index| (index, Reason::InTurn)),
-        Policy::LeastLoaded => least_loaded(candidates, input.last),
-        Policy::Random => Some((draw(input.random, candidates.len()), Reason::Drawn)),
-        Policy::PowerOfTwo => Some((less_loaded_of_two(candidates, input.random), Reason::LeastLoaded)),
-        Policy::PrefixAware => match prefix::preferred(candidates) {
+        RoutingPolicy::RoundRobin => by_turn(candidates, input.last).map(|index| (index, Reason::InTurn)),
+        RoutingPolicy::LeastLoaded => least_loaded(candidates, input.last),
+        RoutingPolicy::Random => Some((draw(input.random, candidates.len()), Reason::Drawn)),
+        RoutingPolicy::PowerOfTwo => Some((less_loaded_of_two(candidates, input.random), Reason::LeastLoaded)),
+        RoutingPolicy::PrefixAware => match prefix::preferred(candidates) {
             Some(index) if affinity::has_room(candidates, index) => Some((index, Reason::PrefixMatch)),
             Some(_) => least_loaded(candidates, input.last).map(|(index, _)| (index, Reason::Overloaded)),
             None => least_loaded(candidates, input.last),
         },
-        Policy::Session => match input.session {
+        RoutingPolicy::Session => match input.session {
             Some(session) => affinity::choose_for_session(candidates, session),
             None => least_loaded(candidates, input.last),
         },

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use actix::{Actor, Addr, ArbiterHandle};
+use hostler_config::RouterConfig;
 use hostler_protocol::{
     EmbeddingInput, FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId, TokenId,
 };
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, TokenizeInput};
 
-use crate::RouterConfig;
 use crate::actor::{AddScheduler, ExplainRoute, RemoveScheduler, RouterActor, stopped};
 use crate::claims::{ClaimLedger, ClaimSpec, Claims, InProcessLedger, Lease};
 use crate::decision::RouteRequest;

@@ -11,7 +11,7 @@ use hostler_protocol::{
     Deadline, ErrorCode, FencingToken, FinishReason, GenerationRequest, Prompt, RequestError, SamplingParams,
     TokenEvent,
 };
-use hostler_router::{MigrationConfig, Policy, Router, RouterConfig};
+use hostler_router::{Router, RouterConfig, RoutingPolicy};
 use hostler_scheduler::Scheduler;
 use support::{Answer, Faulty, answer, read};
 
@@ -25,7 +25,7 @@ fn request(max_tokens: u32) -> GenerationRequest {
 
 fn config() -> RouterConfig {
     // In turn, so that it is known which scheduler gets a request first.
-    RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() }
+    RouterConfig { policy: RoutingPolicy::RoundRobin, ..RouterConfig::default() }
 }
 
 async fn router(config: RouterConfig, schedulers: &[Arc<Faulty>]) -> Router {
@@ -151,10 +151,9 @@ async fn an_answer_migrates_at_most_moves_max_times() {
     let twice = answer(&router(config(), &three).await, request(30)).await;
     assert_eq!((&twice.tokens, &twice.text), (&whole.tokens, &whole.text));
 
-    let migration = MigrationConfig { moves_max: 1, ..MigrationConfig::default() };
     three[0].fail_after(5, ErrorCode::EngineFailed);
     three[1].fail_after(7, ErrorCode::EngineFailed);
-    let bounded = answer(&router(RouterConfig { migration, ..config() }, &three).await, request(30)).await;
+    let bounded = answer(&router(RouterConfig { moves_max: 1, ..config() }, &three).await, request(30)).await;
     let error = bounded.end.expect_err("one migration is the maximum");
     assert_eq!(error.code, ErrorCode::EngineFailed);
     assert!(error.message.contains("moved 1 times"), "{}", error.message);
@@ -165,10 +164,9 @@ async fn an_answer_migrates_at_most_moves_max_times() {
 
 #[actix::test]
 async fn when_no_scheduler_can_continue_the_client_gets_the_error() {
-    let migration = MigrationConfig { wait: Duration::ZERO, ..MigrationConfig::default() };
     let both = [Faulty::start("first").await, Faulty::start("second").await];
     both[0].fail_after(4, ErrorCode::EngineFailed);
-    let router = router(RouterConfig { migration, ..config() }, &both).await;
+    let router = router(RouterConfig { move_wait: Duration::ZERO, ..config() }, &both).await;
     let mut generation = router.generate(request(30)).await.expect("the first scheduler takes it");
     both[1].refuse(true);
     let mut events = Vec::new();

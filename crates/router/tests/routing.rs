@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use futures::StreamExt;
 use hostler_protocol::{EmbeddingInput, ErrorCode, GenerationRequest, Prompt, RequestError, TokenEvent};
-use hostler_router::{BudgetConfig, Policy, RoutedEmbeddings, Router, RouterConfig};
+use hostler_router::{RoutedEmbeddings, Router, RouterConfig, RoutingPolicy};
 use hostler_scheduler::{Scheduler, SchedulerState, TokenizeInput};
 use hostler_testkit::FakeBehaviour::{Hold, Refuse};
 use hostler_testkit::FakeScheduler;
@@ -47,7 +47,7 @@ async fn requests_in_flight_count_until_their_stream_ends_or_is_dropped() {
 #[actix::test]
 async fn round_robin_takes_turns_whatever_the_load() {
     let (a, b) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold));
-    let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
+    let config = RouterConfig { policy: RoutingPolicy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
     a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
     for _ in 0..6 {
@@ -89,7 +89,7 @@ async fn embed(router: &Router) -> Result<RoutedEmbeddings, RequestError> {
 #[actix::test]
 async fn embeddings_follow_the_policy() {
     let (a, b) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold));
-    let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
+    let config = RouterConfig { policy: RoutingPolicy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b)]).await;
     a.snapshot.send_modify(|snapshot| snapshot.outstanding_tokens = 1_000_000);
     for _ in 0..6 {
@@ -102,8 +102,12 @@ async fn embeddings_follow_the_policy() {
 async fn embeddings_are_retried_within_the_budget() {
     let full = FakeScheduler::new("full", Refuse(overloaded()));
     let open = FakeScheduler::new("open", Hold);
-    let retry_budget = BudgetConfig { share_percent: 0, floor_per_second: 0 };
-    let config = RouterConfig { policy: Policy::RoundRobin, retry_budget, ..RouterConfig::default() };
+    let config = RouterConfig {
+        policy: RoutingPolicy::RoundRobin,
+        retry_share_percent: 0,
+        retries_per_second: 0,
+        ..RouterConfig::default()
+    };
     let router = router_over(config, &[Arc::clone(&full), Arc::clone(&open)]).await;
     for _ in 0..100 {
         assert_eq!(embed(&router).await.expect("open takes it").scheduler.as_str(), "open");
@@ -116,7 +120,7 @@ async fn embeddings_are_retried_within_the_budget() {
 async fn embeddings_open_the_breaker_and_respect_it() {
     let broken = FakeScheduler::new("broken", Refuse(RequestError::new(ErrorCode::EngineFailed, "a test")));
     let well = FakeScheduler::new("well", Hold);
-    let config = RouterConfig { policy: Policy::RoundRobin, ..RouterConfig::default() };
+    let config = RouterConfig { policy: RoutingPolicy::RoundRobin, ..RouterConfig::default() };
     let router = router_over(config, &[Arc::clone(&broken), Arc::clone(&well)]).await;
     for _ in 0..12 {
         assert_eq!(embed(&router).await.expect("well takes it").scheduler.as_str(), "well");

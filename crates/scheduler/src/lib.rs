@@ -12,7 +12,7 @@
 
 mod active;
 mod actor;
-pub mod config;
+mod config;
 pub mod contract;
 mod embedding;
 mod handle;

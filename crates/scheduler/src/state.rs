@@ -25,6 +25,7 @@ mod restarts;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use hostler_config::QueueConfig;
 use hostler_protocol::{ModelDescription, Priority, RequestError, RequestId};
 
 use batch::Batch;
@@ -39,7 +40,7 @@ pub use refusal::{EngineLimits, not_serving};
 pub use request::{Demand, Effect, Ticket, work};
 pub use restarts::Restarts;
 
-use crate::config::{QueueConfig, SchedulerConfig};
+use crate::config::SchedulerConfig;
 
 /// How long nothing is started after the engine failed a sequence. A dying engine drops
 /// its sequences a moment before it reports itself dead; without the pause, queued
@@ -75,7 +76,7 @@ impl SchedulingState {
         let slots = config.max_batch_size.min(model.driving.max_sequences).max(1);
         Self {
             lifecycle: Lifecycle::Serving,
-            queue: Queue::new(config.queue.passed_over_max, u64::from(slots) * CREDIT_PER_SLOT),
+            queue: Queue::new(&config.queue, u64::from(slots) * CREDIT_PER_SLOT),
             batch: Batch::new(slots, model.kv_capacity_tokens),
             refill: Refill::new(model.driving, &config.batching),
             rate: ServiceRate::default(),

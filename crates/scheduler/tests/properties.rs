@@ -122,8 +122,8 @@ proptest! {
         let mut model = Model::new(driving);
         let bound = |class| match class {
             Priority::Interactive => u32::MAX,
-            Priority::Default => model::PASSED_OVER_MAX.default + 1,
-            Priority::Batch => model::PASSED_OVER_MAX.batch + 1,
+            Priority::Default => model::DEFAULT_PASSED_OVER_MAX + 1,
+            Priority::Batch => model::BATCH_PASSED_OVER_MAX + 1,
         };
         for ask in asks {
             // There is always another interactive request.

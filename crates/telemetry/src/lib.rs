@@ -15,7 +15,7 @@ mod relay;
 pub mod spans;
 
 pub use exporter::{Exporter, ExporterError};
-pub use log::{LogFormat, init_logs};
+pub use log::init_logs;
 pub use metric::{Kind, Labels, Metric, NODE, buckets};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use reference::reference_tables;

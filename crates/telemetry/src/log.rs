@@ -1,18 +1,10 @@
 //! Logs to standard error, as text or JSON.
 
+use hostler_config::LogFormat;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// The format of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Human-readable text.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
 
 /// Initialises logging to standard error. `filter` has the syntax of `RUST_LOG`.
 ///

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, Error, TlsOptions};
+use hostler_config::EtcdConfig;
 use hostler_protocol::RequestError;
 use hostler_util::Backoff;
 use tokio::time::timeout;
@@ -14,13 +15,9 @@ use crate::wire;
 /// How etcd is reached.
 #[derive(Clone, Debug)]
 pub struct EtcdOptions {
-    /// The members of the etcd cluster, as `http://HOST:PORT` or `https://HOST:PORT`.
-    pub endpoints: Vec<String>,
-    /// The prefix of all keys of this cluster, as `/hostler`.
-    pub prefix: String,
-    /// How long a record outlives its writer: at least 2 s, in whole seconds.
-    pub lease: Duration,
-    /// TLS, for `https` endpoints.
+    /// Its endpoints, the prefix of its keys, and the time to live of records.
+    pub config: EtcdConfig,
+    /// The certificates that `config.tls` names, for `https` endpoints.
     pub tls: Option<ClientTls>,
 }
 
@@ -43,7 +40,7 @@ pub(super) async fn connect(options: &EtcdOptions) -> Result<Client, Failure> {
         let config: TlsOptions = tls.config();
         connect = connect.with_tls(config);
     }
-    in_time(Client::connect(&options.endpoints, Some(connect))).await
+    in_time(Client::connect(&options.config.endpoints, Some(connect))).await
 }
 
 /// The answer to a call, or a failure if it takes longer than [`CALL_TIMEOUT`].

@@ -44,7 +44,7 @@ impl Etcd {
         let unreached = EtcdHealth { failure: Some("it has not been reached yet".to_owned()), since: Instant::now() };
         let (health_in, health) = watch::channel(unreached);
         let (roster_in, roster) = watch::channel(Roster::default());
-        let keys = Keys::new(&options.prefix);
+        let keys = Keys::new(&options.config.prefix);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let nodes = keys.nodes();
         std::thread::Builder::new().name("etcd".to_owned()).spawn(move || {

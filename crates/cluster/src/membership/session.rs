@@ -99,7 +99,7 @@ impl Session {
     /// Gets a lease, and writes all records under it.
     async fn begin(&mut self) -> Result<Lease, Failure> {
         let mut client = connect(&self.options).await?;
-        let seconds = i64::try_from(self.options.lease.as_secs()).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(self.options.config.lease.as_secs()).unwrap_or(i64::MAX);
         let id = in_time(client.lease_grant(seconds, None)).await?.id();
         let (keeper, answers) = in_time(client.lease_keep_alive(id)).await?;
         let mut lease = Lease { client, id, keeper, answers };
@@ -115,7 +115,7 @@ impl Session {
 
     /// Renews the lease and executes commands.
     async fn keep(&mut self, mut lease: Lease) -> End {
-        let mut ticks = interval(self.options.lease / RENEWALS_PER_LEASE);
+        let mut ticks = interval(self.options.config.lease / RENEWALS_PER_LEASE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
@@ -195,7 +195,7 @@ impl Session {
     }
 
     fn report(&self, failure: Option<Failure>) {
-        let endpoints = self.options.endpoints.join(", ");
+        let endpoints = self.options.config.endpoints.join(", ");
         self.health.send_if_modified(|health| {
             let changed = health.failure.is_some() != failure.is_some();
             match (&failure, changed) {

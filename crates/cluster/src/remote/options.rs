@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hostler_config::ClusterConfig;
 use hostler_scheduler::SchedulerSnapshot;
 use hostler_telemetry::Relay;
 
@@ -35,9 +36,10 @@ pub struct RemoteOptions {
 
 impl Default for RemoteOptions {
     fn default() -> Self {
+        let ClusterConfig { connections, silence_max, .. } = ClusterConfig::default();
         Self {
-            connections: 2,
-            silence_max: Duration::from_secs(3),
+            connections,
+            silence_max,
             tls: None,
             qualify_names: true,
             expected: Vec::new(),

@@ -4,10 +4,11 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
+use hostler_config::LogFormat;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child as Process, ChildStdin};
 
-use super::logs::{LogLines, forward};
+use super::logs::forward;
 
 /// The line on a child's standard input that tells it to finish its requests and exit. If the input
 /// closes without it, the parent is gone.
@@ -23,7 +24,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the process, and sends it its configuration.
-    pub(super) async fn start(command: Command, configuration: &str, name: &str, logs: LogLines) -> io::Result<Self> {
+    pub(super) async fn start(command: Command, configuration: &str, name: &str, logs: LogFormat) -> io::Result<Self> {
         let mut command = tokio::process::Command::from(command);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         // Ctrl-C reaches only the parent, which tells its children to exit after their requests.

@@ -1,6 +1,6 @@
 //! The configured API keys, and the caller that each of them belongs to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hostler_protocol::{ErrorCode, FencingToken, RequestError, TenantId};
 use sha2::{Digest, Sha256};
@@ -30,10 +30,10 @@ pub(crate) struct Caller {
 }
 
 impl Keys {
-    pub(crate) fn new(keys: &[ApiKey]) -> Self {
-        let callers = keys.iter().map(|key| {
-            let caller = Caller { tenant: TenantId::new(key.name.as_str()), claim: None, admin: key.admin };
-            (Sha256::digest(&key.key).into(), caller)
+    pub(crate) fn new(keys: &BTreeMap<String, ApiKey>) -> Self {
+        let callers = keys.iter().map(|(name, client)| {
+            let caller = Caller { tenant: TenantId::new(name.as_str()), claim: None, admin: client.admin };
+            (Sha256::digest(client.key.reveal()).into(), caller)
         });
         let callers: HashMap<_, Caller> = callers.collect();
         let tenants: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).collect();
@@ -71,10 +71,10 @@ mod tests {
     use super::*;
 
     fn keys() -> Keys {
-        Keys::new(&[
-            ApiKey { name: "alice".into(), key: "a-key".into(), admin: false },
-            ApiKey { name: "root".into(), key: "r-key".into(), admin: true },
-        ])
+        Keys::new(&BTreeMap::from([
+            ("alice".to_owned(), ApiKey { key: "a-key".into(), admin: false }),
+            ("root".to_owned(), ApiKey { key: "r-key".into(), admin: true }),
+        ]))
     }
 
     #[test]
@@ -94,17 +94,19 @@ mod tests {
 
     #[test]
     fn the_first_tenants_have_their_own_label_and_the_rest_share_one() {
-        let key = |index: usize| ApiKey { name: format!("t{index:03}"), key: format!("key-{index}"), admin: false };
-        let keys = Keys::new(&(0..=TENANT_LABELS_MAX).rev().map(key).collect::<Vec<_>>());
+        let key = |index: usize| {
+            (format!("t{index:03}"), ApiKey { key: format!("key-{index}").as_str().into(), admin: false })
+        };
+        let keys = Keys::new(&(0..=TENANT_LABELS_MAX).rev().map(key).collect());
         assert_eq!(keys.label(&"t000".into()), "t000");
         assert_eq!(keys.label(&"t099".into()), "t099");
         assert_eq!(keys.label(&"t100".into()), "other");
-        assert_eq!(Keys::new(&[]).label(&TenantId::default()), "anonymous");
+        assert_eq!(Keys::new(&BTreeMap::new()).label(&TenantId::default()), "anonymous");
     }
 
     #[test]
     fn every_caller_is_an_admin_if_no_keys_are_configured() {
-        let caller = Keys::new(&[]).caller(None);
+        let caller = Keys::new(&BTreeMap::new()).caller(None);
         assert_eq!(caller, Ok(Caller { tenant: TenantId::default(), claim: None, admin: true }));
     }
 }

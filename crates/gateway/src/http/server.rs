@@ -22,13 +22,13 @@ pub(crate) fn bind(
     routes: fn(&mut web::ServiceConfig),
 ) -> io::Result<(SocketAddr, Server)> {
     let config = &state.config;
-    let listener = TcpListener::bind(config.listen)?;
+    let listener = TcpListener::bind(config.address)?;
     let address = listener.local_addr()?;
     let stalled_client_timeout = config.stalled_client_timeout;
     let app_state = state.clone();
     let server =
         HttpServer::new(move || App::new().app_data(app_state.clone()).configure(routes).wrap(from_fn(observe)))
-            .workers(config.workers)
+            .workers(config.http_threads)
             .max_connections(config.connections_max)
             .keep_alive(config.keep_alive)
             .client_request_timeout(config.head_timeout)

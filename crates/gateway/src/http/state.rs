@@ -13,7 +13,7 @@ use hostler_telemetry::{Exporter, Gauge, catalogue};
 use super::error::shortened;
 use super::keys::Keys;
 use super::limits::MODEL_NAME_BYTES_MAX;
-use crate::{ClusterView, GatewayConfig};
+use crate::{ClusterView, ServerConfig};
 
 /// The application state that every handler gets as `web::Data<AppState>`.
 pub(crate) struct AppState {
@@ -21,7 +21,7 @@ pub(crate) struct AppState {
     pub(crate) benchmarks: Benchmarks,
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) exporter: Exporter,
-    pub(crate) config: GatewayConfig,
+    pub(crate) config: ServerConfig,
     pub(crate) keys: Keys,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
@@ -32,7 +32,7 @@ pub(crate) struct AppState {
 
 impl AppState {
     pub(crate) fn new(
-        config: GatewayConfig,
+        config: ServerConfig,
         router: Router,
         benchmarks: Benchmarks,
         cluster: Arc<dyn ClusterView>,

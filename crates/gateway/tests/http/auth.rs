@@ -1,13 +1,13 @@
 //! API keys.
 
-use hostler_gateway::{ApiKey, GatewayConfig};
+use hostler_gateway::{ApiKey, ServerConfig};
 use serde_json::json;
 
 use crate::harness::{Harness, chat};
 
-pub(crate) fn keys(config: &mut GatewayConfig) {
-    let key = |name: &str, key: &str, admin| ApiKey { name: name.to_owned(), key: key.to_owned(), admin };
-    config.api_keys = vec![key("alice", "a-secret", false), key("root", "r-secret", true)];
+pub(crate) fn keys(config: &mut ServerConfig) {
+    let key = |name: &str, key: &str, admin| (name.to_owned(), ApiKey { key: key.into(), admin });
+    config.api_keys = [key("alice", "a-secret", false), key("root", "r-secret", true)].into();
 }
 
 #[actix_web::test]

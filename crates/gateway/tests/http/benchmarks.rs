@@ -1,6 +1,6 @@
 //! Benchmarks over HTTP: ordered, followed, cancelled, abandoned.
 
-use hostler_gateway::{ApiKey, GatewayConfig};
+use hostler_gateway::{ApiKey, ServerConfig};
 use hostler_scheduler::SchedulerState;
 use serde_json::json;
 
@@ -156,9 +156,9 @@ async fn an_invalid_order_is_refused_before_it_is_queued() {
 
 #[actix_web::test]
 async fn benchmarks_and_claims_require_an_admin() {
-    let keys = |config: &mut GatewayConfig| {
-        let key = |name: &str, key: &str, admin| ApiKey { name: name.to_owned(), key: key.to_owned(), admin };
-        config.api_keys = vec![key("alice", "a-secret", false), key("root", "r-secret", true)];
+    let keys = |config: &mut ServerConfig| {
+        let key = |name: &str, key: &str, admin| (name.to_owned(), ApiKey { key: key.into(), admin });
+        config.api_keys = [key("alice", "a-secret", false), key("root", "r-secret", true)].into();
     };
     let cluster = Cluster::start_with("admin", 1, 1.0, keys).await;
     let send = async |method: &str, path: &str, key: &str, more: &[(&str, &str)], body: &str| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_rt::Arbiter;
 use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
-use hostler_gateway::GatewayConfig;
+use hostler_gateway::ServerConfig;
 use hostler_router::{Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ impl Cluster {
         name: &str,
         count: usize,
         step_ms: f64,
-        change: impl FnOnce(&mut GatewayConfig),
+        change: impl FnOnce(&mut ServerConfig),
     ) -> Self {
         exporter();
         let router = Router::start(RouterConfig::default(), &Arbiter::current());

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_rt::Arbiter;
 use hostler_benchmark::{Benchmarks, BenchmarksConfig, LoopbackHttp};
-use hostler_gateway::{ClusterView, Gateway, GatewayConfig};
+use hostler_gateway::{ClusterView, Gateway, ServerConfig};
 use hostler_protocol::Engine;
 use hostler_router::{Router, RouterConfig};
 use hostler_telemetry::Exporter;
@@ -44,7 +44,7 @@ impl Deref for Harness {
 }
 
 /// Serves a router on a free port.
-pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) -> (Gateway, Site) {
+pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut ServerConfig)) -> (Gateway, Site) {
     serve_in(Arc::new(FakeView::default()), router, change)
 }
 
@@ -52,12 +52,13 @@ pub(crate) fn serve(router: &Router, change: impl FnOnce(&mut GatewayConfig)) ->
 pub(crate) fn serve_in(
     cluster: Arc<dyn ClusterView>,
     router: &Router,
-    change: impl FnOnce(&mut GatewayConfig),
+    change: impl FnOnce(&mut ServerConfig),
 ) -> (Gateway, Site) {
     let mut config =
-        GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..GatewayConfig::default() };
+        ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), http_threads: 1, ..ServerConfig::default() };
     change(&mut config);
-    let benchmarks = Benchmarks::start(BenchmarksConfig::default(), router.clone(), Arc::new(())).expect("no folder");
+    let benchmarks =
+        Benchmarks::start(BenchmarksConfig::default(), None, router.clone(), Arc::new(())).expect("no folder");
     let gateway = Gateway::start(config, router.clone(), benchmarks.clone(), cluster, exporter());
     let gateway = gateway.expect("port 0 is free");
     let api_key = None;
@@ -78,7 +79,7 @@ impl Harness {
     }
 
     /// Starts with a changed configuration.
-    pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let router = Router::start(RouterConfig::default(), &Arbiter::current());
         let scheduler = Arc::new(FakeScheduler::new(MODEL, Engine::Simulated));
         router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");

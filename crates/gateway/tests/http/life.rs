@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hostler_gateway::GatewayConfig;
+use hostler_gateway::ServerConfig;
 use serde_json::json;
 
 use crate::client::within;
@@ -40,7 +40,7 @@ async fn a_shutdown_finishes_running_requests_and_closes_idle_connections() {
 
 #[actix_web::test]
 async fn an_announced_shutdown_still_serves_requests() {
-    let announced = |config: &mut GatewayConfig| config.unready = Duration::from_secs(3600);
+    let announced = |config: &mut ServerConfig| config.unready = Duration::from_secs(3600);
     let Harness { gateway, site, router, .. } = Harness::start_with(announced).await;
     let stopping = actix_web::rt::spawn(gateway.stop());
     within("not being ready", async { while site.get("/readyz").await.head.status != 503 {} }).await;
@@ -52,7 +52,7 @@ async fn an_announced_shutdown_still_serves_requests() {
 
 #[actix_web::test]
 async fn a_shutdown_cancels_requests_after_the_drain_timeout() {
-    let short_drain = |config: &mut GatewayConfig| config.drain_timeout = Duration::from_millis(50);
+    let short_drain = |config: &mut ServerConfig| config.drain_timeout = Duration::from_millis(50);
     let Harness { gateway, scheduler, site, router } = Harness::start_with(short_drain).await;
     let mut hanging = site.connect().await;
     hanging.send("POST", "/generate", &[], json!({"prompt": "gated"}).to_string().as_bytes()).await;

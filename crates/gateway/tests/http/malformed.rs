@@ -1,6 +1,6 @@
 //! Malformed and invalid bodies.
 
-use hostler_gateway::GatewayConfig;
+use hostler_gateway::ServerConfig;
 use serde_json::{Value, json};
 
 use crate::client::Response;
@@ -131,7 +131,7 @@ async fn a_body_that_is_too_large_is_discarded_and_refused() {
 async fn the_body_limit_is_exact() {
     let body = chat("hello").to_string();
     let limit = body.len();
-    let limited = move |config: &mut GatewayConfig| config.body_bytes_max = limit;
+    let limited = move |config: &mut ServerConfig| config.body_bytes_max = limit;
     let harness = Harness::start_with(limited).await;
     assert_eq!(chat_raw(&harness, body.as_bytes()).await.head.status, 200);
     assert_eq!(chat_raw(&harness, format!("{body} ").as_bytes()).await.head.status, 413);
@@ -139,7 +139,7 @@ async fn the_body_limit_is_exact() {
 
 #[actix_web::test]
 async fn a_body_that_does_not_arrive_times_out() {
-    let slow = |config: &mut GatewayConfig| config.body_timeout = std::time::Duration::from_millis(50);
+    let slow = |config: &mut ServerConfig| config.body_timeout = std::time::Duration::from_millis(50);
     let harness = Harness::start_with(slow).await;
     let mut connection = harness.connect().await;
     connection.write(b"POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").await;

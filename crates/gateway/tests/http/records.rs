@@ -95,8 +95,8 @@ async fn every_request_is_counted_once_with_its_outcome() {
 #[actix_web::test]
 async fn the_key_names_the_tenant_and_requests_without_a_model_are_not_counted() {
     const MODEL: &str = "records-of-alice";
-    let key = ApiKey { name: "alice".into(), key: "alices-key".into(), admin: true };
-    let harness = Harness::start_with(|config| config.api_keys = vec![key]).await;
+    let key = ApiKey { key: "alices-key".into(), admin: true };
+    let harness = Harness::start_with(|config| config.api_keys = [("alice".to_owned(), key)].into()).await;
     harness.add(MODEL).await;
     let metrics = ModelMetrics { harness: &harness, model: MODEL, tenant: "alice" };
     let headers = [("content-type", "application/json"), ("authorization", "Bearer alices-key")];

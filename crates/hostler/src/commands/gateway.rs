@@ -13,21 +13,21 @@ use tokio::sync::watch;
 
 use crate::cli::GatewayOptions;
 use crate::cluster::{self, Transport};
+use crate::configuration;
 use crate::failure::Usage;
 use crate::http::{Http, reachable};
-use crate::settings;
 use crate::signals::Signals;
-use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::telemetry::{Telemetry, init_logs, machine_name, upkeep};
 use crate::view::Workers;
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
-    let config = settings::load_gateway(options)?;
+    let config = configuration::load_gateway(options)?;
     if config.cluster.workers.is_empty() && !config.cluster.etcd.is_used() {
         let message = "cluster.workers and cluster.etcd.endpoints are empty; a gateway needs workers, such as \
                        http://10.0.0.2:7070, or an etcd that knows them, such as http://10.0.0.1:2379";
         bail!(Usage(message.to_owned()));
     }
-    settings::init_logs(&config)?;
+    init_logs(&config.log)?;
     let telemetry = Telemetry::start(&config, &machine_name())?;
     let transport = Transport::start()?;
     let served = System::new().block_on(serve(config, telemetry.exporter.clone(), &transport, as_json));
@@ -42,9 +42,9 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     let router = match &etcd {
         Some(etcd) => {
             let ledger = Arc::new(EtcdLedger::new(Arc::clone(etcd)));
-            Router::start_with(settings::router(&config), ledger, &arbiter.handle())
+            Router::start_with(config.router.clone(), ledger, &arbiter.handle())
         }
-        None => Router::start(settings::router(&config), &arbiter.handle()),
+        None => Router::start(config.router.clone(), &arbiter.handle()),
     };
     actix_rt::spawn(upkeep(exporter.clone()));
     let remote = cluster::remote(&config.cluster)?;
@@ -65,7 +65,7 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
         etcd.leave().await;
     }
     if !drained {
-        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);
+        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout.as_secs());
     }
     tracing::info!("stopped");
     Ok(())

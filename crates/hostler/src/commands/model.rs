@@ -5,10 +5,10 @@ use hostler_models::{Installed, ModelRef, Store};
 use serde_json::json;
 
 use crate::cli::{ConfigFile, ModelCommand, ServeOptions};
-use crate::{models, settings};
+use crate::{configuration, models};
 
 pub(crate) fn run(command: ModelCommand, file: ConfigFile, as_json: bool) -> anyhow::Result<()> {
-    let config = settings::load(&ServeOptions { file, ..ServeOptions::default() })?;
+    let config = configuration::load(&ServeOptions { file, ..ServeOptions::default() })?;
     let store = models::store(&config.models)?;
     match command {
         ModelCommand::List => list(&store, as_json),

@@ -13,21 +13,21 @@ use serde_json::json;
 
 use crate::cli::ServeOptions;
 use crate::cluster::Transport;
+use crate::configuration;
 use crate::facts::ServerFacts;
 use crate::http::{Http, reachable};
 use crate::progress::LoadSpinner;
 use crate::replicas;
 use crate::schedulers::{self, Planned};
-use crate::settings;
 use crate::signals::Signals;
-use crate::telemetry::{Telemetry, machine_name, upkeep};
+use crate::telemetry::{Telemetry, init_logs, machine_name, upkeep};
 use crate::view::OneMachine;
 use crate::wire::OwnWire;
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
-    let config = replicas::expand(settings::load(options)?)?;
+    let config = replicas::expand(configuration::load(options)?)?;
     schedulers::check(&config)?;
-    settings::init_logs(&config)?;
+    init_logs(&config.log)?;
     // Handles that are taken before this record nothing.
     let telemetry = Telemetry::start(&config, &machine_name())?;
 
@@ -50,7 +50,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let arbiter = Arbiter::new();
-    let router = Router::start(settings::router(&config), &arbiter.handle());
+    let router = Router::start(config.router.clone(), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
     let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
     // HTTP comes first: probes must be answered while models load.
@@ -81,7 +81,7 @@ async fn serve(
     running.stop().await;
     arbiter.stop();
     if !drained {
-        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout_seconds);
+        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout.as_secs());
     }
     tracing::info!("stopped");
     Ok(())

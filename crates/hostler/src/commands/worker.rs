@@ -18,14 +18,14 @@ use serde_json::json;
 
 use crate::cli::WorkerOptions;
 use crate::cluster::{self, Transport};
+use crate::configuration;
 use crate::leash::{self, Leash};
 use crate::progress::LoadSpinner;
 use crate::registration::{self, Registration};
 use crate::replicas;
 use crate::schedulers::{self, Planned, Running};
-use crate::settings;
 use crate::signals::Signals;
-use crate::telemetry::{Telemetry, upkeep};
+use crate::telemetry::{Telemetry, init_logs, upkeep};
 
 /// How long calls may take to send the final events of their streams after every scheduler has
 /// stopped.
@@ -37,10 +37,10 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
         let (config, leash) = leash::take()?;
         (config, Some(leash))
     } else {
-        (replicas::expand(settings::load_worker(options)?)?, None)
+        (replicas::expand(configuration::load_worker(options)?)?, None)
     };
     schedulers::check(&config)?;
-    settings::init_logs(&config)?;
+    init_logs(&config.log)?;
     let node = options.child.as_deref();
     let mut options = cluster::worker(&config.worker)?;
     let telemetry = Telemetry::start(&config, node.unwrap_or(options.name.as_str()))?;
@@ -111,7 +111,7 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     if let Some(registration) = &mut registration {
         registration.leave().await;
     }
-    stop(running, server, Duration::from_secs(config.worker.drain_timeout_seconds)).await;
+    stop(running, server, config.worker.drain_timeout).await;
     if let Some(registration) = registration {
         registration.end().await;
     }

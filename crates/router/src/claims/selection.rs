@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use hostler_config::RoutingPolicy;
 use hostler_protocol::{ClaimDrain, ErrorCode, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::{Scheduler, SchedulerState};
 
-use crate::policy::{Candidate, Policy, PolicyInput, choose as choose_by_load};
+use crate::policy::{Candidate, PolicyInput, choose as choose_by_load};
 
 /// Which scheduler to claim: this one, or the least loaded of a model. With neither, the
 /// least loaded of the only model that is served.
@@ -137,7 +138,7 @@ fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, R
             matched_blocks: 0,
         })
         .collect();
-    let Some((index, _)) = choose_by_load(Policy::LeastLoaded, &candidates, PolicyInput::default()) else {
+    let Some((index, _)) = choose_by_load(RoutingPolicy::LeastLoaded, &candidates, PolicyInput::default()) else {
         let states: Vec<String> =
             of_model().map(|(_, view)| format!("{} is {}", view.id, view.state.as_str())).collect();
         let message = format!("no scheduler of model {:?} can be claimed now: {}", model.as_str(), states.join(", "));

@@ -9,21 +9,6 @@ use hostler_protocol::{ErrorCode, RequestError};
 use hostler_scheduler::SchedulerState;
 use serde::Serialize;
 
-/// When the circuit breaker opens, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerConfig {
-    /// Consecutive failures that open it.
-    pub failures: u32,
-    /// How long it stays open before one trial request is let through.
-    pub open: Duration,
-}
-
-impl Default for BreakerConfig {
-    fn default() -> Self {
-        Self { failures: 5, open: Duration::from_secs(5) }
-    }
-}
-
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,7 +35,10 @@ impl BreakerState {
 /// The circuit breaker of one scheduler.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    config: BreakerConfig,
+    /// Consecutive failures that open it.
+    failures_max: u32,
+    /// How long it stays open before one request tries the scheduler again.
+    open: Duration,
     circuit: Circuit,
 }
 
@@ -69,8 +57,8 @@ enum Circuit {
 }
 
 impl Breaker {
-    pub(crate) fn new(config: BreakerConfig) -> Self {
-        Self { config, circuit: Circuit::Closed { failures: 0 } }
+    pub(crate) fn new(failures_max: u32, open: Duration) -> Self {
+        Self { failures_max, open, circuit: Circuit::Closed { failures: 0 } }
     }
 
     /// Whether a request may be sent to the scheduler now.
@@ -92,7 +80,7 @@ impl Breaker {
     /// A request was sent: while the breaker is open, as a trial.
     pub(crate) fn dispatched(&mut self, now: Instant) {
         if matches!(self.circuit, Circuit::Open { .. } | Circuit::Trial { .. }) {
-            self.circuit = Circuit::Trial { until: now + self.config.open };
+            self.circuit = Circuit::Trial { until: now + self.open };
         }
     }
 
@@ -113,9 +101,9 @@ impl Breaker {
 
     /// The scheduler failed.
     pub(crate) fn failed(&mut self, now: Instant) {
-        let open = Circuit::Open { until: now + self.config.open };
+        let open = Circuit::Open { until: now + self.open };
         self.circuit = match self.circuit {
-            Circuit::Closed { failures } if failures + 1 < self.config.failures => {
+            Circuit::Closed { failures } if failures + 1 < self.failures_max => {
                 Circuit::Closed { failures: failures + 1 }
             }
             Circuit::Closed { .. } | Circuit::Trial { .. } => open,
@@ -155,7 +143,7 @@ mod tests {
     const OPEN: Duration = Duration::from_secs(5);
 
     fn breaker() -> (Breaker, Instant) {
-        (Breaker::new(BreakerConfig { failures: 3, open: OPEN }), Instant::now())
+        (Breaker::new(3, OPEN), Instant::now())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a decision would be and why: `GET /admin/route/explain`.
 
+use hostler_config::RoutingPolicy;
 use hostler_protocol::{ModelId, SchedulerId};
 use hostler_scheduler::SchedulerState;
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::breaker::BreakerState;
 use super::slow_start::FULL_SHARE;
 use super::{Obstacle, RouteRequest, SchedulerView, choose_scheduler, limits_newcomers};
-use crate::policy::{Policy, PolicyInput, Reason};
+use crate::policy::{PolicyInput, Reason};
 
 /// The decision that would be made now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,7 +16,7 @@ pub struct Explanation {
     /// The requested model.
     pub model: ModelId,
     /// The policy that chooses.
-    pub policy: Policy,
+    pub policy: RoutingPolicy,
     /// The scheduler that would get the request; `None` if none can.
     pub chosen: Option<SchedulerId>,
     /// Why this scheduler.
@@ -54,7 +55,7 @@ pub struct ConsideredScheduler {
 
 /// Explains what [`choose_scheduler`] decides with the same arguments.
 pub(crate) fn explain(
-    policy: Policy,
+    policy: RoutingPolicy,
     views: &[SchedulerView<'_>],
     request: &RouteRequest,
     input: PolicyInput,

@@ -1,9 +1,10 @@
 //! What a decision needs to know of a request.
 
+use hostler_config::RoutingPolicy;
 use hostler_protocol::{EmbeddingInput, FencingToken, GenerationRequest, ModelId, Prompt, RequestId, SchedulerId};
 use hostler_util::stable_hash;
 
-use crate::policy::{Policy, prompt_blocks};
+use crate::policy::prompt_blocks;
 
 /// Bytes of text that make about one token: what English text gives with common
 /// vocabularies. Estimates of work are only compared, so they need not be exact.
@@ -34,8 +35,8 @@ pub(crate) struct RouteRequest {
 impl RouteRequest {
     /// Routes a generation. The caller hashes the prompt here, on its own task, so that
     /// the router actor does not do it for all of them.
-    pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: Policy) -> Self {
-        let blocks = if policy == Policy::PrefixAware { prompt_blocks(&request.prompt) } else { Vec::new() };
+    pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: RoutingPolicy) -> Self {
+        let blocks = if policy == RoutingPolicy::PrefixAware { prompt_blocks(&request.prompt) } else { Vec::new() };
         Self {
             id: request.id,
             model: request.model.clone(),

@@ -29,7 +29,7 @@ fn request(refused: &[SchedulerId]) -> RouteRequest {
 
 /// The decision of the policy `least_loaded`.
 fn least_loaded(views: &[SchedulerView<'_>], request: &RouteRequest) -> Result<(usize, Reason), RequestError> {
-    choose_scheduler(Policy::LeastLoaded, views, request, INPUT)
+    choose_scheduler(RoutingPolicy::LeastLoaded, views, request, INPUT)
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_newcomer_gets_its_share_and_everything_when_it_is_the_only_one() {
     views[1].share = 100;
     let chosen = |views: &[SchedulerView<'_>], random| {
         let input = PolicyInput { random, ..INPUT };
-        choose_scheduler(Policy::LeastLoaded, views, &request(&[]), input).expect("a scheduler is serving").0
+        choose_scheduler(RoutingPolicy::LeastLoaded, views, &request(&[]), input).expect("a scheduler is serving").0
     };
     let times = (0..10_000).filter(|&random| chosen(&views, random) == 1).count();
     assert!((800..1_200).contains(&times), "{times} of 10,000, although it is idle");
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn the_chosen_scheduler_is_able_and_one_is_chosen_whenever_one_is_able(
         all in prop::collection::vec((0usize..6, any::<bool>(), 0u32..=FULL_SHARE, 0u64..100, any::<bool>()), 0..8),
-        random in any::<u64>(), policy in prop::sample::select(&Policy::ALL[..]),
+        random in any::<u64>(), policy in prop::sample::select(&RoutingPolicy::ALL[..]),
     ) {
         let ids: Vec<SchedulerId> = (0..all.len()).map(|index| format!("s-{index}").into()).collect();
         let mut refused = Vec::new();

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hostler_config::RouterConfig;
 use hostler_protocol::RequestError;
 use hostler_scheduler::SchedulerState;
 use hostler_telemetry::Gauge;
 use parking_lot::Mutex;
 
-use crate::decision::breaker::{Breaker, BreakerConfig, BreakerState, is_own_failure};
+use crate::decision::breaker::{Breaker, BreakerState, is_own_failure};
 
 /// The health of one scheduler. Clones share it.
 #[derive(Clone)]
@@ -21,9 +22,12 @@ struct Shared {
 }
 
 impl Health {
-    pub(crate) fn new(config: BreakerConfig, gauge: Gauge) -> Self {
+    pub(crate) fn new(config: &RouterConfig, gauge: Gauge) -> Self {
         gauge.set(BreakerState::Closed.as_gauge());
-        Self(Arc::new(Shared { breaker: Mutex::new(Breaker::new(config)), gauge }))
+        Self(Arc::new(Shared {
+            breaker: Mutex::new(Breaker::new(config.breaker_failures, config.breaker_open)),
+            gauge,
+        }))
     }
 
     /// The state of the breaker, and whether it lets a request through now.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hostler_config::RouterConfig;
 use hostler_protocol::{ModelId, RequestError, SchedulerId};
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use hostler_util::stable_hash;
@@ -12,7 +13,6 @@ use tokio::sync::watch;
 
 use super::health::Health;
 use super::in_flight::InFlightWork;
-use crate::RouterConfig;
 use crate::decision::SchedulerView;
 use crate::decision::slow_start::SlowStart;
 use crate::metrics::SchedulerMetrics;
@@ -96,7 +96,7 @@ impl Entry {
         let snapshot = scheduler.snapshot();
         let model = snapshot.borrow().model.clone();
         let metrics = SchedulerMetrics::new(&model, scheduler.id(), config.policy);
-        let health = Health::new(config.breaker, metrics.breaker.clone());
+        let health = Health::new(config, metrics.breaker.clone());
         let key = stable_hash(scheduler.id().as_str().as_bytes());
         let (work, slow_start) = (Arc::default(), SlowStart::default());
         Self { scheduler, key, work, metrics, health, model, snapshot, slow_start }

@@ -15,38 +15,26 @@ const RETRY: u64 = 1000;
 /// at once when one of a few schedulers disappears.
 const RETRIES_SAVED_MAX: u64 = 100;
 
-/// How many retries are allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetConfig {
-    /// Retries per hundred requests.
-    pub share_percent: u32,
-    /// Additional retries per second, regardless of traffic.
-    pub floor_per_second: u32,
-}
-
-impl Default for BudgetConfig {
-    fn default() -> Self {
-        Self { share_percent: 20, floor_per_second: 10 }
-    }
-}
-
 /// The bucket of retries.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
-    config: BudgetConfig,
+    /// Retries for every hundred requests.
+    share_percent: u32,
+    /// Additional retries per second.
+    per_second: u32,
     saved: u64,
     filled: Instant,
 }
 
 impl RetryBudget {
     /// A full bucket.
-    pub(crate) fn new(config: BudgetConfig, now: Instant) -> Self {
-        Self { config, saved: RETRIES_SAVED_MAX * RETRY, filled: now }
+    pub(crate) fn new(share_percent: u32, per_second: u32, now: Instant) -> Self {
+        Self { share_percent, per_second, saved: RETRIES_SAVED_MAX * RETRY, filled: now }
     }
 
     /// Adds the share of a new request.
     pub(crate) fn deposit(&mut self) {
-        self.add(u64::from(self.config.share_percent) * RETRY / 100);
+        self.add(u64::from(self.share_percent) * RETRY / 100);
     }
 
     /// Takes one retry. Whether there was one.
@@ -60,7 +48,7 @@ impl RetryBudget {
     /// Adds the retries of the time since the last call; fractions of a thousandth wait for
     /// the next one.
     fn trickle(&mut self, now: Instant) {
-        let rate = u64::from(self.config.floor_per_second) * RETRY;
+        let rate = u64::from(self.per_second) * RETRY;
         let waited = now.saturating_duration_since(self.filled);
         let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
         let earned = micros.saturating_mul(rate) / 1_000_000;
@@ -85,7 +73,7 @@ mod tests {
     #[test]
     fn a_full_bucket_allows_retries_at_once_and_refills_by_time_and_requests() {
         let start = Instant::now();
-        let mut budget = RetryBudget::new(BudgetConfig { share_percent: 20, floor_per_second: 10 }, start);
+        let mut budget = RetryBudget::new(20, 10, start);
         for _ in 0..RETRIES_SAVED_MAX {
             assert!(budget.withdraw(start));
         }
@@ -102,7 +90,7 @@ mod tests {
     #[test]
     fn a_floor_of_zero_never_refills() {
         let start = Instant::now();
-        let mut budget = RetryBudget::new(BudgetConfig { share_percent: 0, floor_per_second: 0 }, start);
+        let mut budget = RetryBudget::new(0, 0, start);
         for _ in 0..RETRIES_SAVED_MAX {
             assert!(budget.withdraw(start));
         }
@@ -113,11 +101,11 @@ mod tests {
     proptest! {
         #[test]
         fn retries_never_exceed_share_plus_floor_plus_savings(
-            share_percent in 0u32..100, floor_per_second in 0u32..50,
+            share_percent in 0u32..100, per_second in 0u32..50,
             steps in prop::collection::vec((any::<bool>(), 0u64..500), 0..500),
         ) {
             let start = Instant::now();
-            let mut budget = RetryBudget::new(BudgetConfig { share_percent, floor_per_second }, start);
+            let mut budget = RetryBudget::new(share_percent, per_second, start);
             let (mut now, mut requests, mut retries) = (start, 0_u64, 0_u64);
             for (is_request, wait_ms) in steps {
                 now += Duration::from_millis(wait_ms);
@@ -128,7 +116,7 @@ mod tests {
                     retries += u64::from(budget.withdraw(now));
                 }
             }
-            let by_time = (now - start).as_secs_f64() * f64::from(floor_per_second);
+            let by_time = (now - start).as_secs_f64() * f64::from(per_second);
             let by_requests = requests as f64 * f64::from(share_percent) / 100.0;
             prop_assert!(retries as f64 <= RETRIES_SAVED_MAX as f64 + by_time + by_requests + 0.001);
         }

@@ -8,7 +8,6 @@ use hostler_util::Backoff;
 
 use super::offers::{Offers, Segment};
 use super::refusals::Refusals;
-use crate::config::MigrationConfig;
 use crate::directory::Directory;
 use crate::directory::in_flight::{InFlight, Migrating};
 
@@ -22,7 +21,8 @@ pub(crate) struct Migrator {
     pub(crate) offers: Arc<Offers>,
     pub(crate) directory: Directory,
     pub(crate) in_flight: Arc<InFlight>,
-    pub(crate) config: MigrationConfig,
+    /// Maximum time to look for a scheduler that can continue an answer.
+    pub(crate) wait_max: Duration,
 }
 
 impl Migrator {
@@ -81,7 +81,7 @@ impl Migrator {
                 )));
             }
             let pause = attempts.next_pause();
-            if now.saturating_duration_since(started) + pause > self.config.wait {
+            if now.saturating_duration_since(started) + pause > self.wait_max {
                 return Err(no_other_scheduler(&failure, &error));
             }
             let left = request.deadline.map_or(pause, |deadline| deadline.remaining(now));

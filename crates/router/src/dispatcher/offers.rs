@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Addr;
+use hostler_config::RouterConfig;
 use hostler_protocol::{
     EmbeddingInput, Embeddings, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId,
 };
@@ -12,7 +13,6 @@ use parking_lot::Mutex;
 
 use super::budget::RetryBudget;
 use super::refusals::{Next, Refusals};
-use crate::RouterConfig;
 use crate::actor::{Assignment, ChooseScheduler, RouterActor, stopped};
 use crate::decision::RouteRequest;
 use crate::metrics;
@@ -42,7 +42,8 @@ pub(crate) struct Offers {
 
 impl Offers {
     pub(crate) fn new(config: Arc<RouterConfig>, actor: Addr<RouterActor>) -> Self {
-        let budget = Mutex::new(RetryBudget::new(config.retry_budget, Instant::now()));
+        let budget =
+            Mutex::new(RetryBudget::new(config.retry_share_percent, config.retries_per_second, Instant::now()));
         Self { config, actor, budget }
     }
 

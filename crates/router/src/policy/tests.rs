@@ -20,7 +20,7 @@ fn candidates(loads: &[(u64, u32)]) -> Vec<Candidate> {
     loads.iter().enumerate().map(candidate).collect()
 }
 
-fn chosen(policy: Policy, candidates: &[Candidate], input: PolicyInput) -> Option<usize> {
+fn chosen(policy: RoutingPolicy, candidates: &[Candidate], input: PolicyInput) -> Option<usize> {
     choose(policy, candidates, input).map(|(index, _)| index)
 }
 
@@ -30,7 +30,7 @@ fn after(last: Option<usize>) -> PolicyInput {
 
 #[test]
 fn no_candidate_gives_none_and_a_single_one_is_always_chosen() {
-    for policy in Policy::ALL {
+    for policy in RoutingPolicy::ALL {
         assert_eq!(choose(policy, &[], after(Some(3))), None);
         assert_eq!(choose(policy, &candidates(&[(9_000, 1)]), after(Some(3))), Some((0, Reason::OnlyOne)));
     }
@@ -39,13 +39,15 @@ fn no_candidate_gives_none_and_a_single_one_is_always_chosen() {
 #[test]
 fn work_counts_in_relation_to_the_batch_size() {
     // 100 tokens with a batch size of 8 finish sooner than 50 with a batch size of 1.
-    assert_eq!(chosen(Policy::LeastLoaded, &candidates(&[(50, 1), (100, 8)]), after(None)), Some(1));
+    assert_eq!(chosen(RoutingPolicy::LeastLoaded, &candidates(&[(50, 1), (100, 8)]), after(None)), Some(1));
 }
 
 #[test]
 fn idle_schedulers_take_turns() {
     let idle = candidates(&[(0, 8), (0, 1), (0, 4)]);
-    for policy in [Policy::LeastLoaded, Policy::RoundRobin, Policy::PrefixAware, Policy::Session] {
+    for policy in
+        [RoutingPolicy::LeastLoaded, RoutingPolicy::RoundRobin, RoutingPolicy::PrefixAware, RoutingPolicy::Session]
+    {
         let mut last = None;
         let mut order = Vec::new();
         for _ in 0..6 {
@@ -60,9 +62,9 @@ fn idle_schedulers_take_turns() {
 fn the_longest_prefix_wins_until_its_scheduler_is_overloaded() {
     let mut all = candidates(&[(0, 2), (90, 2), (90, 2)]);
     (all[1].matched_blocks, all[2].matched_blocks) = (3, 5);
-    assert_eq!(choose(Policy::PrefixAware, &all, after(None)), Some((2, Reason::PrefixMatch)));
+    assert_eq!(choose(RoutingPolicy::PrefixAware, &all, after(None)), Some((2, Reason::PrefixMatch)));
     (all[2].work_tokens, all[2].requests) = (9_000, 180);
-    assert_eq!(choose(Policy::PrefixAware, &all, after(None)), Some((0, Reason::Overloaded)));
+    assert_eq!(choose(RoutingPolicy::PrefixAware, &all, after(None)), Some((0, Reason::Overloaded)));
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn a_session_moves_only_when_its_scheduler_leaves_or_is_overloaded() {
     let home = |candidates: &[Candidate], session: u64| {
         let input =
             PolicyInput { session: Some(stable_hash(format!("session {session}").as_bytes())), ..after(Some(4)) };
-        candidates[chosen(Policy::Session, candidates, input).expect("there is a candidate")].slot
+        candidates[chosen(RoutingPolicy::Session, candidates, input).expect("there is a candidate")].slot
     };
     let before: HashMap<u64, usize> = (0..1_000).map(|session| (session, home(&all, session))).collect();
     let mut shares = [0; 10];
@@ -97,7 +99,7 @@ proptest! {
         last in prop::option::of(0usize..8),
     ) {
         let all = candidates(&loads);
-        let index = chosen(Policy::LeastLoaded, &all, after(last)).expect("there is a candidate");
+        let index = chosen(RoutingPolicy::LeastLoaded, &all, after(last)).expect("there is a candidate");
         for other in &all {
             prop_assert_ne!(all[index].compare_load(other), Ordering::Greater);
         }
@@ -108,7 +110,7 @@ proptest! {
         loads in prop::collection::btree_set(0u64..1000, 2..8), random in any::<u64>(),
     ) {
         let loads: Vec<(u64, u32)> = loads.into_iter().map(|load| (load, 4)).collect();
-        let index = chosen(Policy::PowerOfTwo, &candidates(&loads), PolicyInput { random, ..after(None) });
+        let index = chosen(RoutingPolicy::PowerOfTwo, &candidates(&loads), PolicyInput { random, ..after(None) });
         prop_assert_ne!(index, Some(loads.len() - 1), "loads are in order");
     }
 
@@ -118,7 +120,7 @@ proptest! {
         let mut served = vec![0; count];
         let mut last = None;
         for _ in 0..count * rounds {
-            let index = chosen(Policy::RoundRobin, &all, after(last)).expect("there is a candidate");
+            let index = chosen(RoutingPolicy::RoundRobin, &all, after(last)).expect("there is a candidate");
             served[index] += 1;
             last = Some(all[index].slot);
         }
@@ -132,7 +134,7 @@ proptest! {
     ) {
         let mut all = candidates(&loads);
         all[favourite.index(loads.len())].matched_blocks = 9;
-        for policy in [Policy::PrefixAware, Policy::Session] {
+        for policy in [RoutingPolicy::PrefixAware, RoutingPolicy::Session] {
             let input = PolicyInput { session: Some(session), ..after(None) };
             let index = chosen(policy, &all, input).expect("there is a candidate");
             prop_assert!(affinity::has_room(&all, index), "{:?}", policy);
@@ -142,7 +144,7 @@ proptest! {
     #[test]
     fn every_choice_is_in_range(random in any::<u64>(), count in 1usize..50) {
         let all = candidates(&vec![(1, 1); count]);
-        for policy in Policy::ALL {
+        for policy in RoutingPolicy::ALL {
             let index = chosen(policy, &all, PolicyInput { random, session: Some(random), last: None });
             prop_assert!(index.is_some_and(|index| index < count));
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::Ticket;
 use super::batch::Batch;
 use super::queue::{Queue, Waiting};
-use crate::config::BatchingConfig;
+use hostler_config::BatchingConfig;
 
 /// How long a cohort that is not full waits for more requests once the engine is idle.
 /// Clients whose answers ended together send their next request a round trip later. Less

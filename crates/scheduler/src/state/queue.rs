@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use hostler_config::QueueConfig;
 use hostler_protocol::{Priority, TenantId};
 
 use super::fair::FairQueue;
 use super::{Demand, Ticket, work};
-use crate::config::PassedOverMax;
 
 /// A request in the queue.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(super) struct Load {
 impl Queue {
     /// An empty queue with this credit for tenants that return from idle.
     #[must_use]
-    pub(super) fn new(passed_over_max: PassedOverMax, credit: u64) -> Self {
+    pub(super) fn new(config: &QueueConfig, credit: u64) -> Self {
         let class = |passed_over_max| Class {
             fair: FairQueue::new(credit),
             load: Load::default(),
@@ -65,7 +65,7 @@ impl Queue {
             passed_over_max,
         };
         // The first class goes first unless another is due, so it needs no bound.
-        let classes = [class(u32::MAX), class(passed_over_max.default), class(passed_over_max.batch)];
+        let classes = [class(u32::MAX), class(config.default_passed_over_max), class(config.batch_passed_over_max)];
         Self { waiting: BTreeMap::new(), classes, tokens: 0 }
     }
 

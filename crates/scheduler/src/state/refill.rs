@@ -9,7 +9,7 @@ use super::Ticket;
 use super::batch::Batch;
 use super::cohort::Cohorts;
 use super::queue::{Queue, Waiting};
-use crate::config::BatchingConfig;
+use hostler_config::BatchingConfig;
 
 /// A refill strategy. If the next request in the queue's order does not fit yet, the slot
 /// stays free: if smaller requests overtook it, it could starve.

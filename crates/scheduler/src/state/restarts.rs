@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use hostler_config::RecoveryConfig;
 use hostler_util::Backoff;
-
-use crate::config::RecoveryConfig;
 
 /// Limits the restarts within a time window.
 #[derive(Debug)]

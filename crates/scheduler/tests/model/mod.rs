@@ -8,13 +8,13 @@ use hostler_protocol::{
     Batching, ClaimDrain, Driving, ErrorCode, FencingToken, ModelDescription, Prefill, Priority, RequestId, TenantId,
 };
 use hostler_scheduler::SchedulerConfig;
-use hostler_scheduler::config::PassedOverMax;
 use hostler_scheduler::state::{Claim, Demand, Effect, Lifecycle, SchedulingState, Ticket, work};
 use hostler_testkit::model_description;
 
 pub(crate) const CONTEXT: u32 = 200;
 pub(crate) const SLOTS: u32 = 4;
-pub(crate) const PASSED_OVER_MAX: PassedOverMax = PassedOverMax { default: 3, batch: 7 };
+pub(crate) const DEFAULT_PASSED_OVER_MAX: u32 = 3;
+pub(crate) const BATCH_PASSED_OVER_MAX: u32 = 7;
 const KV_CAPACITY: u64 = 500;
 const QUEUE_MAX: u32 = 60;
 
@@ -66,7 +66,8 @@ impl Model {
         config.max_batch_size = SLOTS;
         config.queue.requests_max = QUEUE_MAX;
         config.queue.wait_max = Duration::from_secs(2);
-        config.queue.passed_over_max = PASSED_OVER_MAX;
+        config.queue.default_passed_over_max = DEFAULT_PASSED_OVER_MAX;
+        config.queue.batch_passed_over_max = BATCH_PASSED_OVER_MAX;
         config.batching.long_prompt_tokens = 100;
         config.batching.cohort_wait = Duration::from_millis(300);
         let description = ModelDescription {

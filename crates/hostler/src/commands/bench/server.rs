@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::cli::{EngineName, LogFormatName, SchedulerOptions, ServeOptions};
+use crate::cli::{SchedulerOptions, ServeOptions};
 
 /// A `hostler serve` process on a free port. Dropping it stops the process.
 pub(super) struct Server {
@@ -51,20 +51,11 @@ fn arguments(options: &ServeOptions) -> Vec<String> {
     let mut add = |name: &str, value: Option<String>| all.extend(value.map(|value| format!("{name}={value}")));
     add("--config", file.config.as_ref().map(|path| path.display().to_string()));
     model.iter().for_each(|model| add("--model", Some(model.clone())));
-    let engine_name = |engine| match engine {
-        EngineName::Mistralrs => "mistralrs",
-        EngineName::Llamacpp => "llamacpp",
-        EngineName::Simulated => "simulated",
-    };
-    add("--engine", engine.map(|engine| engine_name(engine).to_owned()));
+    add("--engine", engine.clone());
     add("--device", device.clone());
     add("--replicas", replicas.map(|count| count.to_string()));
     add("--max-batch-size", max_batch_size.map(|size| size.to_string()));
     add("--max-context-length", max_context_length.map(|length| length.to_string()));
-    let format_name = |format| match format {
-        LogFormatName::Text => "text",
-        LogFormatName::Json => "json",
-    };
-    add("--log-format", log.log_format.map(|format| format_name(format).to_owned()));
+    add("--log-format", log.log_format.clone());
     all
 }
