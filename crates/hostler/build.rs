@@ -1,4 +1,4 @@
-//! Tells the program which commit it is built from: `HOSTLER_COMMIT`, or what git says.
+//! Passes the commit to the program: `HOSTLER_COMMIT`, or the one that git reports.
 
 use std::process::Command;
 
@@ -8,11 +8,11 @@ fn main() {
     if std::env::var_os("HOSTLER_COMMIT").is_some() {
         return;
     }
-    // Git writes here with every commit and every checkout; it is elsewhere in a worktree.
+    // Git writes this file with every commit and checkout. In a worktree it has another path.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }
-    // Sources from an archive have no commit, and then none is told.
+    // Sources from an archive have no commit.
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
         println!("cargo::rustc-env=HOSTLER_COMMIT={commit}");
     }

@@ -2,28 +2,10 @@
 
 use std::path::PathBuf;
 
+use hostler_config::LlamacppOptions;
 use hostler_protocol::ModelId;
 
 use crate::Device;
-
-/// The default of `prefill_chunk_tokens`.
-///
-/// One token of the chunk is processed with those of the decoding sequences; the others
-/// have a pass of their own, and from 64 tokens on, llama.cpp uses a faster attention
-/// kernel. Measured with seven decoding sequences and a prompt of 1,500 tokens, demo
-/// model in Q8_0, 2 cores:
-///
-/// | chunk | median gap ms | longest gap ms | prefill s |
-/// |---|---|---|---|
-/// | 16 | 62 | 143 | 6.2 |
-/// | 32 | 97 | 182 | 4.7 |
-/// | 64 | 175 | 358 | 4.3 |
-/// | 65 | 127 | 259 | 3.4 |
-/// | 128 | 230 | 313 | 2.6 |
-/// | 256 | 433 | 519 | 2.5 |
-///
-/// (Without the prompt the median gap is 22 ms.)
-pub const PREFILL_CHUNK_TOKENS_DEFAULT: u32 = 65;
 
 /// Environment variables for a process that runs this engine. They must be set before it
 /// starts, because OpenMP reads them while the program is loaded. The parent of a worker
@@ -68,7 +50,7 @@ impl LlamacppConfig {
             device: Device::Cpu(None),
             max_batch_size: 8,
             max_context_length: 2048,
-            prefill_chunk_tokens: PREFILL_CHUNK_TOKENS_DEFAULT,
+            prefill_chunk_tokens: LlamacppOptions::default().prefill_chunk_tokens,
             threads: None,
         }
     }

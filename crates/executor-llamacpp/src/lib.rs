@@ -20,7 +20,7 @@ mod gguf;
 mod model;
 mod thread;
 
-pub use config::{LlamacppConfig, PREFILL_CHUNK_TOKENS_DEFAULT, PROCESS_ENVIRONMENT};
+pub use config::{LlamacppConfig, PROCESS_ENVIRONMENT};
 pub use cores::CoreSet;
 pub use device::{Device, GpuBackend};
 pub use factory::LlamacppFactory;

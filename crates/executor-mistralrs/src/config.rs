@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hostler_config::WeightFormat;
 use hostler_protocol::ModelId;
 
 use crate::Device;
@@ -44,22 +45,6 @@ pub enum ModelSource {
         /// A GGUF file in it; `None`: its safetensors.
         gguf: Option<String>,
     },
-}
-
-/// The format of weights from safetensors in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WeightFormat {
-    /// 32-bit floats on a CPU; on a GPU, bfloat16 if it supports it, else 16-bit floats.
-    #[default]
-    Native,
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-    /// bfloat16. Not on a CPU.
-    Bf16,
-    /// 8 bits in blocks of 32, quantised during loading.
-    Q8_0,
 }
 
 /// A simulated fault.

@@ -26,7 +26,8 @@ mod requantise;
 mod source;
 mod weights;
 
-pub use config::{Fault, MistralrsConfig, ModelSource, WeightFormat};
+pub use config::{Fault, MistralrsConfig, ModelSource};
 pub use device::Device;
 pub use factory::MistralrsFactory;
+pub use hostler_config::WeightFormat;
 pub use requantise::{RequantiseError, requantise_gguf};

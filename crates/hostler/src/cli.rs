@@ -10,19 +10,19 @@ use crate::failure::Usage;
 
 /// Serves language models over an OpenAI-compatible HTTP API.
 ///
-/// With nothing else, serves a small demo model on 127.0.0.1:8080, which is fetched
-/// first if need be.
+/// Without arguments, it serves a small demo model on 127.0.0.1:8080, and downloads the
+/// model first if necessary.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// What to do; `serve` if left out.
+    /// The command; `serve` by default.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
     #[command(flatten)]
     pub(crate) serve: ServeOptions,
 
-    /// Write results as JSON, for programs.
+    /// Print results as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -31,54 +31,54 @@ const EXAMPLES: &str = "\
 Examples:
   hostler                                          serve the demo model
   hostler serve --model ./qwen2.gguf --engine llamacpp
-  hostler serve --model owner/name --device cuda:0 a model of the hub, on a GPU
+  hostler serve --model owner/name --device cuda:0 a model from the Hugging Face hub, on a GPU
   hostler serve --config hostler.toml              several models; see config/hostler.toml
-  hostler model pull smollm2-135m-instruct         fetch a model, to serve it later
+  hostler model pull smollm2-135m-instruct         download a model
   hostler status --watch                           nodes, schedulers, load, claims
 
-Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 worse than before (bench compare).";
+Exit codes: 0 success, 1 failure, 2 invalid arguments or configuration, 3 regression (bench compare).";
 
 impl Cli {
-    /// The command, `serve` where none is named.
+    /// The command; `serve` by default.
     ///
     /// # Errors
-    /// Options of `serve` stand before another command, where they would be lost.
+    /// Options of `serve` precede another command, which would ignore them.
     pub(crate) fn into_command(self) -> Result<Command, Usage> {
         let Some(command) = self.command else { return Ok(Command::Serve(self.serve)) };
-        // The file may be named anywhere, and by the environment.
+        // --config is accepted in any position, and from the environment.
         if (ServeOptions { file: ConfigFile::default(), ..self.serve }) != ServeOptions::default() {
-            return Err(Usage("options of a command stand after its name: hostler serve --model …".to_owned()));
+            return Err(Usage("put the options of a command after its name: hostler serve --model …".to_owned()));
         }
         Ok(command)
     }
 }
 
-/// What the command can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve models: HTTP, router and schedulers in one process
+    /// Serve models: HTTP server, router and schedulers in one process
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeOptions),
-    /// Serve models over HTTP that workers hold, here or on other machines
+    /// Serve HTTP for models that run on workers, on this machine or others
     #[command(after_help = GATEWAY_EXAMPLES)]
     Gateway(GatewayOptions),
-    /// Hold models for gateways
+    /// Run models for gateways
     #[command(after_help = WORKER_EXAMPLES)]
     Worker(WorkerOptions),
-    /// Measure servers, and compare what was measured
+    /// Benchmark servers, and compare results
     #[command(after_help = BENCH_EXAMPLES)]
     Bench {
         #[command(subcommand)]
         command: BenchCommand,
     },
-    /// List, fetch and find models
+    /// List, download and locate models
     Model {
         #[command(subcommand)]
         command: ModelCommand,
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Show nodes, schedulers, load and claims of a Hostler that runs
+    /// Show the nodes, schedulers, load and claims of a running Hostler
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
     /// Check or show the configuration, or print its JSON Schema
@@ -88,17 +88,17 @@ pub(crate) enum Command {
     },
 }
 
-/// What can be done with benchmarks.
+/// The commands of `hostler bench`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Measure what each layer of a Hostler costs, from the engine to HTTP
+    /// Measure the cost of each layer of a Hostler, from the engine to HTTP
     Ladder(Box<LadderOptions>),
     #[command(flatten)]
     Other(crate::commands::bench::BenchCommand),
 }
 
-/// `hostler bench ladder`. Without --url, a Hostler is started for it with these options
-/// of `serve`.
+/// `hostler bench ladder`. Without --url, it starts a Hostler with these options of
+/// `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct LadderOptions {
     #[command(flatten)]
@@ -110,12 +110,12 @@ pub(crate) struct LadderOptions {
 const SERVE_EXAMPLES: &str = "\
 Examples:
   hostler serve                                       the demo model
-  hostler serve --model a.gguf --model b.gguf         two models, a scheduler each
+  hostler serve --model a.gguf --model b.gguf         two models, one scheduler each
   hostler serve --engine llamacpp --device cpu:0-3    on four cores
-  hostler serve --engine simulated --model anything   no model: made-up text, for tests
+  hostler serve --engine simulated --model anything   no model: generated text, for tests
   HOSTLER_SCHEDULER__MAX_BATCH_SIZE=16 hostler serve  any key of the configuration
 
-Ctrl-C finishes the requests that run, and ends; a second one ends at once (exit code 130).";
+Ctrl-C completes the running requests and exits; a second one exits immediately (exit code 130).";
 
 const GATEWAY_EXAMPLES: &str = "\
 Examples:
@@ -127,41 +127,41 @@ Examples:
   hostler worker --config worker.toml
   hostler worker --model a.gguf --engine llamacpp --listen 10.0.0.2:7070
 
-SIGTERM lets the requests that run finish, and ends; a second signal ends at once (exit code 130).";
+SIGTERM completes the running requests and exits; a second signal exits immediately (exit code 130).";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
   hostler bench run --url http://127.0.0.1:8080            40 requests, 8 at a time, 50 tokens each
-  hostler bench run --url A --versus B --repeats 5         two servers in turn, and their ratio
-  hostler bench run --url A --shape sweep --concurrency 64 where more brings nothing
+  hostler bench run --url A --versus B --repeats 5         two servers alternately, and their ratio
+  hostler bench run --url A --shape sweep --concurrency 64 find the saturation point
   hostler bench run --url A --shape poisson --rate 4 --prompt-tokens 10-200 --max-tokens 10-100
-  hostler bench run --url A --claim --min-serving 0        one scheduler, claimed, from within
-  hostler bench ladder --engine llamacpp                   what each layer costs
-  hostler bench compare old.json new.json                  exit code 3 if the new one is worse
+  hostler bench run --url A --claim --min-serving 0        in the server, on one claimed scheduler
+  hostler bench ladder --engine llamacpp                   the cost of each layer
+  hostler bench compare old.json new.json                  exit code 3 on a regression
   hostler bench report new.json --format html -o new.html  one page with plots";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
-  hostler status                                  the one on this machine
+  hostler status                                  the server on this machine
   hostler status --url http://10.0.0.1:8080 --watch
   hostler status --json | jq '.nodes[] | select(.state != \"connected\")'";
 
 /// `hostler status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusOptions {
-    /// Who is asked: a gateway, or `hostler serve`, as http://HOST:PORT
+    /// URL of a gateway or of `hostler serve`: http://HOST:PORT
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
 
-    /// An admin's key
+    /// API key of an admin
     #[arg(long, value_name = "KEY", env = "HOSTLER_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
 
-    /// Look again and again, until Ctrl-C
+    /// Refresh the output until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
 
-    /// Time between two looks, 0.1 to 3600
+    /// Refresh interval, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, requires = "watch", value_parser = interval)]
     pub(crate) interval: f64,
 }
@@ -179,7 +179,7 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// What `serve` overrules of the configuration.
+/// Options of `serve`, which override the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct ServeOptions {
     #[command(flatten)]
@@ -195,13 +195,13 @@ pub(crate) struct ServeOptions {
     pub(crate) log: LogOptions,
 }
 
-/// What `gateway` overrules of the configuration.
+/// Options of `gateway`, which override the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct GatewayOptions {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
 
-    /// Worker to use: http://HOST:PORT, https://HOST:PORT or unix:/PATH. Once for each
+    /// Worker to use: http://HOST:PORT, https://HOST:PORT or unix:/PATH. Can be repeated
     #[arg(long, value_name = "URL")]
     pub(crate) worker: Vec<String>,
 
@@ -212,7 +212,7 @@ pub(crate) struct GatewayOptions {
     pub(crate) log: LogOptions,
 }
 
-/// What `worker` overrules of the configuration.
+/// Options of `worker`, which override the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct WorkerOptions {
     #[command(flatten)]
@@ -221,69 +221,69 @@ pub(crate) struct WorkerOptions {
     #[command(flatten)]
     pub(crate) schedulers: SchedulerOptions,
 
-    /// Where gateways connect: IP:PORT (port 0 takes a free one) or unix:/PATH
-    #[arg(long, value_name = "PLACE")]
+    /// Address for gateways: IP:PORT (port 0 takes a free one) or unix:/PATH
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
 
-    /// Its name, unique in the cluster
+    /// Name of the worker, unique in the cluster
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
     #[command(flatten)]
     pub(crate) log: LogOptions,
 
-    /// Read the configuration from standard input, which its parent keeps open as long as
-    /// it lives. How a process starts workers for its own schedulers, as parts of its node
+    /// Read the configuration from standard input, and exit when it closes. A process starts
+    /// its child workers this way, as parts of its node
     #[arg(long, hide = true, value_name = "NODE",
           conflicts_with_all = ["config", "model", "engine", "device", "listen", "name"])]
     pub(crate) child: Option<String>,
 }
 
-/// Which models are run, and how.
+/// Options of schedulers.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct SchedulerOptions {
-    /// Model to serve: a catalogue name, a hub id (owner/name), a GGUF file or a folder.
-    /// Once for each model
+    /// Model to serve: a catalogue name, a hub id (owner/name), a GGUF file or a directory.
+    /// Can be repeated
     #[arg(long, value_name = "ID|PATH")]
     pub(crate) model: Vec<String>,
 
-    /// Engine that runs it
+    /// Engine that runs the model
     #[arg(long, value_name = "ENGINE", value_parser = engines())]
     pub(crate) engine: Option<String>,
 
-    /// Where it runs: auto, cpu, cpu:0-3, cuda:0, metal, vulkan:0, rocm:0
+    /// Device: auto, cpu, cpu:0-3, cuda:0, metal, vulkan:0, rocm:0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
 
-    /// So many of it, which share the CPU's cores evenly
+    /// Number of identical schedulers, which share the CPU cores evenly
     #[arg(long, value_name = "N")]
     pub(crate) replicas: Option<u32>,
 
-    /// Most sequences in flight
+    /// Maximum number of sequences in flight
     #[arg(long, value_name = "N")]
     pub(crate) max_batch_size: Option<u32>,
 
-    /// Most tokens of a sequence, prompt and output together
+    /// Maximum number of tokens of a sequence, prompt and output together
     #[arg(long, value_name = "N")]
     pub(crate) max_context_length: Option<u32>,
 }
 
-/// Where HTTP is served.
+/// Address of the HTTP server.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct AddressOption {
-    /// Where to listen; port 0 takes a free one
+    /// Address of the HTTP server; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) address: Option<SocketAddr>,
 }
 
-/// What is logged.
+/// Options of the log.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct LogOptions {
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
     pub(crate) log_format: Option<String>,
 
-    /// What is logged: error, warn, info, debug, trace, or target=level,…
+    /// Events to log: error, warn, info, debug, trace, or target=level,…
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
 }
@@ -305,24 +305,24 @@ fn log_formats() -> PossibleValuesParser {
     ])
 }
 
-/// What can be done with models.
+/// The commands of `hostler model`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Show the catalogue and what has been pulled
+    /// Show the catalogue and the pulled models
     List,
-    /// Fetch a model and check it; if it is here already, read it through
+    /// Download a model; if it is already in the store, verify its checksums
     Pull {
         /// A catalogue name, or a hub id: owner/name, owner/name@revision, owner/name:file.gguf
         id: String,
     },
-    /// Print where a pulled model is
+    /// Print the path of a pulled model
     Path {
-        /// As it was pulled
+        /// The name by which it was pulled
         id: String,
     },
 }
 
-/// What can be done with configurations.
+/// The commands of `hostler config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check a configuration, and print its errors
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn serve_is_what_happens_when_nothing_is_said() {
+    fn serve_is_the_default_command() {
         let command = Cli::parse_from(["hostler", "--engine", "llamacpp"]).into_command();
         assert!(
             matches!(command, Ok(Command::Serve(options)) if options.schedulers.engine.as_deref() == Some("llamacpp"))
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn options_before_a_command_are_refused_rather_than_lost() {
+    fn options_before_a_command_are_refused() {
         assert!(Cli::parse_from(["hostler", "--engine", "llamacpp", "serve"]).into_command().is_err());
         assert!(Cli::parse_from(["hostler", "--json", "--config", "f", "serve"]).into_command().is_ok());
     }

@@ -1,4 +1,4 @@
-//! From the configuration to the ends of a connection between gateway and worker.
+//! Connections between gateways, workers and etcd, from the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::Usage;
 
-/// Threads that speak gRPC. Two carry tens of thousands of tokens a second.
+/// Threads for gRPC. Two carry tens of thousands of tokens a second.
 const TRANSPORT_THREADS: usize = 2;
 
-/// The threads of the transport: engines and HTTP have their own, so that none of them
-/// can keep a worker's signs of life from being sent or heard.
+/// The threads of the transport. Engines and HTTP have threads of their own, so that none of
+/// them can delay a worker's heartbeats.
 pub(crate) struct Transport(Option<Runtime>);
 
 impl Transport {
@@ -29,15 +29,15 @@ impl Transport {
         Ok(Self(Some(runtime)))
     }
 
-    /// Calls something that starts tasks, so that they run on the transport's threads.
+    /// Calls a function that spawns tasks, so that they run on the transport's threads.
     pub(crate) fn enter<T>(&self, start: impl FnOnce() -> T) -> T {
-        let runtime = self.0.as_ref().expect("it is taken when it is dropped");
+        let runtime = self.0.as_ref().expect("only drop takes the runtime");
         let _entered = runtime.enter();
         start()
     }
 }
 
-/// Its tasks end with the process; waiting for them here would block other tasks.
+/// Its tasks end with the process; a wait for them would block other tasks.
 impl Drop for Transport {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
@@ -46,43 +46,43 @@ impl Drop for Transport {
     }
 }
 
-/// How a gateway reaches its workers.
-pub(crate) fn remote(settings: &ClusterConfig) -> anyhow::Result<RemoteOptions> {
-    let tls = &settings.tls;
+/// How a gateway connects to its workers.
+pub(crate) fn remote(config: &ClusterConfig) -> anyhow::Result<RemoteOptions> {
+    let tls = &config.tls;
     let authority = tls.authority.as_deref().map(|path| pem("cluster.tls.authority", path)).transpose()?;
     let own = key_pair("cluster.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
     Ok(RemoteOptions {
-        connections: settings.connections,
-        silence_max: settings.silence_max,
+        connections: config.connections,
+        silence_max: config.silence_max,
         tls: authority.map(|authority| ClientTls { authority, own, server_name: tls.server_name.clone() }),
         ..RemoteOptions::default()
     })
 }
 
-/// Etcd, where the configuration names one.
-pub(crate) fn etcd(settings: &EtcdConfig, role: Role) -> anyhow::Result<Option<Etcd>> {
-    if !settings.is_used() {
+/// The connection to etcd; `None`: the configuration names none.
+pub(crate) fn etcd(config: &EtcdConfig, role: Role) -> anyhow::Result<Option<Etcd>> {
+    if !config.is_used() {
         return Ok(None);
     }
-    let tls = &settings.tls;
+    let tls = &config.tls;
     let authority = tls.authority.as_deref().map(|path| pem("cluster.etcd.tls.authority", path)).transpose()?;
     let own = key_pair("cluster.etcd.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
     let options = EtcdOptions {
-        config: settings.clone(),
+        config: config.clone(),
         tls: authority.map(|authority| ClientTls { authority, own, server_name: None }),
     };
     Etcd::start(options, role).map(Some).context("cannot start the thread for etcd")
 }
 
-/// How a worker is reached.
-pub(crate) fn worker(settings: &WorkerConfig) -> anyhow::Result<WorkerOptions> {
-    let listen: Listen = settings.listen.parse().map_err(|error| Usage(format!("worker.listen: {error}")))?;
-    let tls = &settings.tls;
+/// How a worker serves gateways.
+pub(crate) fn worker(config: &WorkerConfig) -> anyhow::Result<WorkerOptions> {
+    let listen: Listen = config.listen.parse().map_err(|error| Usage(format!("worker.listen: {error}")))?;
+    let tls = &config.tls;
     let own = key_pair("worker.tls", tls.certificate.as_deref(), tls.key.as_deref())?;
     let client_authority =
         tls.client_authority.as_deref().map(|path| pem("worker.tls.client_authority", path)).transpose()?;
     Ok(WorkerOptions {
-        name: settings.name.clone().unwrap_or_else(|| default_name(&listen)).into(),
+        name: config.name.clone().unwrap_or_else(|| default_name(&listen)).into(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         listen,
         tls: own.map(|own| ServerTls { own, client_authority }),
@@ -96,16 +96,16 @@ fn key_pair(section: &str, certificate: Option<&Path>, key: Option<&Path>) -> an
     Ok(Some(KeyPair { certificate, key: pem(&format!("{section}.key"), key)? }))
 }
 
-/// A PEM file's text.
+/// The text of a PEM file.
 fn pem(key: &str, path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("{key}: {}: {error}", path.display())))?;
     if !text.contains("-----BEGIN ") {
-        return Err(Usage(format!("{key}: {} is no PEM file", path.display())).into());
+        return Err(Usage(format!("{key}: {} is not a PEM file", path.display())).into());
     }
     Ok(text)
 }
 
-/// A name that no other worker has: the machine's, and what is unique on it.
+/// A unique name: the host name, and the port or the name of the socket.
 fn default_name(listen: &Listen) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let place = match listen {
@@ -115,7 +115,7 @@ fn default_name(listen: &Listen) -> String {
     named(&host, &place)
 }
 
-/// In the letters that a name may have.
+/// A name in the characters that names may have.
 fn named(host: &str, place: &str) -> String {
     let host = if host.trim().is_empty() { "worker" } else { host.trim() };
     let letter = |letter: char| {
@@ -131,17 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_default_name_is_one_that_the_configuration_allows() {
+    fn a_default_name_is_allowed_by_the_configuration() {
         for (host, place, name) in [("Box.lan\n", "7070", "box-lan-7070"), ("", "a b", "worker-a-b")] {
             assert_eq!(named(host, place), name);
         }
     }
 
     #[test]
-    fn a_file_that_is_no_certificate_is_named_with_its_key() {
-        let error = pem("worker.tls.key", Path::new("/no/such/file")).expect_err("there is none");
+    fn an_invalid_certificate_file_is_named_with_its_key() {
+        let error = pem("worker.tls.key", Path::new("/no/such/file")).expect_err("the file does not exist");
         assert!(error.to_string().contains("worker.tls.key: /no/such/file"), "{error}");
-        let error = pem("worker.tls.key", Path::new("/proc/self/comm")).expect_err("it is no certificate");
-        assert!(error.to_string().contains("no PEM file"), "{error}");
+        let error = pem("worker.tls.key", Path::new("/proc/self/comm")).expect_err("it is not a certificate");
+        assert!(error.to_string().contains("not a PEM file"), "{error}");
     }
 }

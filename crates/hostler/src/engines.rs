@@ -1,4 +1,4 @@
-//! Which engine runs a scheduler's model. What this binary was built without is
+//! The engine that runs a scheduler's model. An engine that this binary was built without is
 //! refused by name.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hostler_protocol::Engine;
 use crate::failure::Usage;
 use crate::models::Prepared;
 
-/// A factory of engines for one scheduler. Nothing is loaded yet.
+/// A factory of engines for one scheduler. It loads nothing yet.
 pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
     match scheduler.spec.engine {
         Engine::Mistralrs => mistralrs(scheduler, model),
@@ -21,16 +21,16 @@ pub(crate) fn factory(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::R
     }
 }
 
-/// Refuses, before a process is started for it, what an engine would not take.
+/// Refuses a configuration that the engine would reject, before a process is started for it.
 pub(crate) fn check_spec(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<()> {
     match scheduler.spec.engine {
-        // What a bound process may do, this one may not.
+        // The device is checked in the child process, which is bound to it.
         Engine::Mistralrs => check(Engine::Mistralrs),
         Engine::Llamacpp | Engine::Simulated => factory(scheduler, model).map(drop),
     }
 }
 
-/// Whether this binary holds an engine.
+/// Refuses an engine that is not in this binary.
 pub(crate) fn check(engine: Engine) -> anyhow::Result<()> {
     let (held, feature) = match engine {
         Engine::Mistralrs => (cfg!(feature = "mistralrs"), "mistralrs"),
@@ -44,7 +44,7 @@ pub(crate) fn check(engine: Engine) -> anyhow::Result<()> {
     others.extend(cfg!(feature = "mistralrs").then_some("mistralrs"));
     others.extend(cfg!(feature = "llamacpp").then_some("llamacpp"));
     bail!(Usage(format!(
-        "engine {} is not in this binary, which has {}; build it with `cargo build --features {feature}`",
+        "engine {} is not in this binary, which has {}; build with `cargo build --features {feature}`",
         engine.as_str(),
         others.join(", ")
     )))
@@ -59,16 +59,16 @@ fn simulated(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
 
 #[cfg(feature = "mistralrs")]
 fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
-    use hostler_config::{Device, WeightFormat as Configured};
-    use hostler_executor_mistralrs::{MistralrsConfig, MistralrsFactory, ModelSource, WeightFormat};
+    use hostler_config::Device;
+    use hostler_executor_mistralrs::{MistralrsConfig, MistralrsFactory, ModelSource};
 
-    let settings = &scheduler.spec;
-    if let Device::Cores(cores) = &settings.device
+    let spec = &scheduler.spec;
+    if let Device::Cores(cores) = &spec.device
         && !crate::process::is_bound_to(cores)
     {
         bail!(Usage(format!(
-            "schedulers.{}.device: mistralrs shares its threads with the whole process and cannot be bound to {cores} \
-             alone; use isolation = \"process\"",
+            "schedulers.{}.device: mistralrs shares its threads with the whole process and cannot be bound to {cores}; \
+             use isolation = \"process\"",
             scheduler.name
         )));
     }
@@ -78,16 +78,10 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
         ModelSource::Gguf(model.path.clone())
     };
     Ok(Arc::new(MistralrsFactory::new(MistralrsConfig {
-        device: resolve(&settings.device).parse()?,
-        weight_format: match settings.mistralrs.weight_format {
-            Configured::Native => WeightFormat::Native,
-            Configured::F32 => WeightFormat::F32,
-            Configured::F16 => WeightFormat::F16,
-            Configured::Bf16 => WeightFormat::Bf16,
-            Configured::Q8_0 => WeightFormat::Q8_0,
-        },
-        max_batch_size: settings.max_batch_size,
-        max_context_length: settings.max_context_length,
+        device: resolve(&spec.device).parse()?,
+        weight_format: spec.mistralrs.weight_format,
+        max_batch_size: spec.max_batch_size,
+        max_context_length: spec.max_context_length,
         ..MistralrsConfig::new(model.name.clone(), source)
     })))
 }
@@ -96,20 +90,20 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
 fn llamacpp(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<dyn ExecutorFactory>> {
     use hostler_executor_llamacpp::{LlamacppConfig, LlamacppFactory};
 
-    let settings = &scheduler.spec;
+    let spec = &scheduler.spec;
     if model.path.is_dir() {
         bail!(Usage(format!(
-            "schedulers.{}.model: llamacpp loads GGUF files, and {} is a folder",
+            "schedulers.{}.model: llamacpp loads GGUF files, and {} is a directory",
             scheduler.name,
             model.path.display()
         )));
     }
     Ok(Arc::new(LlamacppFactory::new(LlamacppConfig {
-        device: resolve(&settings.device).parse()?,
-        max_batch_size: settings.max_batch_size,
-        max_context_length: settings.max_context_length,
-        prefill_chunk_tokens: settings.llamacpp.prefill_chunk_tokens,
-        threads: settings.llamacpp.threads,
+        device: resolve(&spec.device).parse()?,
+        max_batch_size: spec.max_batch_size,
+        max_context_length: spec.max_context_length,
+        prefill_chunk_tokens: spec.llamacpp.prefill_chunk_tokens,
+        threads: spec.llamacpp.threads,
         ..LlamacppConfig::new(model.name.clone(), model.path.clone())
     })))
 }
@@ -126,8 +120,8 @@ fn llamacpp(_: &NamedScheduler, _: &Prepared) -> anyhow::Result<Arc<dyn Executor
     unreachable!("this binary was built without llamacpp, so the check above has failed")
 }
 
-/// The device as engines spell it. `auto` is the GPU that this binary is built for:
-/// whether the machine has one, the engine finds out.
+/// The device as engines spell it. `auto` is the GPU that this binary is built for; the
+/// engine finds out whether the machine has one.
 #[cfg(any(feature = "mistralrs", feature = "llamacpp"))]
 fn resolve(device: &hostler_config::Device) -> String {
     use hostler_config::Device;

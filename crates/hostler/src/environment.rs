@@ -1,11 +1,11 @@
-//! What must stand in the environment before this process starts.
+//! Environment variables that must be set before this process starts.
 //!
 //! Some libraries read the environment while the program is loaded, long before `main`.
-//! So the program puts what is missing there and starts itself again, in place: the
-//! process id stays, and so do its files. What the user has set is left alone.
+//! So the program sets what is missing and executes itself again, in place: the process id
+//! and the open files stay the same. Variables that the user has set are not changed.
 
-/// Starts the program again if its environment lacks something that an engine needs.
-/// Returns if nothing is missing, or if it cannot be done, which costs speed only.
+/// Executes the program again if its environment lacks a variable that an engine needs.
+/// Returns if none is missing, or if the attempt fails, which costs only speed.
 #[cfg(all(unix, feature = "llamacpp"))]
 pub(crate) fn complete() {
     use std::os::unix::process::CommandExt;
@@ -24,9 +24,9 @@ pub(crate) fn complete() {
         again.arg0(name);
     }
     let error = again.args(arguments).envs(missing).exec();
-    eprintln!("cannot start again with a complete environment, hence llama.cpp may be slower: {error}");
+    eprintln!("cannot restart with a complete environment, so llama.cpp may be slower: {error}");
 }
 
-/// Nothing is missing for the engines of this build.
+/// The engines of this build need no variables.
 #[cfg(not(all(unix, feature = "llamacpp")))]
 pub(crate) fn complete() {}

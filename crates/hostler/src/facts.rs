@@ -1,4 +1,4 @@
-//! What a benchmark's result says of the server: what it needs to be repeated.
+//! Facts about the server in the result of a benchmark, which are needed to repeat it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use hostler_config::{Config, NamedScheduler};
 use hostler_protocol::SchedulerId;
 use serde_json::{Value, json};
 
-/// The facts of every scheduler of this process.
+/// The facts about every scheduler of this process.
 pub(crate) struct ServerFacts {
     schedulers: HashMap<SchedulerId, (PathBuf, Value)>,
     checksums: Arc<Checksums>,
 }
 
 impl ServerFacts {
-    /// What the configuration says. `models` are the files or folders that the
-    /// schedulers load, in the order of the configuration; empty for made-up models.
+    /// Facts from the configuration. `models` are the files or directories that the schedulers
+    /// load, in the order of the configuration; empty for the simulated engine.
     pub(crate) fn new(config: &Config, models: impl IntoIterator<Item = PathBuf>) -> Self {
         let facts = |(scheduler, path): (&NamedScheduler, PathBuf)| {
             let known = json!({
@@ -40,7 +40,7 @@ impl Facts for ServerFacts {
         let Some((path, known)) = self.schedulers.get(scheduler) else { return Value::Null };
         let (path, checksums) = (path.clone(), Arc::clone(&self.checksums));
         let file = path.clone();
-        // Reading gigabytes is nothing for a thread that others wait for.
+        // Reading gigabytes would block the async runtime.
         let sha256 = tokio::task::spawn_blocking(move || checksums.of(&file)).await.ok().flatten();
         let mut facts = known.clone();
         facts["model_file"] = json!(path.file_name().map(|name| name.to_string_lossy()));
@@ -49,15 +49,15 @@ impl Facts for ServerFacts {
     }
 }
 
-/// Checksums of files, computed once for each state of a file.
+/// Checksums of files, computed again only when a file has changed.
 #[derive(Default)]
 struct Checksums(Mutex<HashMap<PathBuf, (FileState, String)>>);
 
-/// When a file was changed, and its length in bytes.
+/// Modification time and length in bytes.
 type FileState = (Option<SystemTime>, u64);
 
 impl Checksums {
-    /// The checksum of a file; `None` for anything else, or where it cannot be read.
+    /// The checksum of a file; `None` if it is not a file or cannot be read.
     fn of(&self, path: &Path) -> Option<String> {
         let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let state: FileState = (metadata.modified().ok(), metadata.len());
@@ -85,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checksum_follows_its_file() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn a_checksum_is_computed_again_when_the_file_changes() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join("model.gguf");
         let checksums = Checksums::default();
         assert_eq!(checksums.of(&path), None);
-        assert_eq!(checksums.of(folder.path()), None, "a folder has none");
+        assert_eq!(checksums.of(folder.path()), None, "a directory has no checksum");
         std::fs::write(&path, "abc").expect("it is writable");
         let first = checksums.of(&path).expect("it is a file");
         assert_eq!(first.len(), 64, "{first}");

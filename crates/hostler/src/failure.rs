@@ -1,4 +1,4 @@
-//! How the command ends when it fails.
+//! Error messages and exit codes of the command.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,12 @@ use hostler_config::ConfigError;
 use hostler_models::ModelError;
 use serde_json::json;
 
-/// The command did what it could, and failed.
+/// The command failed.
 const FAILED: u8 = 1;
-/// What was asked for makes no sense: another try needs other options.
+/// The arguments or the configuration are invalid: a retry needs other ones.
 const USAGE: u8 = 2;
 
-/// Something that the user must write differently.
+/// Invalid arguments or configuration.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -23,9 +23,9 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Says what went wrong, one line a problem, and chooses the exit code.
+/// Prints an error, one line for each problem, and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
-    // The whole chain: the last cause is the one that can be acted on.
+    // The whole chain: the last cause is usually the one that the user can correct.
     let message = format!("{error:#}");
     if as_json {
         eprintln!("{}", json!({ "error": message }));

@@ -1,4 +1,4 @@
-//! The HTTP server, and the benchmarks that it takes orders for.
+//! The HTTP server and the benchmark service.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,18 +12,20 @@ use hostler_models::Store;
 use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
-/// Bytes of the key by which the server asks itself: what nobody guesses.
+use crate::telemetry::COMMIT;
+
+/// Length of the random key with which the server sends requests to itself.
 const LOOPBACK_KEY_BYTES: usize = 32;
 
-/// Both serve.
+/// The running HTTP server and benchmark service.
 pub(crate) struct Http {
     gateway: Gateway,
     benchmarks: Benchmarks,
 }
 
 impl Http {
-    /// Starts both. `facts` are what results say of the schedulers, `cluster` is what
-    /// operators are shown.
+    /// Starts both. Results of benchmarks contain `facts` about the schedulers; operators see
+    /// `cluster` at `GET /admin/cluster`.
     pub(crate) fn start(
         config: &Config,
         router: &Router,
@@ -31,8 +33,8 @@ impl Http {
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> anyhow::Result<Self> {
-        let benchmarks = Benchmarks::start(benchmarks(config), crate::COMMIT.map(str::to_owned), router.clone(), facts)
-            .context("cannot keep results of benchmarks: see benchmarks.store")?;
+        let benchmarks = Benchmarks::start(benchmarks(config), COMMIT.map(str::to_owned), router.clone(), facts)
+            .context("cannot store results of benchmarks: see benchmarks.store")?;
         let mut server = config.server.clone();
         let api_key = loopback_key(&mut server.api_keys);
         let gateway = Gateway::start(server, router.clone(), benchmarks.clone(), cluster, exporter)
@@ -46,14 +48,14 @@ impl Http {
         self.benchmarks.set_loopback_grpc(grpc);
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
     }
 
-    /// Finishes what runs. Whether all of it ended in time.
+    /// Completes the running requests; whether all of them ended in time.
     pub(crate) async fn stop(self) -> bool {
-        // First of all, so that claimed schedulers serve while the rest is finished.
+        // First, so that claimed schedulers serve again while the other requests complete.
         self.benchmarks.stop().await;
         self.gateway.stop().await
     }

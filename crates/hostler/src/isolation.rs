@@ -1,4 +1,4 @@
-//! Schedulers in processes of their own: which, and how a child is started.
+//! Schedulers that run in processes of their own, and how a child is started.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,19 +12,19 @@ use hostler_protocol::Engine;
 use hostler_scheduler::{SchedulerConfig, SchedulerSnapshot};
 use hostler_telemetry::Relay;
 
-/// How long a child that is told to end still waits for requests: its parent has waited
+/// Time for which a child that is told to exit waits for requests: its parent has waited
 /// already.
 const CHILD_DRAIN: Duration = Duration::from_secs(1);
 
 /// Whether a scheduler gets a process of its own.
 pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
-    let settings = &scheduler.spec;
-    match settings.isolation {
+    let spec = &scheduler.spec;
+    match spec.isolation {
         Isolation::Process => true,
         Isolation::Thread => false,
-        Isolation::Auto => match &settings.device {
-            // mistral.rs shares its threads with the whole process: only that can be bound.
-            Device::Cores(_) if settings.engine == Engine::Mistralrs => true,
+        Isolation::Auto => match &spec.device {
+            // mistral.rs shares its threads with the whole process, so only the process can be bound.
+            Device::Cores(_) if spec.engine == Engine::Mistralrs => true,
             Device::Cores(_) | Device::Cpu => config.schedulers.len() > 1,
             Device::Auto => config.schedulers.len() > 1 && !has_gpu(),
             Device::Cuda(_) | Device::Metal | Device::Vulkan(_) | Device::Rocm(_) => false,
@@ -32,12 +32,12 @@ pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
     }
 }
 
-/// Whether `auto` is a GPU in this build.
+/// Whether `auto` means a GPU in this build.
 pub(crate) fn has_gpu() -> bool {
     cfg!(any(feature = "cuda", feature = "metal", feature = "rocm", feature = "vulkan"))
 }
 
-/// A child that runs `scheduler`, and listens in `folder`. It is a part of the node `node`.
+/// A child that runs `scheduler` and listens in `folder`, as a part of the node `node`.
 pub(crate) fn plan(
     config: &Config,
     scheduler: &NamedScheduler,
@@ -60,12 +60,12 @@ pub(crate) fn plan(
     }
 }
 
-/// One scheduler, and nothing of the parent's keys.
+/// The configuration of a child: one scheduler, and none of the parent's API keys.
 fn child_config(config: &Config, scheduler: &NamedScheduler, endpoint: &str) -> Config {
     let mut scheduler = scheduler.clone();
     scheduler.spec.isolation = Isolation::Thread;
     if let Device::Cuda(_) = scheduler.spec.device {
-        // It is the only one that the child sees.
+        // The child sees only this GPU.
         scheduler.spec.device = Device::Cuda(0);
     }
     Config {
@@ -80,7 +80,7 @@ fn child_config(config: &Config, scheduler: &NamedScheduler, endpoint: &str) -> 
 
 /// This program again, with an environment for its device.
 fn command(device: &Device, node: &str) -> Command {
-    // The file may have been replaced by a newer one meanwhile; this is the one that runs.
+    // The file may have been replaced since; this is the program that runs.
     let own = Path::new("/proc/self/exe");
     let program = if own.exists() { own.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| own.into()) };
     let mut command = Command::new(program);
@@ -100,7 +100,7 @@ fn command(device: &Device, node: &str) -> Command {
 
 const CUDA_VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// The device that this process counts as `index`, as the driver counts it.
+/// The driver's number of the device that has number `index` in this process.
 fn visible(here: Option<&str>, index: u32) -> String {
     let listed = here.and_then(|here| here.split(',').nth(index as usize));
     listed.map_or_else(|| index.to_string(), |device| device.trim().to_owned())
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn several_on_a_cpu_have_processes_and_one_alone_does_not() {
+    fn several_schedulers_on_a_cpu_have_processes_and_a_single_one_does_not() {
         let two = "[schedulers.a]\ndevice = \"cpu\"\n[schedulers.b]\ndevice = \"cuda:0\"";
         assert_eq!(isolated(two), [true, false]);
         assert_eq!(isolated("[scheduler]\ndevice = \"cpu\""), [false]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_reads_what_its_parent_meant() {
+    fn a_child_loads_the_configuration_that_its_parent_sends() {
         let text = "[server.api_keys]\nme = { key = \"secret-secret\" }\n[log]\nfilter = \"debug\"\n[schedulers.a]\n\
             engine = \"simulated\"\ndevice = \"cuda:1\"\nserved_name = \"x\"\n\
             simulated = { cost = { prefill_tokens_per_second = inf, decode_step_ms = 0.5 }, prefill = \"blocking\" }\n\
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_sees_the_device_that_its_parent_named() {
+    fn a_child_sees_the_device_of_its_scheduler() {
         assert_eq!(visible(None, 1), "1");
         assert_eq!(visible(Some("4, 7"), 1), "7");
         let threads = command(&"cpu:0-2".parse().expect("a device"), "here");

@@ -1,7 +1,7 @@
-//! A child's tie to the process that started it: its standard input.
+//! A child's connection to its parent process: its standard input.
 //!
-//! The first line is the configuration. A second one lets the child finish what runs and
-//! end. If the input ends without, the parent is gone, and so shall the child be.
+//! The first line is the configuration. A second line tells the child to complete the running
+//! requests and exit. If the input closes without it, the parent is gone, and the child exits.
 
 use std::io::BufRead;
 
@@ -15,11 +15,11 @@ use crate::{configuration, process};
 /// The exit code of a child whose parent is gone.
 const ORPHANED: i32 = 1;
 
-/// Resolves when the parent lets the child end.
+/// Resolves when the parent tells the child to exit.
 pub(crate) type Leash = oneshot::Receiver<()>;
 
-/// Reads what the parent wants, and binds this process to its device. Call it before
-/// there are other threads.
+/// Reads the configuration and binds this process to its device. Must be called before other
+/// threads are started.
 pub(crate) fn take() -> anyhow::Result<(Config, Leash)> {
     process::die_with_parent();
     let mut line = String::new();
@@ -39,10 +39,10 @@ fn hold(end: oneshot::Sender<()>) {
     if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) || line != SHUTDOWN_LINE {
         std::process::exit(ORPHANED);
     }
-    // An error means that this process is ending already.
+    // An error means that this process is exiting already.
     let _ = end.send(());
     line.clear();
-    // The parent may still die while the child finishes.
+    // The parent may still die while the child completes its requests.
     if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {
         std::process::exit(ORPHANED);
     }

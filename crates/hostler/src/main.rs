@@ -1,5 +1,5 @@
-//! The `hostler` command: reads the command line, and wires the crates together.
-//! Decisions are made elsewhere; this crate only knows who is connected to whom.
+//! The `hostler` command: parses the command line and connects the crates. The other
+//! crates hold the logic.
 
 mod cli;
 mod client;
@@ -30,9 +30,6 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
-/// The commit that this program was built from, where the build knew.
-const COMMIT: Option<&str> = option_env!("HOSTLER_COMMIT");
-
 fn main() -> ExitCode {
     environment::complete();
     let cli = Cli::parse();
@@ -49,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(options) => commands::serve::run(&options, as_json)?,
         Command::Gateway(options) => commands::gateway::run(&options, as_json)?,
         Command::Worker(options) => commands::worker::run(&options, as_json)?,
-        Command::Bench { command } => return commands::bench::run(command, as_json, COMMIT),
+        Command::Bench { command } => return commands::bench::run(command, as_json, telemetry::COMMIT),
         Command::Model { command, config } => commands::model::run(command, config, as_json)?,
         Command::Status(options) => commands::status::run(&options, as_json)?,
         Command::Config { command } => commands::config::run(&command, as_json)?,

@@ -1,4 +1,4 @@
-//! From what the configuration calls a model to what an engine can load.
+//! Resolves a configured model to the files that an engine loads.
 
 use std::path::PathBuf;
 
@@ -11,32 +11,34 @@ use crate::progress::PullBar;
 
 /// A model that a scheduler serves.
 pub(crate) struct Prepared {
-    /// The name that clients write.
+    /// The name by which clients request it.
     pub(crate) name: ModelId,
-    /// A GGUF file, or a folder. Empty for the simulated engine.
+    /// A GGUF file or a directory. Empty for the simulated engine.
     pub(crate) path: PathBuf,
 }
 
-/// The store that the configuration names.
-pub(crate) fn store(settings: &ModelsConfig) -> anyhow::Result<Store> {
-    let nowhere = || Usage("neither models.store nor XDG_DATA_HOME nor HOME says where models are kept".to_owned());
-    let store = settings.store.clone().map(Store::at).or_else(Store::of_user);
+/// The configured store.
+pub(crate) fn store(config: &ModelsConfig) -> anyhow::Result<Store> {
+    let nowhere = || {
+        Usage("none of models.store, XDG_DATA_HOME and HOME is set, so there is no place to store models".to_owned())
+    };
+    let store = config.store.clone().map(Store::at).or_else(Store::of_user);
     Ok(store.ok_or_else(nowhere)?)
 }
 
-/// Finds a scheduler's model, and fetches it first if it is not here.
+/// Finds a scheduler's model; downloads it first if it is not in the store.
 pub(crate) fn prepare(config: &Config, scheduler: &NamedScheduler) -> anyhow::Result<Prepared> {
-    let settings = &scheduler.spec;
-    let named = |name: String| ModelId::new(settings.served_name.clone().unwrap_or(name));
-    if settings.engine == Engine::Simulated {
-        return Ok(Prepared { name: named(settings.model.clone()), path: PathBuf::new() });
+    let spec = &scheduler.spec;
+    let named = |name: String| ModelId::new(spec.served_name.clone().unwrap_or(name));
+    if spec.engine == Engine::Simulated {
+        return Ok(Prepared { name: named(spec.model.clone()), path: PathBuf::new() });
     }
-    let model: ModelRef = settings.model.parse()?;
+    let model: ModelRef = spec.model.parse()?;
     let store = store(&config.models)?;
     let path = match store.find(&model) {
         Err(ModelError::NotPulled(_)) => pull(&store, &model)?.path,
         Err(error @ ModelError::Corrupt { .. }) => {
-            eprintln!("{error}: fetching it again");
+            eprintln!("{error}; downloading it again");
             pull(&store, &model)?.path
         }
         found => found?,
@@ -44,7 +46,7 @@ pub(crate) fn prepare(config: &Config, scheduler: &NamedScheduler) -> anyhow::Re
     Ok(Prepared { name: named(model.served_name()), path })
 }
 
-/// Fetches a model, with progress.
+/// Downloads a model and shows the progress.
 pub(crate) fn pull(store: &Store, model: &ModelRef) -> Result<Installed, ModelError> {
     let bar = PullBar::new();
     store.pull(model, CONVERTER, &bar)
@@ -56,6 +58,6 @@ const CONVERTER: Option<Converter<'static>> = Some(&|source, target, progress| {
     hostler_executor_mistralrs::requantise_gguf(source, target, progress).map_err(|error| error.to_string())
 });
 
-/// Only mistral.rs's libraries can rewrite a model; what was fetched is served as it is.
+/// Only mistral.rs's libraries can convert a model; without them it is used as downloaded.
 #[cfg(not(feature = "mistralrs"))]
 const CONVERTER: Option<Converter<'static>> = None;

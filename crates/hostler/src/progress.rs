@@ -19,9 +19,9 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates above are well-formed")
 }
 
-/// Shows how a pull goes on, on standard error.
+/// Shows the progress of a pull, on standard error.
 pub(crate) struct PullBar {
-    /// `None` where nobody watches a terminal.
+    /// `None`: standard error is not a terminal.
     bar: Option<Mutex<ProgressBar>>,
 }
 
@@ -65,7 +65,7 @@ impl Drop for PullBar {
     }
 }
 
-/// Shows that models are being loaded, from [`LoadSpinner::start`] to
+/// Shows that models are loading, from [`LoadSpinner::start`] to
 /// [`LoadSpinner::finish`].
 #[derive(Clone)]
 pub(crate) struct LoadSpinner(ProgressBar);
@@ -88,7 +88,7 @@ impl LoadSpinner {
     }
 
     fn say(&self, message: String) {
-        // An engine that is replaced later loads too, and nobody watches then.
+        // An engine that is restarted later is loaded without a spinner.
         if self.0.is_hidden() || self.0.is_finished() {
             tracing::info!("{message}");
         } else {
@@ -97,7 +97,7 @@ impl LoadSpinner {
     }
 }
 
-/// A factory whose stages are shown.
+/// A factory whose loading stages are shown.
 pub(crate) struct Shown {
     pub(crate) name: String,
     pub(crate) inner: Arc<dyn ExecutorFactory>,

@@ -1,4 +1,4 @@
-//! A worker's record in etcd, from its loading to its end.
+//! A worker's record in etcd, from the moment its models are loaded until it stops.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use hostler_config::WorkerConfig;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
 
-/// Longest time for which leaving waits for etcd.
+/// Maximum time that a leaving worker waits for etcd.
 const LEAVING_MAX: Duration = Duration::from_secs(1);
 
-/// See the module's first line.
+/// A worker that is registered in etcd.
 pub(crate) struct Registration {
     etcd: Etcd,
     name: NodeId,
@@ -21,7 +21,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Says that the worker is there and has loaded its models.
+    /// Registers a worker that has loaded its models.
     pub(crate) async fn join(etcd: Etcd, name: NodeId, endpoint: String, schedulers: &[Arc<dyn Scheduler>]) -> Self {
         let schedulers = schedulers.iter().map(|scheduler| MemberScheduler {
             name: scheduler.id().to_string(),
@@ -39,37 +39,37 @@ impl Registration {
         registration
     }
 
-    /// Says that nothing new shall come. An etcd that is slow to hear it does not hold up
-    /// the end: schedulers that drain say so as well.
+    /// Marks the worker as leaving, so that gateways send it no new requests. A slow etcd does
+    /// not delay the shutdown: draining schedulers report their state to gateways too.
     pub(crate) async fn leave(&mut self) {
         self.member.state = MemberState::Leaving;
         if tokio::time::timeout(LEAVING_MAX, self.announce()).await.is_err() {
-            tracing::warn!("etcd is slow to hear that this worker leaves");
+            tracing::warn!("etcd did not record in time that this worker is leaving");
         }
     }
 
-    /// Takes the record away.
+    /// Deletes the record.
     pub(crate) async fn end(self) {
         self.etcd.leave().await;
     }
 
     async fn announce(&self) {
         if let Err(error) = self.etcd.announce(self.name.as_str(), &self.member).await {
-            tracing::warn!(%error, "gateways that do not know this worker yet hear of it when etcd is back");
+            tracing::warn!(%error, "cannot register in etcd; gateways find this worker when etcd is reachable again");
         }
     }
 }
 
-/// Where gateways reach a worker that listens there.
-pub(crate) fn endpoint(settings: &WorkerConfig, scheme: &str, listen: &Listen) -> String {
-    match (&settings.advertise, listen) {
+/// The URL by which gateways reach a worker that listens on `listen`.
+pub(crate) fn endpoint(config: &WorkerConfig, scheme: &str, listen: &Listen) -> String {
+    match (&config.advertise, listen) {
         (Some(advertise), _) => advertise.clone(),
         (None, Listen::Tcp(address)) => format!("{scheme}://{address}"),
         (None, Listen::Unix(_)) => listen.to_string(),
     }
 }
 
-/// Whether only gateways on this machine reach what listens there.
+/// Whether only gateways on this machine can connect to `listen`.
 pub(crate) fn is_local(listen: &Listen) -> bool {
     match listen {
         Listen::Tcp(address) => SocketAddr::ip(address).is_loopback(),
@@ -82,12 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gateways_are_told_what_the_configuration_says_or_where_it_listens() {
-        let listen = "127.0.0.1:7070".parse().expect("it is a place");
-        let mut settings = WorkerConfig::default();
-        assert_eq!(endpoint(&settings, "https", &listen), "https://127.0.0.1:7070");
-        assert_eq!(endpoint(&settings, "http", &"unix:/run/w".parse().expect("it is a place")), "unix:/run/w");
-        settings.advertise = Some("http://worker-1:7070".to_owned());
-        assert_eq!(endpoint(&settings, "http", &listen), "http://worker-1:7070");
+    fn the_endpoint_is_the_advertised_one_or_where_the_worker_listens() {
+        let listen = "127.0.0.1:7070".parse().expect("it is an address");
+        let mut config = WorkerConfig::default();
+        assert_eq!(endpoint(&config, "https", &listen), "https://127.0.0.1:7070");
+        assert_eq!(endpoint(&config, "http", &"unix:/run/w".parse().expect("it is an address")), "unix:/run/w");
+        config.advertise = Some("http://worker-1:7070".to_owned());
+        assert_eq!(endpoint(&config, "http", &listen), "http://worker-1:7070");
     }
 }

@@ -1,4 +1,4 @@
-//! Several schedulers of one kind, which share a CPU: `scheduler.replicas`.
+//! Identical schedulers that share a CPU: `scheduler.replicas`.
 
 use hostler_config::{Config, CoreSet, Device, Isolation, NamedScheduler};
 
@@ -6,8 +6,8 @@ use crate::failure::Usage;
 use crate::isolation::has_gpu;
 use crate::process::allowed_cores;
 
-/// Puts as many schedulers in place of each as it asks for. They are bound to cores of
-/// their own, which takes processes of their own.
+/// Replaces each scheduler by its replicas. Each replica is bound to cores of its own, which
+/// requires a process of its own.
 pub(crate) fn expand(config: Config) -> Result<Config, Usage> {
     let mut schedulers: Vec<NamedScheduler> = Vec::with_capacity(config.schedulers.len());
     for scheduler in &config.schedulers {
@@ -22,22 +22,22 @@ pub(crate) fn expand(config: Config) -> Result<Config, Usage> {
     Ok(Config { schedulers, ..config })
 }
 
-/// The scheduler itself if it is to be the only one; else so many that share its cores,
-/// or those that are `allowed` where it names none.
+/// The scheduler itself if it has one replica; else its replicas, which share its cores, or
+/// the `allowed` cores if it names none.
 fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedScheduler>, Usage> {
-    let settings = &scheduler.spec;
-    let count = settings.replicas as usize;
+    let spec = &scheduler.spec;
+    let count = spec.replicas as usize;
     if count == 1 {
         return Ok(vec![scheduler.clone()]);
     }
     let refused = |why: String| Err(Usage(format!("scheduler.replicas: {count} of {:?} {why}", scheduler.name)));
-    let cores = match &settings.device {
+    let cores = match &spec.device {
         Device::Cores(cores) => cores.cores(),
         Device::Auto if has_gpu() => return refused("cannot share a GPU; device \"cpu\" has cores".to_owned()),
         Device::Auto | Device::Cpu => allowed,
         other => return refused(format!("cannot share {other}; name a scheduler for each device instead")),
     };
-    if settings.isolation == Isolation::Thread {
+    if spec.isolation == Isolation::Thread {
         return refused("need isolation \"process\", to be bound to cores of their own".to_owned());
     }
     if cores.len() < count {
@@ -85,9 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_shared_is_refused_by_name() {
+    fn a_device_that_cannot_be_shared_is_refused_by_name() {
         for (replicas, device, why) in [(2, "cuda:0", "cannot share cuda:0"), (3, "cpu", "cannot share 2 cores")] {
-            let refused = places(replicas, device, &[0, 1]).expect_err("it cannot be");
+            let refused = places(replicas, device, &[0, 1]).expect_err("it cannot be shared");
             assert!(refused.contains("scheduler.replicas") && refused.contains(why), "{refused}");
         }
     }

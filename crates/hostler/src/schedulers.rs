@@ -1,4 +1,4 @@
-//! The schedulers of this process: planned, started, waited for.
+//! Plans and starts the schedulers of this process, and waits until they serve.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,37 +16,37 @@ use crate::cluster::Transport;
 use crate::progress::{LoadSpinner, Shown};
 use crate::{engines, isolation, models};
 
-/// A scheduler that is to be started.
+/// A scheduler to start.
 pub(crate) struct Planned {
     config: SchedulerConfig,
     how: How,
-    /// The file or folder that it loads; empty for a made-up model.
+    /// The file or directory that it loads; empty for the simulated engine.
     pub(crate) model: PathBuf,
 }
 
 enum How {
-    /// By an engine in this process.
+    /// With an engine in this process.
     Thread(Arc<Shown>),
-    /// By a process of its own.
+    /// In a process of its own.
     Process(Box<NamedScheduler>),
 }
 
-/// The schedulers that run, here or in children.
+/// The running schedulers, in this process or in children.
 pub(crate) struct Running {
     locals: Vec<Arc<LocalScheduler>>,
     children: Vec<SupervisedChild>,
-    /// Handles on all of them, in the order of the configuration.
+    /// Handles to all of them, in the order of the configuration.
     pub(crate) all: Vec<Arc<dyn Scheduler>>,
-    /// Where children listen; nobody else may look into it.
+    /// The directory of the sockets of child processes; only this user can access it.
     _sockets: Option<TempDir>,
 }
 
-/// Refuses engines that this binary lacks, before anything starts.
+/// Refuses engines that this binary lacks, before anything is started.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     config.schedulers.iter().try_for_each(|scheduler| engines::check(scheduler.spec.engine))
 }
 
-/// Fetches what is missing, and settles who will run what.
+/// Downloads missing models, and decides which process runs each scheduler.
 pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec<Planned>> {
     let mut planned = Vec::with_capacity(config.schedulers.len());
     for scheduler in &config.schedulers {
@@ -63,8 +63,8 @@ pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec
     Ok(planned)
 }
 
-/// Starts what was planned; models are loaded meanwhile. Call it on the main thread:
-/// children end with the thread that starts them.
+/// Starts the planned schedulers, which load their models in the background. Must be called on
+/// the main thread: children are killed when the thread that started them ends.
 pub(crate) fn start(
     config: &Config,
     planned: Vec<Planned>,
@@ -74,7 +74,7 @@ pub(crate) fn start(
     let is_child = |planned: &Planned| matches!(planned.how, How::Process(_));
     let sockets = if planned.iter().any(is_child) {
         let folder = tempfile::Builder::new().prefix("hostler-").tempdir();
-        Some(folder.context("no folder for the sockets of child processes")?)
+        Some(folder.context("cannot create a directory for the sockets of child processes")?)
     } else {
         None
     };
@@ -93,24 +93,24 @@ pub(crate) fn start(
                 running.all.push(Arc::clone(&local) as Arc<dyn Scheduler>);
                 running.locals.push(local);
             }
-            (How::Process(_), None) => bail!("a child process without a folder for its socket"),
+            (How::Process(_), None) => bail!("a child process has no directory for its socket"),
         }
     }
     Ok(Running { _sockets: sockets, ..running })
 }
 
 impl Running {
-    /// Those that run in this process.
+    /// The schedulers that run in this process.
     pub(crate) fn here(&self) -> Vec<SchedulerId> {
         self.locals.iter().map(|local| local.id().clone()).collect()
     }
 
-    /// The processes that hold the others.
+    /// The child processes, which run the others.
     pub(crate) fn children(&self) -> Vec<NodeView> {
         self.children.iter().map(|child| child.view().clone()).collect()
     }
 
-    /// Stops them for good: what still runs ends at once.
+    /// Stops all of them; running requests end immediately.
     pub(crate) async fn stop(self) {
         futures::future::join_all(self.children.into_iter().map(SupervisedChild::stop)).await;
         for local in self.locals {
@@ -119,8 +119,8 @@ impl Running {
     }
 }
 
-/// Waits until every scheduler serves. One whose engine does not load at the start
-/// will not later: files and devices are as they are.
+/// Waits until every scheduler serves. An engine that fails to load at the start is an error:
+/// a retry would find the same files and devices.
 pub(crate) async fn all_loaded(schedulers: &[Arc<dyn Scheduler>]) -> anyhow::Result<Vec<Arc<ModelDescription>>> {
     let mut descriptions = Vec::with_capacity(schedulers.len());
     for scheduler in schedulers {

@@ -1,8 +1,8 @@
-//! Signals: the first asks for an end, the second makes one.
+//! Signals: the first starts a graceful shutdown, the second ends the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The exit code of a command that Ctrl-C ended, by the shells' convention.
+/// The exit code of a command that Ctrl-C ended, by convention of shells.
 const INTERRUPTED: i32 = 130;
 
 /// SIGINT and SIGTERM.
@@ -12,12 +12,12 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From now on signals are ours; before, they ended the process.
+    /// Takes over signals; before this, a signal ends the process.
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The next one's name.
+    /// Waits for the next signal; returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
@@ -25,10 +25,10 @@ impl Signals {
         }
     }
 
-    /// Ends the process at the next one.
+    /// Ends the process at the next signal.
     pub(crate) async fn end_at_next(mut self) -> std::convert::Infallible {
         let name = self.next().await;
-        tracing::warn!(signal = name, "ending at once");
+        tracing::warn!(signal = name, "exiting immediately");
         std::process::exit(INTERRUPTED)
     }
 }

@@ -1,4 +1,4 @@
-//! What every process that serves starts first: its metrics, and traces if they are wanted.
+//! Logs, metrics and traces of a serving process. Every command that serves starts them first.
 
 use std::time::Duration;
 
@@ -8,9 +8,12 @@ use hostler_traces::{Traces, TracesConfig};
 
 use crate::failure::Usage;
 
-/// How often recorded samples are folded, so that they take no memory while nobody
-/// scrapes.
+/// How often recorded samples are aggregated, so that memory use is bounded when no one
+/// scrapes the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The commit that this program was built from, if the build knew it.
+pub(crate) const COMMIT: Option<&str> = option_env!("HOSTLER_COMMIT");
 
 /// Filters for libraries that log too much, or warn of what is intended here. A directive
 /// of the user for the same target comes later and takes precedence.
@@ -23,7 +26,7 @@ pub(crate) fn init_logs(config: &LogConfig) -> anyhow::Result<()> {
     hostler_telemetry::init_logs(config.format, &filter).map_err(|message| anyhow::anyhow!(Usage(message)))
 }
 
-/// The metrics and traces of this process. Handles that are taken before it starts
+/// The metrics and traces of this process. Metric handles that are created before it starts
 /// record nothing.
 pub(crate) struct Telemetry {
     pub(crate) exporter: Exporter,
@@ -31,10 +34,10 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts them; `node` is this process's name in the cluster.
+    /// Starts both; `node` is this process's name in the cluster.
     pub(crate) fn start(config: &Config, node: &str) -> anyhow::Result<Self> {
         let exporter = Exporter::install(node)?;
-        catalogue::BUILD_INFO.gauge(&[env!("CARGO_PKG_VERSION"), crate::COMMIT.unwrap_or("unknown")]).set(1.0);
+        catalogue::BUILD_INFO.gauge(&[env!("CARGO_PKG_VERSION"), COMMIT.unwrap_or("unknown")]).set(1.0);
         let traces = config.tracing.otlp_endpoint.as_ref().map(|endpoint| {
             Traces::start(TracesConfig {
                 endpoint: endpoint.clone(),
@@ -46,7 +49,7 @@ impl Telemetry {
         Ok(Self { exporter, traces: traces.transpose()? })
     }
 
-    /// Sends the traces that are left. Call it last.
+    /// Exports the remaining spans. Must be called last.
     pub(crate) fn shutdown(self) {
         if let Some(traces) = self.traces {
             traces.shutdown();
@@ -54,7 +57,7 @@ impl Telemetry {
     }
 }
 
-/// Folds samples as long as it is polled.
+/// Aggregates samples while it is polled.
 pub(crate) async fn upkeep(exporter: Exporter) {
     let mut interval = tokio::time::interval(UPKEEP);
     loop {
@@ -63,7 +66,7 @@ pub(crate) async fn upkeep(exporter: Exporter) {
     }
 }
 
-/// The machine's name: what a process is called that nobody has named.
+/// The host name: the default name of a process.
 pub(crate) fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();

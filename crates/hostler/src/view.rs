@@ -1,4 +1,4 @@
-//! The cluster as this process sees it: what `GET /admin/cluster` shows.
+//! The cluster as this process sees it, for `GET /admin/cluster`.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use tokio::sync::watch;
 use crate::schedulers::Running;
 use crate::telemetry::machine_name;
 
-/// `hostler serve`: this process, and one for each isolated scheduler.
+/// `hostler serve`: this process, and a child process for each isolated scheduler.
 #[derive(Default)]
 pub(crate) struct OneMachine(OnceLock<Held>);
 
-/// Who holds the schedulers.
+/// The schedulers of this process, and its child processes.
 struct Held {
     here: Vec<SchedulerId>,
     children: Vec<NodeView>,
 }
 
 impl OneMachine {
-    /// The schedulers have been started. HTTP is served before that.
+    /// Adds the schedulers once they are started; HTTP is served before that.
     pub(crate) fn show(&self, running: &Running) {
-        // They are started once.
+        // `serve` calls this once.
         self.0.get_or_init(|| Held { here: running.here(), children: running.children() });
     }
 }
@@ -56,7 +56,7 @@ impl ClusterView for OneMachine {
         [own].into_iter().chain(children.map(|child| child.status(now))).collect()
     }
 
-    /// The router has them all from the start.
+    /// The router knows all of them from the start.
     fn schedulers(&self) -> Vec<SchedulerSnapshot> {
         Vec::new()
     }
@@ -65,15 +65,16 @@ impl ClusterView for OneMachine {
 /// `hostler gateway`, with the workers of its configuration or of etcd.
 pub(crate) struct Workers {
     pub(crate) known: watch::Receiver<KnownMembers>,
-    /// Where etcd knows them.
+    /// The health of etcd, if workers register there.
     pub(crate) etcd: Option<watch::Receiver<EtcdHealth>>,
 }
 
 impl Workers {
-    /// What is known by the connection to it, and what etcd knew before that.
+    /// The state of the connection, completed by the record in etcd until the worker has been
+    /// reached.
     fn status(&self, one: &KnownMember, now: Instant) -> NodeStatus {
         let mut status = one.node.view().status(now);
-        // A configuration lists endpoints, and etcd names.
+        // The configuration lists endpoints only; records in etcd have names.
         if self.etcd.is_some() {
             status.name.get_or_insert_with(|| one.name.as_str().into());
             status.version.get_or_insert_with(|| one.member.version.clone());
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// One that is never reached.
+    /// A worker that is never reached.
     fn known() -> watch::Receiver<KnownMembers> {
         let endpoint = "unix:/no/such/worker.sock";
         let node = RemoteNode::connect(endpoint, &RemoteOptions::default()).expect("it is an endpoint");
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn etcd_knows_names_before_a_worker_is_reached_and_a_configuration_does_not() {
+    async fn only_etcd_knows_the_name_of_a_worker_that_was_never_reached() {
         let listed = Workers { known: known(), etcd: None };
         assert_eq!((listed.directory().name, listed.nodes()[0].name.clone()), ("static", None));
         let away = EtcdHealth { failure: Some("refused".to_owned()), since: Instant::now() };

@@ -1,5 +1,5 @@
-//! A connection from this process to itself, so that a ladder can measure what one costs
-//! on the same engine as the layers beside it.
+//! A gRPC connection from this process to itself, so that a ladder can measure its cost on
+//! the same engine as the other layers.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio::runtime::Handle;
 
 use crate::cluster::Transport;
 
-/// How long the two ends may take to find each other: they do in milliseconds, unless
-/// the machine is stuck.
+/// Maximum time until the two ends are connected. It takes milliseconds, unless the machine
+/// is overloaded.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Connects by a Unix socket, as a process does to its children. Both ends run on the
-/// threads of the transport.
+/// Connects by a Unix socket, as a process does to its children. Both ends run on the threads
+/// of the transport.
 pub(crate) struct OwnWire(Handle);
 
 impl OwnWire {
@@ -31,7 +31,7 @@ impl OwnWire {
 #[async_trait]
 impl LoopbackGrpc for OwnWire {
     async fn connect(&self, scheduler: Arc<dyn Scheduler>) -> Result<GrpcConnection, RequestError> {
-        // Nobody else may look into it.
+        // Only this user can access the directory.
         let folder = tempfile::Builder::new().prefix("hostler-").tempdir().map_err(unavailable)?;
         let listen = Listen::Unix(folder.path().join("own.sock"));
         let endpoint = listen.to_string();
@@ -54,7 +54,7 @@ impl LoopbackGrpc for OwnWire {
             Ok(Ok(known)) => known.first().cloned(),
             _ => None,
         };
-        let Some(scheduler) = first else { return Err(unavailable("nobody answers at the other end")) };
+        let Some(scheduler) = first else { return Err(unavailable("the other end does not answer")) };
         Ok(GrpcConnection { scheduler, ends: Box::new((node, server, folder)) })
     }
 }

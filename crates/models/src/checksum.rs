@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::error::AtPath;
 use crate::{ModelError, PullProgress, PullStage};
 
-/// Large enough that reading is not what takes the time, small enough to stay in
-/// a core's cache.
+/// Large enough for few system calls, small enough for a core's cache.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The checksum of a file, in hexadecimal.
@@ -46,7 +45,7 @@ pub fn of_file(path: &Path) -> Result<String, ModelError> {
     sha256(path, &())
 }
 
-/// A path's last part, for people.
+/// The last part of a path, for messages.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -56,8 +55,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_sha256_that_everyone_computes() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    fn the_checksum_of_a_known_text_is_right() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join("abc");
         std::fs::write(&path, "abc").expect("it is writable");
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

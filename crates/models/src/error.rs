@@ -1,56 +1,56 @@
-//! What can go wrong with a model before an engine sees it.
+//! Errors of naming, finding and pulling a model.
 
 use std::path::{Path, PathBuf};
 
-/// Why a model is not to be had.
+/// An error of naming, finding or pulling a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// It names nothing.
-    #[error("{name:?} names no model: {reason}")]
+    /// The name is not a model reference.
+    #[error("{name:?} is not a model: {reason}")]
     Reference {
-        /// What was written.
+        /// The name.
         name: String,
-        /// What would be right.
+        /// Why, and what is allowed.
         reason: String,
     },
     /// It has not been pulled.
-    #[error("model {0} is not here; `hostler model pull {0}` fetches it")]
+    #[error("model {0} is not in the store; `hostler model pull {0}` downloads it")]
     NotPulled(String),
-    /// A file is not what it was when it was pulled, or not what it should be.
+    /// A file has changed since it was pulled, or has the wrong checksum.
     #[error("{path} is corrupt: {reason}; `hostler model pull` replaces it")]
     Corrupt {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// It could not be fetched.
-    #[error("cannot fetch {model}: {reason}")]
+    /// The download failed.
+    #[error("cannot download {model}: {reason}")]
     Fetch {
-        /// Which model.
+        /// The model.
         model: String,
-        /// Why not, and what can be done.
+        /// Why, and what can be done.
         reason: String,
     },
-    /// It could not be rewritten in the engine's format.
+    /// The conversion to the engine's format failed.
     #[error("cannot convert {path}: {reason}")]
     Convert {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         reason: String,
     },
-    /// A file or folder cannot be read or written.
+    /// A file or directory cannot be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// Which one.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// Names the path that an I/O error is about.
+/// Adds the path to an I/O error.
 pub(crate) trait AtPath<T> {
     fn at(self, path: &Path) -> Result<T, ModelError>;
 }

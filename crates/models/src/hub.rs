@@ -1,5 +1,5 @@
-//! Models of the Hugging Face hub. Its own client resumes what broke off, and honours
-//! `HF_TOKEN` and `HF_ENDPOINT` as other tools do.
+//! Models of the Hugging Face hub. Its client resumes interrupted downloads and reads
+//! `HF_TOKEN` and `HF_ENDPOINT`, as other tools do.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use crate::{ModelError, PullProgress, PullStage};
 
-/// What was fetched.
+/// A downloaded repository.
 pub(crate) struct Fetched {
-    /// What an engine loads.
+    /// The file or directory that an engine loads.
     pub(crate) path: PathBuf,
     /// Every file.
     pub(crate) files: Vec<PathBuf>,
-    /// The commit that they belong to.
+    /// The commit of the files.
     pub(crate) commit: String,
 }
 
-/// A download is tried so many times again before it is given up.
+/// Number of retries of a failed download.
 const RETRIES: usize = 3;
 
-/// Fetches a repository, or one file of it, into the cache at `folder`.
+/// Downloads a repository, or one file of it, into the cache at `folder`.
 pub(crate) fn fetch(
     repo: &str,
     revision: &str,
@@ -37,7 +37,7 @@ pub(crate) fn fetch(
     let offered: Vec<String> = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
     let chosen = choose(&offered, file).map_err(refused)?;
 
-    // By commit from here on: a branch may move while its files are fetched.
+    // By commit from here on: a branch may move while its files are downloaded.
     let pinned = named(repo, &info.sha);
     let (remote, cache) = (api.repo(pinned.clone()), Cache::new(folder.to_owned()).repo(pinned));
     let mut files = Vec::with_capacity(chosen.len());
@@ -51,34 +51,34 @@ pub(crate) fn fetch(
     let path = match files.as_slice() {
         [only] => only.clone(),
         [first, ..] => first.parent().unwrap_or(folder).to_owned(),
-        [] => return Err(refused("there is nothing in it to load".to_owned())),
+        [] => return Err(refused("it has no files that an engine loads".to_owned())),
     };
     Ok(Fetched { path, files, commit: info.sha })
 }
 
-const HINT: &str = "it takes a network that reaches the hub (and HF_TOKEN for private models); \
-                    a model that is here already is served by its path";
+const HINT: &str = "this needs a network that reaches the hub (and HF_TOKEN for private models); \
+                    to serve a local model, give its path";
 
 fn named(repo: &str, revision: &str) -> Repo {
     Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned())
 }
 
 fn client(folder: &Path) -> Result<Api, ApiError> {
-    // The token stays where other tools put it; only the files go into our store.
+    // The token is read from where other tools store it; only the files go into our store.
     let token = std::env::var("HF_TOKEN").ok().or_else(|| Cache::from_env().token());
     let builder = ApiBuilder::from_env().with_cache_dir(folder.to_owned()).with_token(token);
     builder.with_progress(false).with_retries(RETRIES).build()
 }
 
-/// Which files of a repository an engine needs: the one that was asked for, else
-/// all safetensors with their configuration and tokenizer, else the only GGUF file.
+/// The files of a repository that an engine needs: the requested one, else all
+/// safetensors with their configuration and tokenizer, else the only GGUF file.
 fn choose(offered: &[String], file: Option<&str>) -> Result<Vec<String>, String> {
     let ggufs: Vec<&str> = offered.iter().map(String::as_str).filter(|name| name.ends_with(".gguf")).collect();
     let listed = || if ggufs.is_empty() { "none".to_owned() } else { ggufs.join(", ") };
     if let Some(file) = file {
         return match offered.iter().find(|name| *name == file) {
             Some(name) => Ok(vec![name.clone()]),
-            None => Err(format!("it has no file {file}; of GGUF files it has {}", listed())),
+            None => Err(format!("it has no file {file}; its GGUF files are {}", listed())),
         };
     }
     let at_the_top = |name: &&String| !name.contains('/');
@@ -94,7 +94,7 @@ fn choose(offered: &[String], file: Option<&str>) -> Result<Vec<String>, String>
     }
 }
 
-/// Tells our listener what the hub's client reports.
+/// Passes on the progress that the hub's client reports.
 struct Reporter<'a> {
     progress: &'a dyn PullProgress,
     done: u64,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn safetensors_bring_their_tokenizer_and_leave_the_rest() {
+    fn safetensors_are_chosen_with_their_tokenizer_and_nothing_else() {
         let offered = ["README.md", "config.json", "model.safetensors", "onnx/model.onnx", "x.gguf", "tokenizer.json"];
         assert_eq!(
             chosen(&offered, None),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn one_gguf_file_is_taken_and_among_several_one_must_be_named() {
+    fn a_single_gguf_file_is_chosen_and_among_several_one_must_be_named() {
         assert_eq!(chosen(&["a.gguf", "README.md"], None), Ok(vec!["a.gguf".to_owned()]));
         assert_eq!(chosen(&["a.gguf", "b.gguf"], Some("b.gguf")), Ok(vec!["b.gguf".to_owned()]));
         assert!(chosen(&["a.gguf", "b.gguf"], None).is_err_and(|reason| reason.contains("a.gguf, b.gguf")));

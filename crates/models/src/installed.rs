@@ -1,4 +1,4 @@
-//! A model that lies in the store, and how a change to it is noticed.
+//! A model in the store, and how changes to its files are detected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::{ModelError, PullProgress, checksum};
 /// A pulled model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
-    /// As it was named when it was pulled.
+    /// The name by which it was pulled.
     pub model: String,
-    /// What an engine loads: a GGUF file, or a folder.
+    /// What an engine loads: a GGUF file or a directory.
     pub path: PathBuf,
     /// Where it came from: `pypi:PACKAGE==VERSION`, `hub:OWNER/NAME@COMMIT`.
     pub source: String,
-    /// SPDX name of its licence, where it is known.
+    /// SPDX name of its licence, if known.
     pub license: Option<String>,
     /// Its files.
     pub files: Vec<FileRecord>,
@@ -33,9 +33,8 @@ pub struct FileRecord {
     pub sha256: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// When it was last written, in nanoseconds since 1970. A file of the same
-    /// size and time is taken to be unchanged: reading tens of gigabytes at every
-    /// start would cost minutes.
+    /// Modification time, in nanoseconds since 1970. A file of the same size and time counts
+    /// as unchanged: to read tens of gigabytes at every start would take minutes.
     pub(crate) modified_ns: u128,
 }
 
@@ -46,19 +45,18 @@ impl Installed {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Whether its files are what they were. Reads those whose size or time has
-    /// changed.
+    /// Checks that its files are unchanged. Reads those whose size or time has changed.
     ///
     /// # Errors
-    /// [`ModelError::Corrupt`] names the first that is not.
+    /// [`ModelError::Corrupt`] names the first file that has changed.
     pub fn check(&self) -> Result<(), ModelError> {
         self.files.iter().try_for_each(|file| if file.looks_unchanged()? { Ok(()) } else { file.verify(&()) })
     }
 
-    /// Whether its files are what they were. Reads all of them.
+    /// Checks that its files are unchanged. Reads all of them.
     ///
     /// # Errors
-    /// [`ModelError::Corrupt`] names the first that is not.
+    /// [`ModelError::Corrupt`] names the first file that has changed.
     pub fn verify(&self, progress: &dyn PullProgress) -> Result<(), ModelError> {
         self.files.iter().try_for_each(|file| file.verify(progress))
     }
@@ -86,17 +84,17 @@ impl FileRecord {
         }
         let (bytes, _) = stamp(&self.path)?;
         if bytes != self.bytes {
-            return Err(corrupt(format!("it has {bytes} bytes in place of {}", self.bytes)));
+            return Err(corrupt(format!("it has {bytes} bytes instead of {}", self.bytes)));
         }
         let sha256 = checksum::sha256(&self.path, progress)?;
         if sha256 != self.sha256 {
-            return Err(corrupt(format!("its SHA-256 is {sha256} in place of {}", self.sha256)));
+            return Err(corrupt(format!("its SHA-256 is {sha256} instead of {}", self.sha256)));
         }
         Ok(())
     }
 }
 
-/// Size, and when it was last written.
+/// Size and modification time.
 fn stamp(path: &Path) -> Result<(u64, u128), ModelError> {
     let metadata = fs::metadata(path).at(path)?;
     let modified = metadata.modified().at(path)?;

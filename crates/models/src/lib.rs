@@ -1,10 +1,9 @@
-//! Models by name: where they come from, whether they are what they should be,
-//! and where they lie.
+//! Models by name: downloads them, verifies their checksums and stores them.
 //!
 //! A [`ModelRef`] names a model of the [`catalogue`], a repository of the Hugging
-//! Face hub, or a path. [`Store::pull`] fetches and checks it; [`Store::find`]
-//! says where it is. This crate knows no engine: what rewrites weights into
-//! another format is passed in ([`Converter`]).
+//! Face hub, or a path. [`Store::pull`] downloads and verifies it; [`Store::find`]
+//! returns its path. This crate knows no engine: the function that converts weights
+//! into another format is an argument ([`Converter`]).
 
 pub mod catalogue;
 mod checksum;

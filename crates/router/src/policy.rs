@@ -5,10 +5,9 @@ mod affinity;
 mod candidate;
 mod prefix;
 
-use hostler_config::RoutingPolicy;
 use std::cmp::Ordering;
 
-use serde::Serialize;
+use hostler_config::RoutingPolicy;
 
 pub use candidate::Reason;
 pub(crate) use candidate::{Candidate, PolicyInput, mix};

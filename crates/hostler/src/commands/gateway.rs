@@ -24,7 +24,7 @@ pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()>
     let config = configuration::load_gateway(options)?;
     if config.cluster.workers.is_empty() && !config.cluster.etcd.is_used() {
         let message = "cluster.workers and cluster.etcd.endpoints are empty; a gateway needs workers, such as \
-                       http://10.0.0.2:7070, or an etcd that knows them, such as http://10.0.0.1:2379";
+                       http://10.0.0.2:7070, or an etcd in which they register, such as http://10.0.0.1:2379";
         bail!(Usage(message.to_owned()));
     }
     init_logs(&config.log)?;
@@ -48,7 +48,7 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     };
     actix_rt::spawn(upkeep(exporter.clone()));
     let remote = cluster::remote(&config.cluster)?;
-    // What its schedulers are set to, their workers know.
+    // Only workers know the configuration of their schedulers.
     let roster = roster(&config, etcd.as_deref());
     let members = transport.enter(|| Members::follow(roster, remote, router.clone()));
     let view = Workers { known: members.known(), etcd: etcd.as_ref().map(|etcd| etcd.health()) };
@@ -56,7 +56,7 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
     announce(&config, &http, as_json);
 
     let signal = signals.next().await;
-    tracing::info!(signal, "finishing what runs; a second signal ends at once");
+    tracing::info!(signal, "completing running requests; a second signal exits immediately");
     actix_rt::spawn(signals.end_at_next());
     let drained = http.stop().await;
     arbiter.stop();
@@ -65,22 +65,22 @@ async fn serve(config: Config, exporter: Exporter, transport: &Transport, as_jso
         etcd.leave().await;
     }
     if !drained {
-        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout.as_secs());
+        bail!("requests still ran after {} s and were cancelled", config.server.drain_timeout.as_secs());
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// The workers that the configuration lists, or those that etcd knows.
+/// The workers of the configuration, or those that are registered in etcd.
 fn roster(config: &Config, etcd: Option<&Etcd>) -> watch::Receiver<Roster> {
     match etcd {
         Some(etcd) => etcd.roster(),
-        // The list never changes, so that nobody needs to keep its other end.
+        // The list never changes, so its sender is not needed.
         None => watch::channel(Roster::fixed(&config.cluster.workers)).1,
     }
 }
 
-/// Says where clients find it.
+/// Prints the URL.
 fn announce(config: &Config, http: &Http, as_json: bool) {
     let url = format!("http://{}", reachable(http.address()));
     let cluster = &config.cluster;
@@ -89,7 +89,7 @@ fn announce(config: &Config, http: &Http, as_json: bool) {
             json!({ "listening": true, "url": url, "workers": cluster.workers, "etcd": cluster.etcd.endpoints });
         println!("{places}");
     } else if cluster.etcd.is_used() {
-        println!("listening on {url} for the workers that etcd knows at {}", cluster.etcd.endpoints.join(", "));
+        println!("listening on {url} for the workers registered in etcd at {}", cluster.etcd.endpoints.join(", "));
     } else {
         println!("listening on {url} for {} workers", cluster.workers.len());
     }

@@ -40,7 +40,7 @@ fn pull(store: &Store, id: &str, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         println!("{}", serde_json::to_string_pretty(&installed)?);
     } else {
-        println!("{} is here: {}", installed.model, installed.path.display());
+        println!("{} is in the store: {}", installed.model, installed.path.display());
     }
     Ok(())
 }

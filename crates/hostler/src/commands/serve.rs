@@ -28,7 +28,7 @@ pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = replicas::expand(configuration::load(options)?)?;
     schedulers::check(&config)?;
     init_logs(&config.log)?;
-    // Handles that are taken before this record nothing.
+    // Metric handles that are created before this record nothing.
     let telemetry = Telemetry::start(&config, &machine_name())?;
 
     let spinner = LoadSpinner::new();
@@ -53,7 +53,7 @@ async fn serve(
     let router = Router::start(config.router.clone(), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
     let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
-    // HTTP comes first: probes must be answered while models load.
+    // HTTP starts first: it answers probes while models load.
     let view = Arc::new(OneMachine::default());
     let http = Http::start(&config, &router, Arc::new(facts), Arc::clone(&view) as _, exporter.clone())?;
     http.set_loopback_grpc(OwnWire::new(transport));
@@ -69,11 +69,11 @@ async fn serve(
             spinner.finish();
             announce(&config, http.address(), &loaded?, as_json);
             let signal = signals.next().await;
-            tracing::info!(signal, "finishing what runs; a second signal ends at once");
+            tracing::info!(signal, "completing running requests; a second signal exits immediately");
         }
         signal = signals.next() => {
             spinner.finish();
-            tracing::info!(signal, "ending before the models were loaded");
+            tracing::info!(signal, "exiting before the models were loaded");
         }
     }
     actix_rt::spawn(signals.end_at_next());
@@ -81,13 +81,13 @@ async fn serve(
     running.stop().await;
     arbiter.stop();
     if !drained {
-        bail!("requests still ran after {} s and were cut off", config.server.drain_timeout.as_secs());
+        bail!("requests still ran after {} s and were cancelled", config.server.drain_timeout.as_secs());
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Says where to go, and what to try.
+/// Prints the URL and an example request.
 fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>], as_json: bool) {
     let url = format!("http://{}", reachable(bound));
     if as_json {

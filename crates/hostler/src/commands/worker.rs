@@ -32,7 +32,7 @@ use crate::telemetry::{Telemetry, init_logs, upkeep};
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> {
-    // A child is bound to its cores before it has threads.
+    // A child is bound to its cores before it starts threads.
     let (config, leash) = if options.child.is_some() {
         let (config, leash) = leash::take()?;
         (config, Some(leash))
@@ -49,7 +49,7 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     let planned = schedulers::plan(&config, &spinner)?;
     let transport = Transport::start()?;
     let exporter = telemetry.exporter.clone();
-    // A child belongs to its parent alone.
+    // A child serves its parent only, and does not register.
     let etcd = if leash.is_none() { cluster::etcd(&config.cluster.etcd, Role::Worker)? } else { None };
     let worker = Worker { config, options, planned, exporter, etcd, leash };
     let served = System::new().block_on(serve(worker, spinner, &transport, as_json));
@@ -57,15 +57,15 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     served
 }
 
-/// What a worker is made of.
+/// The parts of a worker.
 struct Worker {
     config: Config,
     options: NodeOptions,
     planned: Vec<Planned>,
     exporter: Exporter,
-    /// Where it says that it is there.
+    /// Where it registers.
     etcd: Option<Etcd>,
-    /// For a child: its tie to its parent.
+    /// For a child: the connection to its parent.
     leash: Option<Leash>,
 }
 
@@ -79,31 +79,31 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     spinner.start();
     let running = schedulers::start(&config, planned, transport, &exporter)?;
     let probes = config.worker.http_address.map(|listen| probes(listen, &running.all, exporter)).transpose()?;
-    // It can be seen while its models load, and is used when they are there.
+    // Gateways can connect while its models load, and use it once they are loaded.
     let server = transport
         .enter(|| WorkerServer::start(options, running.all.clone()))
         .with_context(|| format!("cannot listen on {}", config.worker.listen))?;
     let mut told = Box::pin(told_to_end(&mut signals, leash));
     let mut registration = None;
     tokio::select! {
-        // A child goes on trying what its scheduler may yet load; its parent sees it fail.
+        // A child continues to retry a failed load; its parent sees the failure.
         loaded = schedulers::all_loaded(&running.all), if !is_child => {
             spinner.finish();
             let loaded = loaded?;
             let endpoint = registration::endpoint(&config.worker, scheme, server.listen());
             if let Some(etcd) = etcd {
                 if config.worker.advertise.is_none() && registration::is_local(server.listen()) {
-                    tracing::warn!(endpoint, "only gateways on this machine reach it there: see worker.advertise");
+                    tracing::warn!(endpoint, "only gateways on this machine can reach this endpoint: see worker.advertise");
                 }
                 registration = Some(Registration::join(etcd, name, endpoint.clone(), &running.all).await);
             }
             announce(&endpoint, &loaded, as_json);
             let by = (&mut told).await;
-            tracing::info!(by, "finishing what runs; a second signal ends at once");
+            tracing::info!(by, "completing running requests; a second signal exits immediately");
         }
         by = &mut told => {
             spinner.finish();
-            tracing::info!(by, "ending");
+            tracing::info!(by, "exiting");
         }
     }
     drop(told);
@@ -122,21 +122,21 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     Ok(())
 }
 
-/// Waits until a signal, or the parent, lets this process end. Who it was.
+/// Waits until a signal or the parent tells this process to exit; returns which.
 async fn told_to_end(signals: &mut Signals, leash: Option<Leash>) -> &'static str {
     let Some(leash) = leash else { return signals.next().await };
     tokio::select! {
         signal = signals.next() => signal,
-        // The other end is gone only with this process.
+        // The sender is dropped only when this process exits.
         _ = leash => "the parent process",
     }
 }
 
-/// Answers whether this process lives, whether all its schedulers serve, and with what
-/// metrics: `worker.http_address`.
+/// Starts the probes and metrics on `worker.http_address`. The worker is ready while all its
+/// schedulers serve.
 fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Exporter) -> anyhow::Result<Probes> {
     let snapshots: Vec<_> = schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
-    // Who is claimed, or empties for it, works as it should.
+    // A scheduler that is claimed, or drains for a claim, is healthy.
     let ready = move || {
         let works =
             |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
@@ -145,18 +145,18 @@ fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Expor
     Probes::start(listen, Arc::new(ready), exporter).with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// Finishes what runs, then stops. What runs longer than `patience` is cut off with an
-/// error after which a gateway continues it elsewhere.
-async fn stop(running: Running, server: WorkerServer, patience: Duration) {
+/// Completes the running requests, then stops. Requests that run longer than `drain_timeout`
+/// end with an error, after which a gateway continues them elsewhere.
+async fn stop(running: Running, server: WorkerServer, drain_timeout: Duration) {
     let drained = join_all(running.all.iter().map(|scheduler| scheduler.drain()));
-    if tokio::time::timeout(patience, drained).await.is_err() {
-        tracing::warn!(seconds = patience.as_secs(), "requests still ran and were cut off");
+    if tokio::time::timeout(drain_timeout, drained).await.is_err() {
+        tracing::warn!(seconds = drain_timeout.as_secs(), "requests still ran and were cancelled");
     }
     running.stop().await;
     server.stop(FLUSH_TIMEOUT).await;
 }
 
-/// Says where gateways find it.
+/// Prints the URL for gateways.
 fn announce(url: &str, models: &[Arc<ModelDescription>], as_json: bool) {
     if as_json {
         let names: Vec<_> = models.iter().map(|model| model.model.as_str()).collect();
