@@ -12,12 +12,6 @@ mod words;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-
-/// Packages that have import cycles until their refactoring is done. New cycles in them are
-/// shown; the list only shrinks.
-const KNOWN_CYCLES: &str = "xtask/known-cycles.txt";
-
 const HELP: &str = "\
 cargo xtask COMMAND
 
@@ -49,16 +43,8 @@ fn main() -> anyhow::Result<ExitCode> {
 fn check_layout() -> anyhow::Result<Vec<String>> {
     let graph = metadata::load()?;
     let mut problems = layout::violations(&graph);
-    let known_cycles = std::fs::read_to_string(KNOWN_CYCLES).context(KNOWN_CYCLES)?;
     for (package, roots) in &graph.targets {
-        let cycles = cycles::find(package, roots)?;
-        if !known_cycles.lines().any(|known| known == package) {
-            problems.extend(cycles);
-        } else if cycles.is_empty() {
-            problems.push(format!("{KNOWN_CYCLES}: {package} has no cycle: remove its line"));
-        } else {
-            cycles.iter().for_each(|cycle| println!("known: {cycle}"));
-        }
+        problems.extend(cycles::find(package, roots)?);
     }
     let banned_words = words::BannedWords::load()?;
     for file in sources::tracked()? {
