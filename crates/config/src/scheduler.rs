@@ -129,7 +129,7 @@ pub struct QueueConfig {
 
 /// `[scheduler.batching]`: which sequences run together. The cohort keys apply to engines
 /// that batch only sequences of equal length, the long-prompt keys to engines that prefill
-/// a prompt in one step and stall decoding meanwhile.
+/// a prompt in one step and stall decoding until it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(transform = ordered::<Self>)]
