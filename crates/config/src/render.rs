@@ -1,11 +1,17 @@
 //! Renders the configuration: the commented reference file, the table of the handbook,
 //! the JSON Schema, and the values in effect.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::Config;
+use serde::Serialize;
+
 use crate::load::SCHEMA;
 use crate::schema::keys;
+use crate::{
+    BenchmarksConfig, ClusterConfig, Config, LogConfig, ModelsConfig, RouterConfig, SchedulerSpec, ServerConfig,
+    TracingConfig, WorkerConfig,
+};
 
 /// Width to which comments are wrapped.
 const COMMENT_COLUMNS: usize = 90;
@@ -84,13 +90,25 @@ pub fn reference_table() -> String {
 /// The configuration in effect, as TOML. Keys of clients are not shown.
 #[must_use]
 pub fn effective(config: &Config) -> String {
-    let mut table = toml::Table::try_from(config).expect("a configuration consists of plain values");
-    let named = config.schedulers.iter().map(|scheduler| {
-        let spec = toml::Value::try_from(&scheduler.spec).expect("a scheduler consists of plain values");
-        (scheduler.name.clone(), spec)
-    });
-    table.insert("schedulers".to_owned(), toml::Value::Table(named.collect()));
-    table.to_string()
+    let Config { server, log, tracing, models, router, benchmarks, cluster, worker, schedulers } = config;
+    let schedulers = schedulers.iter().map(|scheduler| (scheduler.name.as_str(), &scheduler.spec)).collect();
+    let file = File { server, log, tracing, models, router, benchmarks, cluster, worker, schedulers };
+    let text = toml::to_string(&file).expect("a configuration consists of plain values");
+    text.trim_start().to_owned()
+}
+
+/// A configuration in the shape of a file.
+#[derive(Serialize)]
+struct File<'a> {
+    server: &'a ServerConfig,
+    log: &'a LogConfig,
+    tracing: &'a TracingConfig,
+    models: &'a ModelsConfig,
+    router: &'a RouterConfig,
+    benchmarks: &'a BenchmarksConfig,
+    cluster: &'a ClusterConfig,
+    worker: &'a WorkerConfig,
+    schedulers: BTreeMap<&'a str, &'a SchedulerSpec>,
 }
 
 fn wrap(text: &str, columns: usize) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! A real engine that panics under a scheduler: everybody gets an answer, and
-//! service comes back without a restart of the process.
+//! A real engine that panics under a scheduler: every request gets an answer, and the
+//! scheduler recovers without a restart of the process.
 
 #![cfg(feature = "mistralrs")]
 
@@ -15,7 +15,7 @@ use hostler_scheduler::{Generation, LocalScheduler, Scheduler, SchedulerConfig, 
 
 const REQUESTS: usize = 50;
 const ANSWER_TOKENS: u32 = 4;
-/// A step gives a token: half of what the 50 ask for.
+/// Each step produces a token: half of the tokens of the 50 requests.
 const STEPS_BEFORE_THE_PANIC: u64 = REQUESTS as u64 * ANSWER_TOKENS as u64 / 2;
 
 fn request() -> GenerationRequest {

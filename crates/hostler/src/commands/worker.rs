@@ -83,7 +83,7 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     let server = transport
         .enter(|| WorkerServer::start(options, running.all.clone()))
         .with_context(|| format!("cannot listen on {}", config.worker.listen))?;
-    let mut told = Box::pin(told_to_end(&mut signals, leash));
+    let mut exit = Box::pin(exit_requested(&mut signals, leash));
     let mut registration = None;
     tokio::select! {
         // A child continues to retry a failed load; its parent sees the failure.
@@ -98,15 +98,15 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
                 registration = Some(Registration::join(etcd, name, endpoint.clone(), &running.all).await);
             }
             announce(&endpoint, &loaded, as_json);
-            let by = (&mut told).await;
+            let by = (&mut exit).await;
             tracing::info!(by, "completing running requests; a second signal exits immediately");
         }
-        by = &mut told => {
+        by = &mut exit => {
             spinner.finish();
             tracing::info!(by, "exiting");
         }
     }
-    drop(told);
+    drop(exit);
     actix_rt::spawn(signals.end_at_next());
     if let Some(registration) = &mut registration {
         registration.leave().await;
@@ -123,7 +123,7 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
 }
 
 /// Waits until a signal or the parent tells this process to exit; returns which.
-async fn told_to_end(signals: &mut Signals, leash: Option<Leash>) -> &'static str {
+async fn exit_requested(signals: &mut Signals, leash: Option<Leash>) -> &'static str {
     let Some(leash) = leash else { return signals.next().await };
     tokio::select! {
         signal = signals.next() => signal,

@@ -1,4 +1,4 @@
-//! `hostler bench` with a Hostler on the other side.
+//! `hostler bench` against a Hostler.
 
 use std::io::{BufRead, BufReader};
 
@@ -18,7 +18,7 @@ fn names(result: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_ladder_starts_its_own_server_and_climbs_every_layer() {
+fn a_ladder_starts_its_own_server_and_measures_every_layer() {
     let hostler = Hostler::new();
     let serve = ["--json", "bench", "ladder", "--engine", "simulated", "--model", "sim", "--repeats", "2"];
     let ended = hostler.run(&[&serve[..], &SMALL].concat());
@@ -27,13 +27,13 @@ fn a_ladder_starts_its_own_server_and_climbs_every_layer() {
     assert_eq!(result["kind"], "ladder");
     assert_eq!(names(&result), ["engine", "scheduler", "router", "http", "http-stream"]);
     assert_eq!(result["server"]["scheduler"]["engine"], "simulated");
-    // What it was ordered by is kept where the server keeps it.
+    // The server stores the result under its data directory.
     let kept = std::fs::read_dir(hostler.folder.path().join("hostler/benchmarks")).expect("a folder");
     assert!(kept.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|kind| kind == "json")));
 }
 
 #[test]
-fn a_connection_is_compared_with_the_scheduler_that_it_leads_to() {
+fn a_connection_is_compared_with_its_scheduler() {
     let hostler = Hostler::new();
     let ladder = ["--json", "bench", "ladder", "--engine", "simulated", "--model", "sim", "--repeats", "2"];
     let ended = hostler.run(&[&ladder[..], &["--layers", "grpc,scheduler"], &SMALL].concat());
@@ -48,7 +48,7 @@ fn a_connection_is_compared_with_the_scheduler_that_it_leads_to() {
 }
 
 #[test]
-fn the_ladder_to_a_scheduler_in_another_process_begins_at_the_connection() {
+fn the_ladder_of_a_scheduler_in_another_process_starts_at_the_connection() {
     let hostler = Hostler::new();
     let file = hostler.folder.path().join("hostler.toml");
     let text = "[scheduler]\nengine = \"simulated\"\nmodel = \"sim\"\nisolation = \"process\"\n";
@@ -64,7 +64,7 @@ fn the_ladder_to_a_scheduler_in_another_process_begins_at_the_connection() {
 }
 
 #[test]
-fn a_run_by_claim_is_measured_within_and_refused_where_nobody_would_serve() {
+fn a_run_by_claim_runs_in_the_server_and_is_refused_if_no_scheduler_would_serve() {
     let hostler = Hostler::new();
     let server = hostler.serve(&[]);
     let url = format!("http://{}", server.address);
@@ -82,7 +82,7 @@ fn a_run_by_claim_is_measured_within_and_refused_where_nobody_would_serve() {
 }
 
 #[test]
-fn a_server_that_ends_gives_up_its_benchmark_at_once() {
+fn a_server_that_shuts_down_cancels_its_benchmark() {
     let hostler = Hostler::new();
     let server = hostler.serve(&[]);
     let order = r#"{"requests": 100000, "claim": {"min_serving": 0}}"#;

@@ -1,4 +1,4 @@
-//! A gateway and its workers, as an operator runs them.
+//! A gateway and its workers, run as an operator does.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -36,7 +36,7 @@ fn begun(server: &Server, max_tokens: u32) -> BufReader<std::net::TcpStream> {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_finishes_what_runs() {
+fn a_worker_that_is_told_to_exit_completes_running_requests() {
     let hostler = Hostler::new();
     let socket = format!("unix:{}/worker.sock", hostler.folder.path().display());
     let worker = worker(&hostler, "w1", &socket);
@@ -56,7 +56,7 @@ fn a_worker_that_is_told_to_end_finishes_what_runs() {
 }
 
 #[test]
-fn one_gateway_that_ends_leaves_workers_to_the_other() {
+fn workers_serve_the_other_gateway_when_one_exits() {
     let hostler = Hostler::new();
     let worker = worker(&hostler, "w1", "127.0.0.1:0");
     let (first, second) = (gateway(&hostler, &[&worker]), gateway(&hostler, &[&worker]));
@@ -68,7 +68,7 @@ fn one_gateway_that_ends_leaves_workers_to_the_other() {
 }
 
 #[test]
-fn what_a_role_cannot_do_without_is_said_by_its_key() {
+fn a_missing_required_key_is_named() {
     let hostler = Hostler::new();
     let ended = hostler.run(&["gateway", "--address", "127.0.0.1:0"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");

@@ -1,5 +1,5 @@
-//! Models of a hub, from a server here that speaks as much of its protocol as a client
-//! needs: a list of files, and byte ranges of them.
+//! Models of a hub, from a local server that implements the part of its protocol that the
+//! client needs: a list of files, and byte ranges of them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,11 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use crate::support::Hostler;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// Of `CONTENT`, as the hub names a large file.
+/// The SHA-256 of `CONTENT`, by which the hub names a large file.
 const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 const CONTENT: &str = "abc";
 
-/// Serves one repository with one file for as long as the test runs. Returns where.
+/// Serves one repository with one file while the test runs. Returns the URL.
 fn hub(etag: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -69,7 +69,7 @@ fn a_model_is_pulled_recorded_and_found_without_the_hub() {
 }
 
 #[test]
-fn a_file_that_is_not_what_the_hub_says_is_refused() {
+fn a_file_with_another_checksum_is_refused() {
     let wrong = "00000000000000000000000000000000000000000000000000000000000000ff";
     let hostler = Hostler::new().with("HF_ENDPOINT", &hub(wrong));
     let ended = hostler.run(&["model", "pull", "owner/name"]);
@@ -79,7 +79,7 @@ fn a_file_that_is_not_what_the_hub_says_is_refused() {
 }
 
 #[test]
-fn what_the_hub_does_not_have_is_said() {
+fn a_file_that_the_hub_lacks_is_named() {
     let hostler = Hostler::new().with("HF_ENDPOINT", &hub(SHA256));
     let ended = hostler.run(&["model", "pull", "owner/other"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");

@@ -1,4 +1,4 @@
-//! Schedulers in processes of their own: what dies with them, and with whom they die.
+//! Schedulers in processes of their own: what a crash costs, and when the processes exit.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use crate::support::{Hostler, Server, signal};
 
 const COMPLETIONS: &str = "POST /v1/completions";
 
-/// How long anything may take.
+/// Timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two schedulers, each in a process of its own.
@@ -46,7 +46,7 @@ pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) ->
     }
 }
 
-/// The process ids of a process's children.
+/// The process ids of the children of a process.
 fn children(parent: u32) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::new();
     for thread in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
@@ -57,7 +57,7 @@ fn children(parent: u32) -> Vec<u32> {
     found
 }
 
-/// Whether a process runs. One that has exited and waits for its parent does not.
+/// Whether a process runs. A zombie does not.
 fn runs(process: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let state = status.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
@@ -114,7 +114,7 @@ fn each_scheduler_has_a_process_on_its_cores_and_all_metrics_are_on_one_page() {
 }
 
 #[test]
-fn a_child_that_is_killed_costs_its_own_requests_only_and_comes_back() {
+fn a_child_that_is_killed_fails_only_its_own_requests_and_is_restarted() {
     let hostler = Hostler::new();
     let server = serve(&hostler);
     let (mut of_a, mut of_b) = (
@@ -145,14 +145,14 @@ fn children_die_with_a_parent_that_is_killed() {
     let server = serve(&hostler);
     let processes = children(server.id());
     assert_eq!(processes.len(), 2);
-    // One that is stopped can do nothing about it itself.
+    // A stopped process cannot exit by itself.
     signal("-STOP", processes[1]);
     signal("-KILL", server.id());
     eventually("no child runs", || processes.iter().all(|&process| !runs(process)).then_some(()));
 }
 
 #[test]
-fn a_child_that_hangs_is_noticed() {
+fn a_child_that_hangs_is_detected() {
     let hostler = Hostler::new();
     let server = serve(&hostler);
     let mut answer = BufReader::new(server.request(COMPLETIONS, &body("a", 2000, true)));

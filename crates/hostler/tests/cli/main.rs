@@ -1,5 +1,5 @@
-//! The command, run as a user runs it. Models are simulated, so that these tests hold
-//! for a binary without engines too.
+//! The command, run as a user runs it. Models are simulated, so that these tests apply to a
+//! binary without engines too.
 
 mod benchmarks;
 mod cluster;

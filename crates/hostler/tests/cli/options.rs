@@ -1,11 +1,11 @@
-//! What is said wrongly, and what is said about it.
+//! Invalid options and configurations, and their messages.
 
 use std::fs;
 
 use crate::support::Hostler;
 
 #[test]
-fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
+fn an_invalid_configuration_exits_with_2_and_names_the_error() {
     let hostler = Hostler::new().with("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "0");
     for command in [&["config", "check"][..], &["config", "show"], &["serve"], &[]] {
         let ended = hostler.run(command);
@@ -23,7 +23,7 @@ fn a_file_is_checked_key_by_key() {
     let hostler = Hostler::new();
     let path = hostler.folder.path().join("hostler.toml");
     fs::write(&path, "[scheduler]\nengin = \"simulated\"\n").expect("it is writable");
-    let file = path.to_str().expect("temporary folders have plain names");
+    let file = path.to_str().expect("temporary directories have UTF-8 names");
     let ended = hostler.run(&["config", "check", "--config", file]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("did you mean \"engine\"?") && ended.stderr.contains(file), "{ended:?}");
@@ -38,7 +38,7 @@ fn a_file_is_checked_key_by_key() {
 }
 
 #[test]
-fn options_overrule_the_environment_and_show_says_so() {
+fn options_override_the_environment_in_the_output_of_show() {
     let hostler =
         Hostler::new().with("HOSTLER_SCHEDULER__ENGINE", "llamacpp").with("HOSTLER_SCHEDULER__MAX_BATCH_SIZE", "3");
     let ended = hostler.run(&["config", "show", "--engine", "simulated", "--json"]);
@@ -49,7 +49,7 @@ fn options_overrule_the_environment_and_show_says_so() {
 }
 
 #[test]
-fn what_cannot_be_served_is_said_before_anything_starts() {
+fn invalid_models_and_engines_are_refused_at_the_start() {
     let hostler = Hostler::new();
     let ended = hostler.run(&["serve", "--engine", "nonesuch"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -82,4 +82,13 @@ fn help_teaches_by_example() {
         assert_eq!(ended.code, Some(0));
         assert!(ended.stdout.contains("Examples:"), "{}", ended.stdout);
     }
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_printed_for_editors() {
+    let ended = Hostler::new().run(&["config", "schema"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("it is JSON");
+    let batch = &schema["properties"]["scheduler"]["properties"]["max_batch_size"];
+    assert_eq!((&batch["minimum"], &batch["maximum"], &batch["default"]), (&1.into(), &1024.into(), &8.into()));
 }

@@ -1,4 +1,4 @@
-//! Serving, from the first probe to the last signal.
+//! `hostler serve`: requests, logs and signals.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -32,7 +32,7 @@ fn a_request_is_answered_counted_and_logged() {
 }
 
 #[test]
-fn a_first_signal_lets_what_runs_finish() {
+fn a_first_signal_completes_running_requests() {
     let hostler = Hostler::new();
     let server = hostler.serve(&[]);
     let mut answer = BufReader::new(server.request(CHAT, &chat(100, true)));
@@ -46,14 +46,14 @@ fn a_first_signal_lets_what_runs_finish() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_exits_immediately() {
     let hostler = Hostler::new();
     let server = hostler.serve(&[]);
-    // At 8.5 ms a token this takes longer than the test may.
+    // At 8.5 ms per token this takes longer than the timeout of the test.
     let mut answer = BufReader::new(server.request(CHAT, &chat(2000, true)));
     read_first_event(&mut answer);
     server.signal("-INT");
-    // Refused from the moment in which the first signal has been heard.
+    // Connections are refused once the first signal has been handled.
     while TcpStream::connect(&server.address).is_ok() {}
     server.signal("-INT");
     let (status, log) = server.ended();

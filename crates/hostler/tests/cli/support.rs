@@ -5,16 +5,16 @@ use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// How long the command may take for what takes milliseconds.
+/// Timeout for steps that take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The command with none of the environment's configuration, and a store of its own.
+/// The command without configuration from the environment, and with its own store.
 pub(crate) struct Hostler {
     pub(crate) folder: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
-/// What a command that has ended printed.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -59,7 +59,7 @@ impl Hostler {
         self.start(&[&fixed[..], arguments].concat())
     }
 
-    /// Starts what serves, and waits until it says where.
+    /// Starts a server, and waits until it prints its URL.
     pub(crate) fn start(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs");
@@ -72,7 +72,7 @@ impl Hostler {
     }
 }
 
-/// A server that runs; killed when dropped.
+/// A running server; killed when dropped.
 pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) url: String,
@@ -89,7 +89,7 @@ impl Server {
         connection
     }
 
-    /// Sends a request, and waits for all of the answer.
+    /// Sends a request, and waits for the complete answer.
     pub(crate) fn answer(&self, head: &str, body: &str) -> String {
         let mut text = String::new();
         self.request(head, body).read_to_string(&mut text).expect("it answers in time");
@@ -104,7 +104,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits until it has ended. What it logged comes along.
+    /// Waits until it has exited. Returns its log, too.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         let mut stderr = self.child.stderr.take().expect("it is piped");
@@ -115,7 +115,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
