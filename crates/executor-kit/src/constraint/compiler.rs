@@ -20,7 +20,7 @@ use super::state::{ConstraintState, Endings};
 const SILENT: u32 = 0;
 
 /// Maximum length of an error, because llguidance quotes its input.
-const REASON_BYTES_MAX: usize = 400;
+const REASON_CHARS_MAX: usize = 400;
 
 /// The limits of one constraint. llguidance's defaults are for schemas of megabytes; a
 /// request has at most 64 KiB.
@@ -139,8 +139,8 @@ impl Shared {
 }
 
 fn rejected(param: &'static str, reason: &str) -> RequestError {
-    let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-    RequestError::invalid(param, format!("{param} cannot be compiled: {}", &reason[..end]))
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    RequestError::invalid(param, format!("{param} cannot be compiled: {reason}"))
 }
 
 #[cfg(test)]
