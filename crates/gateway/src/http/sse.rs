@@ -37,9 +37,10 @@ pub(crate) fn error(out: &mut BytesMut, error: &RequestError) {
     event(out, &ErrorBody::new(error));
 }
 
-/// Writes a comment: clients skip it, people and curl see it.
+/// Writes a comment: clients skip it, people and curl see it. It is part of the event that must be
+/// written next, because some clients fail on a block without data.
 pub(crate) fn comment(out: &mut BytesMut, text: &str) {
-    out.put_slice(format!(": {text}\n\n").as_bytes());
+    out.put_slice(format!(": {text}\n").as_bytes());
 }
 
 /// Writes the last event of every stream.

@@ -56,9 +56,11 @@ impl Response {
         self.json()["error"][field].clone()
     }
 
-    /// The names, if any, and the data of its server-sent events.
+    /// The names, if any, and the data of its server-sent events. Every block must have data:
+    /// OpenAI's client for Go fails on one without.
     pub(crate) fn events(&self) -> Vec<(Option<&str>, &str)> {
-        self.body.split("\n\n").filter_map(parse_event).collect()
+        let event = |block| parse_event(block).unwrap_or_else(|| panic!("a block without data: {block:?}"));
+        self.body.split_terminator("\n\n").map(event).collect()
     }
 
     /// The JSON of all of its events but `[DONE]`.

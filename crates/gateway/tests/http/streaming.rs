@@ -38,6 +38,21 @@ async fn a_stream_has_the_same_text_as_the_whole_answer() {
 }
 
 #[actix_web::test]
+async fn the_comment_of_a_stream_is_in_the_same_block_as_done() {
+    let harness = Harness::start().await;
+    let prompt = json!({"prompt": "hello", "stream": true});
+    for (path, body) in
+        [("/v1/chat/completions", &streamed("hello")), ("/v1/completions", &prompt), ("/generate_stream", &prompt)]
+    {
+        let response = harness.post(path, body).await;
+        let last = response.body.split_terminator("\n\n").last().expect("a block");
+        let lines: Vec<_> = last.lines().collect();
+        assert!(matches!(lines[..], [comment, "data: [DONE]"] if comment.starts_with(": server-timing ")), "{last}");
+        assert_eq!(response.events().last(), Some(&(None, "[DONE]")), "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn a_failure_before_the_first_token_sets_the_status() {
     let harness = Harness::start().await;
     for (content, status, code) in

@@ -113,6 +113,7 @@ mod tests {
         let stream =
             b": hello\r\n\r\ndata: one\r\n\r\nevent: error\rdata:two\rdata\rdata:  three\r\rid: 5\n\ndata: cut";
         assert_eq!(events(&[stream]), [event("", "one"), event("error", "two\n\n three")]);
+        assert_eq!(events(&[b": server-timing total;dur=1\ndata: [DONE]\n\n"]), [event("", "[DONE]")]);
     }
 
     #[test]
