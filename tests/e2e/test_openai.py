@@ -101,9 +101,10 @@ def test_a_regular_expression_constrains_the_answer(client: openai.OpenAI, model
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="no-such-model", messages=MESSAGES)
-    assert caught.value.param == "model"
-    with pytest.raises(openai.NotFoundError):
+    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+    with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("no-such-model")
+    assert caught.value.code == "model_not_found"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -111,6 +112,7 @@ def test_a_prompt_that_is_too_long_is_a_bad_request(client: openai.OpenAI, model
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model=model, messages=[{"role": "user", "content": TOO_LONG}], stream=stream)
     assert "2048" in caught.value.message
+    assert caught.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError):
         client.completions.create(model=model, prompt=TOO_LONG, stream=stream)
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use hostler_cluster::wire;
 use hostler_protocol::{
-    Batching, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, FencingToken, Finish,
-    FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt, RequestError, Role,
+    Batching, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, ErrorReason, FencingToken,
+    Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt, RequestError, Role,
     SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, Usage,
 };
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};
@@ -101,9 +101,11 @@ fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
 fn error() -> impl Strategy<Value = RequestError> {
     let durations = (option::of(duration()), option::of(duration()));
     let texts = (any::<String>(), option::of(any::<String>()));
-    (select(ErrorCode::ALL.to_vec()), texts, durations, any::<bool>()).prop_map(
-        |(code, (message, param), (retry_after, estimated_wait), is_expected)| RequestError {
+    let kind = (select(ErrorCode::ALL.to_vec()), option::of(select(ErrorReason::ALL.to_vec())));
+    (kind, texts, durations, any::<bool>()).prop_map(
+        |((code, reason), (message, param), (retry_after, estimated_wait), is_expected)| RequestError {
             code,
+            reason,
             message,
             param: param.map(Into::into),
             retry_after,

@@ -116,12 +116,41 @@ impl ErrorCode {
     }
 }
 
+/// A more specific reason for a failure, where clients act on it. It is OpenAI's code for the
+/// failure, and changes neither the HTTP status nor whether a retry may succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorReason {
+    /// `InvalidRequest`: the prompt is too long, alone or with the tokens to generate. A shorter
+    /// prompt would fit; clients shorten the conversation and retry.
+    ContextLengthExceeded,
+    /// `NotFound`: no scheduler has the model.
+    ModelNotFound,
+}
+
+impl ErrorReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::ContextLengthExceeded, Self::ModelNotFound];
+
+    /// The name in error bodies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ContextLengthExceeded => "context_length_exceeded",
+            Self::ModelNotFound => "model_not_found",
+        }
+    }
+}
+
 /// A failed request, as reported to the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct RequestError {
     /// The kind of failure.
     pub code: ErrorCode,
+    /// The reason, where clients distinguish it from others with the same code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ErrorReason>,
     /// One sentence: what was wrong and what to do about it.
     pub message: String,
     /// The request field that was wrong.
@@ -143,7 +172,15 @@ impl RequestError {
     /// An error with a message and nothing else.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, retry_after: None, estimated_wait: None, is_expected: false }
+        Self {
+            code,
+            reason: None,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            estimated_wait: None,
+            is_expected: false,
+        }
     }
 
     /// `Unavailable`, with this message.
@@ -158,13 +195,23 @@ impl RequestError {
         Self { param: Some(param.into()), ..Self::new(ErrorCode::InvalidRequest, message) }
     }
 
+    /// `InvalidRequest`, because a prompt exceeds the context; names the field that was wrong.
+    #[must_use]
+    pub fn context_length_exceeded(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { reason: Some(ErrorReason::ContextLengthExceeded), ..Self::invalid(param, message) }
+    }
+
     /// `NotFound`: no scheduler has this model; names the models in `served`.
     #[must_use]
     pub fn unknown_model<'a>(model: &str, served: impl IntoIterator<Item = &'a str>) -> Self {
         let served: BTreeSet<&str> = served.into_iter().collect();
         let served = if served.is_empty() { "none".to_owned() } else { Vec::from_iter(served).join(", ") };
         let message = format!("model {model:?} is not served here; served models: {served}");
-        Self { param: Some("model".into()), ..Self::new(ErrorCode::NotFound, message) }
+        Self {
+            reason: Some(ErrorReason::ModelNotFound),
+            param: Some("model".into()),
+            ..Self::new(ErrorCode::NotFound, message)
+        }
     }
 
     /// `Unavailable`: the claim whose token the request carries has ended.
@@ -204,6 +251,12 @@ impl RequestError {
         Self::new(ErrorCode::InvalidRequest, message)
     }
 
+    /// The most specific name of the failure: its reason, or else its code.
+    #[must_use]
+    pub fn specific_name(&self) -> &'static str {
+        self.reason.map_or(self.code.as_str(), ErrorReason::as_str)
+    }
+
     /// The same error, marked as the refusal of a healthy scheduler.
     #[must_use]
     pub fn expected(mut self) -> Self {
@@ -227,6 +280,7 @@ mod tests {
     fn an_unknown_model_lists_the_served_ones_once_and_sorted() {
         let error = RequestError::unknown_model("c", ["b", "a", "b"]);
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::NotFound, Some("model")));
+        assert_eq!(error.specific_name(), "model_not_found");
         assert!(error.message.ends_with("served models: a, b"), "{error}");
         assert!(RequestError::unknown_model("c", []).message.ends_with("served models: none"));
     }

@@ -21,7 +21,7 @@ mod trace;
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
 pub use embedding::{EmbeddingInput, Embeddings};
-pub use error::{ErrorCode, RequestError, Retry};
+pub use error::{ErrorCode, ErrorReason, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
 pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, TokenId};
 pub use model::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};

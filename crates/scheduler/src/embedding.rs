@@ -93,10 +93,12 @@ impl EmbeddingLimiter {
 /// Refuses a text that the engine would refuse, naming its index.
 fn check(index: usize, tokens: &[TokenId], context_length: u32, vocabulary_size: u32) -> Result<(), RequestError> {
     let length = tokens.len();
+    if length > context_length as usize {
+        let message = format!("input {index} has {length} tokens; this model's context holds {context_length}");
+        return Err(RequestError::context_length_exceeded("input", message));
+    }
     let message = if length == 0 {
         format!("input {index} is empty; it must have at least 1 token")
-    } else if length > context_length as usize {
-        format!("input {index} has {length} tokens; this model's context holds {context_length}")
     } else if let Some(id) = tokens.iter().find(|&&id| id >= vocabulary_size) {
         format!("input {index} has token id {id}; the vocabulary has {vocabulary_size} tokens, so ids are below that")
     } else {

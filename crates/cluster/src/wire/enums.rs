@@ -1,6 +1,6 @@
 //! Enums: each has the same variants in Rust and on the wire.
 
-use hostler_protocol::{Batching, ClaimDrain, Engine, ErrorCode, FinishReason, Priority, Role};
+use hostler_protocol::{Batching, ClaimDrain, Engine, ErrorCode, ErrorReason, FinishReason, Priority, Role};
 use hostler_scheduler::SchedulerState;
 
 use super::{Malformed, proto};
@@ -41,3 +41,4 @@ convert_enum!(Batching: Ragged, EqualLength);
 convert_enum!(SchedulerState: Starting, Serving, Draining, Claimed, Failed, Stopped);
 convert_enum!(ErrorCode: InvalidRequest, Unauthenticated, Forbidden, NotFound, RequestTooLarge, Overloaded, Cancelled,
     Internal, EngineFailed, Unavailable, DeadlineExceeded);
+convert_enum!(ErrorReason: ContextLengthExceeded, ModelNotFound);

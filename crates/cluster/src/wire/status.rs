@@ -15,6 +15,7 @@ impl From<RequestError> for proto::Failure {
     fn from(error: RequestError) -> Self {
         Self {
             code: proto::ErrorCode::from(error.code).into(),
+            reason: error.reason.map_or(proto::ErrorReason::Unspecified, Into::into).into(),
             message: error.message,
             param: error.param.map(Into::into),
             retry_after: error.retry_after.map(duration_to_proto),
@@ -30,6 +31,8 @@ impl TryFrom<proto::Failure> for RequestError {
     fn try_from(failure: proto::Failure) -> Result<Self, Malformed> {
         Ok(Self {
             code: failure.code().try_into()?,
+            // Without a reason that this version does not know, the error is less specific, not wrong.
+            reason: failure.reason().try_into().ok(),
             message: failure.message,
             param: failure.param.map(Into::into),
             retry_after: failure.retry_after.map(duration_from_proto).transpose()?,

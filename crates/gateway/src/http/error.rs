@@ -28,7 +28,7 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// Its code in bodies and logs.
+    /// Its code in metrics and logs. Bodies have a more specific one where there is one.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Request(error) => error.code.as_str(),
@@ -106,7 +106,7 @@ impl<'a> ErrorBody<'a> {
                 message: shortened(&error.message, ERROR_MESSAGE_BYTES_MAX),
                 r#type: openai_type(error.code),
                 param: error.param.as_deref(),
-                code: error.code.as_str(),
+                code: error.specific_name(),
                 retry_after_seconds: retry_after(error).map(|wait| wait.as_secs_f64()),
                 estimated_wait_seconds: error.estimated_wait.map(|wait| wait.as_secs_f64()),
             },

@@ -94,8 +94,44 @@ async fn a_prompt_beyond_the_context_is_refused_whether_streamed_or_not() {
     let body = chat(&"word ".repeat(5000));
     for body in [with(body.clone(), json!({"stream": true})), body] {
         let refused = stack.site.post("/v1/chat/completions", &body).await;
-        assert_eq!((refused.head.status, refused.error("code")), (400, json!("invalid_request")));
+        assert_eq!((refused.head.status, refused.error("code")), (400, json!("context_length_exceeded")));
+        assert_eq!(refused.error("type"), json!("invalid_request_error"));
         assert!(refused.error("message").to_string().contains("2048"), "{}", refused.body);
+    }
+}
+
+#[actix_web::test]
+async fn the_code_says_whether_a_shorter_prompt_would_fit() {
+    let stack = Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    let prompt = vec![1; 2000];
+    let cases = [
+        ("/v1/completions", json!({"prompt": prompt, "max_tokens": 100}), "context_length_exceeded", "max_tokens"),
+        ("/v1/completions", json!({"prompt": [1], "max_tokens": 5000}), "invalid_request", "max_tokens"),
+        ("/generate", json!({"prompt": vec![1; 5000]}), "context_length_exceeded", "prompt"),
+        ("/v1/embeddings", json!({"input": vec![1; 5000]}), "context_length_exceeded", "input"),
+    ];
+    for (path, body, code, param) in cases {
+        let refused = stack.site.post(path, &body).await;
+        let found = (refused.head.status, refused.error("code"), refused.error("param"));
+        assert_eq!(found, (400, json!(code), json!(param)), "{path}: {}", refused.body);
+    }
+}
+
+#[actix_web::test]
+async fn an_unknown_model_has_its_own_code() {
+    let stack = Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    let chat = with(chat("hello"), json!({"model": "absent"}));
+    let claim = json!({"model": "absent", "owner": "a test", "ttl_seconds": 5});
+    let refusals = [
+        stack.site.post("/v1/chat/completions", &chat).await,
+        stack.site.post("/v1/embeddings", &json!({"model": "absent", "input": "a"})).await,
+        stack.site.post("/admin/claims", &claim).await,
+        stack.site.get("/v1/models/absent").await,
+        stack.site.get("/model/info?model=absent").await,
+    ];
+    for refused in refusals {
+        let found = (refused.head.status, refused.error("code"), refused.error("type"));
+        assert_eq!(found, (404, json!("model_not_found"), json!("invalid_request_error")), "{}", refused.body);
     }
 }
 

@@ -66,11 +66,17 @@ pub(super) async fn text(scheduler: &dyn Scheduler) -> Result<(), Violation> {
 pub(super) async fn refused(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let error = refusal(scheduler, request(2000, 100)).await?;
     ensure!(
-        (error.code, error.param.as_deref()) == (ErrorCode::InvalidRequest, Some("max_tokens")),
+        (error.specific_name(), error.param.as_deref()) == ("context_length_exceeded", Some("max_tokens")),
         "2,100 tokens in a context of 2,048: {error:?}"
     );
     let error = refusal(scheduler, request(5000, 1)).await?;
     ensure!(error.param.as_deref() == Some("prompt") && error.message.contains("5000"), "{error:?}");
+    ensure!(error.specific_name() == "context_length_exceeded", "{error:?}");
+    let error = refusal(scheduler, request(1, 5000)).await?;
+    ensure!(
+        (error.specific_name(), error.param.as_deref()) == ("invalid_request", Some("max_tokens")),
+        "no shorter prompt would fit: {error:?}"
+    );
     let mut unknown = request(1, 1);
     unknown.prompt = Prompt::Tokens(vec![u32::MAX]);
     let error = refusal(scheduler, unknown).await?;

@@ -24,7 +24,8 @@ impl EngineLimits {
     /// Refuses a request that can never run, and names what would fit.
     ///
     /// # Errors
-    /// `InvalidRequest`, naming `prompt` or `max_tokens`.
+    /// `InvalidRequest`, naming `prompt` or `max_tokens`; with the reason `ContextLengthExceeded`
+    /// if it would fit with a shorter prompt.
     pub fn check(self, demand: &Demand) -> Result<(), RequestError> {
         let (prompt, answer) = (u64::from(demand.prompt_tokens), u64::from(demand.answer_tokens_max));
         let context = u64::from(self.context_length);
@@ -39,7 +40,7 @@ impl EngineLimits {
         if prompt >= bound {
             let fit = bound.saturating_sub(1);
             let message = format!("the prompt has {prompt} tokens; the {what} holds {bound}, so at most {fit} fit");
-            return Err(RequestError::invalid("prompt", message));
+            return Err(RequestError::context_length_exceeded("prompt", message));
         }
         if prompt + answer > bound {
             let fit = bound - prompt;
@@ -48,7 +49,12 @@ impl EngineLimits {
                  max_tokens can be at most {fit}",
                 prompt + answer
             );
-            return Err(RequestError::invalid("max_tokens", message));
+            let fits_no_prompt = answer >= bound;
+            return Err(if fits_no_prompt {
+                RequestError::invalid("max_tokens", message)
+            } else {
+                RequestError::context_length_exceeded("max_tokens", message)
+            });
         }
         Ok(())
     }
