@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 use utoipa::OpenApi;
@@ -83,6 +83,22 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     HANDLERS.iter().map(endpoint).collect()
 });
 
+impl Endpoint {
+    /// The methods that it answers: GET implies HEAD, whose answer is sent without its body.
+    fn methods(&self) -> Vec<Method> {
+        let mut methods = vec![self.method.clone()];
+        if self.method == Method::GET {
+            methods.push(Method::HEAD);
+        }
+        methods
+    }
+
+    fn route(&self) -> Route {
+        let methods = self.methods();
+        (self.handler)().guard(guard::fn_guard(move |request| methods.contains(&request.head().method)))
+    }
+}
+
 fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     let all = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
@@ -110,9 +126,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
             continue;
         }
         added.push(path);
-        let add = |resource: Resource, endpoint: &Endpoint| {
-            resource.route((endpoint.handler)().method(endpoint.method.clone()))
-        };
+        let add = |resource: Resource, endpoint: &Endpoint| resource.route(endpoint.route());
         let resource = endpoints_of(path).fold(web::resource(pattern(path)), add);
         app.service(resource.default_service(web::to(move || method_not_allowed(path))));
     }
@@ -121,7 +135,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
 
 /// The path exists, for other methods.
 async fn method_not_allowed(path: &'static str) -> Result<HttpResponse, ApiError> {
-    let allowed: Vec<_> = endpoints_of(path).map(|endpoint| endpoint.method.as_str()).collect();
+    let allowed: Vec<_> = endpoints_of(path).flat_map(Endpoint::methods).map(|method| method.to_string()).collect();
     Err(ApiError::MethodNotAllowed { allowed: allowed.join(", ") })
 }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use bytes::Bytes;
@@ -31,6 +31,7 @@ pub(super) async fn observe(
 ) -> Result<ServiceResponse<ObservedBody>, Error> {
     let context = RequestContext::attach(&request);
     let record = RequestRecord::open(context.clone(), &state.in_flight);
+    let is_head_only = request.method() == Method::HEAD;
 
     let mut response = next.call(request).await?;
 
@@ -48,7 +49,7 @@ pub(super) async fn observe(
     Ok(response.map_body(|_, body| {
         // An empty body is never polled.
         context.complete.set(matches!(body.size(), BodySize::None | BodySize::Sized(0)));
-        ObservedBody { body, record }
+        ObservedBody { body, record, is_head_only }
     }))
 }
 
@@ -80,6 +81,8 @@ fn set_headers(headers: &mut HeaderMap, context: &RequestContext, status: Status
 pub(super) struct ObservedBody {
     body: BoxBody,
     record: RequestRecord,
+    /// The request's method is HEAD: the response has the headers of its body, which is not sent.
+    is_head_only: bool,
 }
 
 impl MessageBody for ObservedBody {
@@ -90,7 +93,8 @@ impl MessageBody for ObservedBody {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let chunk = Pin::new(&mut self.body).poll_next(context);
+        // actix would read the body to its end and discard it, also that of an endless stream.
+        let chunk = if self.is_head_only { Poll::Ready(None) } else { Pin::new(&mut self.body).poll_next(context) };
         if matches!(chunk, Poll::Ready(None)) {
             self.record.context.complete.set(true);
         }

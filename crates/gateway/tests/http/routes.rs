@@ -109,13 +109,37 @@ async fn other_methods_are_refused_with_those_that_a_path_allows() {
     let harness = Harness::start().await;
     let mut allowed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (method, path, _) in ROUTES {
-        allowed.entry(path).or_default().push(method);
+        let methods: &[&str] = if method == "GET" { &["GET", "HEAD"] } else { &[method] };
+        allowed.entry(path).or_default().extend(methods);
     }
     for (path, methods) in allowed {
         let refused = harness.send("PATCH", &concrete(path), &[], b"").await;
         assert_eq!((refused.head.status, refused.error("code")), (405, json!("method_not_allowed")), "{path}");
         assert_eq!(refused.head.header("allow"), Some(methods.join(", ").as_str()), "{path}");
     }
+}
+
+#[actix_web::test]
+async fn head_is_answered_as_get_without_a_body() {
+    let harness = Harness::start().await;
+    let mut connection = harness.connect().await;
+    for (method, path, _) in ROUTES {
+        if method != "GET" {
+            continue;
+        }
+        // On one connection: bytes of a body would be read as the next response.
+        connection.send("HEAD", &concrete(path), &[], b"").await;
+        let head = connection.head().await;
+        connection.send("GET", &concrete(path), &[], b"").await;
+        let get = connection.response().await;
+        assert_eq!(head.status, get.head.status, "{path}");
+        assert_eq!(head.header("content-type"), get.head.header("content-type"), "{path}");
+        assert!(head.header("content-length").is_some_and(|length| length != "0"), "{path}");
+    }
+    connection.send("HEAD", "/generate", &[], b"").await;
+    let refused = connection.head().await;
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")));
+    assert_eq!(harness.get("/livez").await.head.status, 200);
 }
 
 #[actix_web::test]
