@@ -43,9 +43,9 @@ impl GenerationCall {
     ) -> Result<HttpResponse, ApiError> {
         let Self { state, context, caller, body } = self;
         let model = state.model_id(body.model.as_deref())?;
-        let (stream, include_usage) = (parameters.stream, parameters.include_usage);
+        let (stream, include_usage, names) = (parameters.stream, parameters.include_usage, parameters.names);
         let request = StartRequest { model, prompts, parameters, caller };
-        let started = start(&state, &context, request).await?;
+        let started = start(&state, &context, request).await.map_err(|error| names.put_into(error))?;
         let format = format(started.id, started.model.clone());
         if stream {
             return Ok(stream_response(state, context, started, include_usage, format));

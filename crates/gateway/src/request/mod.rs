@@ -5,6 +5,7 @@ mod fields;
 mod headers;
 mod json;
 mod message;
+mod names;
 mod parameters;
 mod support;
 mod wrappers;

@@ -9,6 +9,7 @@ use hostler_protocol::{
 
 use super::body::{Dialect, GenerationBody, ResponseFormat, ResponseFormatType};
 use super::fields::LogprobsField;
+use super::names::SentNames;
 use super::support;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
@@ -29,6 +30,7 @@ pub(crate) struct Parameters {
     pub(crate) priority: Priority,
     session: Option<SessionId>,
     timeout: Duration,
+    pub(crate) names: SentNames,
 }
 
 impl Parameters {
@@ -62,9 +64,10 @@ impl Parameters {
             priority: body.priority.unwrap_or_default(),
             session: body.session.clone(),
             timeout: timeout(body.timeout, timeout_max)?,
+            names: SentNames::of(body, dialect),
         };
         parameters.sampling.validate()?;
-        parameters.stop.validate()?;
+        parameters.stop.validate().map_err(|error| parameters.names.put_into(error))?;
         Ok(parameters)
     }
 

@@ -15,7 +15,7 @@ async fn chat_raw(harness: &Harness, body: &[u8]) -> Response {
 #[actix_web::test]
 async fn an_error_names_the_path_of_every_invalid_value() {
     let harness = Harness::start().await;
-    let cases: [(&str, Value); 30] = [
+    let cases: [(&str, Value); 31] = [
         ("temperature", json!({"temperature": "hot"})),
         ("temperature", json!({"temperature": -0.1})),
         ("temperature", json!({"temperature": 1e300})),
@@ -25,6 +25,7 @@ async fn an_error_names_the_path_of_every_invalid_value() {
         ("top_k", json!({"top_k": 1.5})),
         ("min_p", json!({"min_p": 2})),
         ("max_tokens", json!({"max_tokens": 0})),
+        ("max_completion_tokens", json!({"max_completion_tokens": 0})),
         ("max_tokens", json!({"max_tokens": -1})),
         ("max_tokens", json!({"max_tokens": 99_999_999_999_u64})),
         ("max_tokens", json!({"max_tokens": true})),

@@ -96,6 +96,7 @@ async fn a_prompt_beyond_the_context_is_refused_whether_streamed_or_not() {
         let refused = stack.site.post("/v1/chat/completions", &body).await;
         assert_eq!((refused.head.status, refused.error("code")), (400, json!("context_length_exceeded")));
         assert_eq!(refused.error("type"), json!("invalid_request_error"));
+        assert_eq!(refused.error("param"), json!("messages"));
         assert!(refused.error("message").to_string().contains("2048"), "{}", refused.body);
     }
 }
@@ -115,6 +116,25 @@ async fn the_code_says_whether_a_shorter_prompt_would_fit() {
         let found = (refused.head.status, refused.error("code"), refused.error("param"));
         assert_eq!(found, (400, json!(code), json!(param)), "{path}: {}", refused.body);
     }
+}
+
+#[actix_web::test]
+async fn an_error_names_the_field_that_was_sent() {
+    let stack = Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    for (field, sent) in [
+        ("max_completion_tokens", json!({"max_completion_tokens": 0})),
+        ("max_completion_tokens", json!({"max_completion_tokens": 5000})),
+        ("max_tokens", json!({"max_tokens": 5000})),
+    ] {
+        let refused = stack.site.post("/v1/chat/completions", &with(chat("hello"), sent.clone())).await;
+        assert_eq!((refused.head.status, refused.error("param")), (400, json!(field)), "{sent}: {}", refused.body);
+        let message = refused.error("message").to_string();
+        let other = if field == "max_tokens" { "max_completion_tokens" } else { " max_tokens" };
+        assert!(message.contains(field) && !message.contains(other), "{sent}: {message}");
+    }
+    let sent = json!({"max_completion_tokens": 1, "min_tokens": 2});
+    let refused = stack.site.post("/v1/chat/completions", &with(chat("hello"), sent)).await;
+    assert!(refused.error("message").to_string().contains("more than max_completion_tokens"), "{}", refused.body);
 }
 
 #[actix_web::test]
