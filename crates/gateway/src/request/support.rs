@@ -55,8 +55,8 @@ fn refuse_unsupported(body: &GenerationBody) -> Result<(), RequestError> {
     body.best_of.refuse("best_of", &["1"], "only 1 is supported; request several answers with n")?;
     body.prediction.refuse("prediction", &[], NOT_SUPPORTED)?;
     body.web_search_options.refuse("web_search_options", &[], NOT_SUPPORTED)?;
-    body.reasoning_effort.refuse("reasoning_effort", &[], NOT_SUPPORTED)?;
-    body.verbosity.refuse("verbosity", &[], NOT_SUPPORTED)?;
+    body.reasoning_effort.refuse("reasoning_effort", &["none"], "only \"none\" is supported")?;
+    body.verbosity.refuse("verbosity", &["medium"], "only \"medium\" is supported")?;
     body.prompt_logprobs.refuse("prompt_logprobs", &[], NOT_SUPPORTED)?;
     body.skip_special_tokens.refuse("skip_special_tokens", &["true"], "special tokens are always skipped")?;
     body.include_stop_str_in_output.refuse("include_stop_str_in_output", &[], NOT_SUPPORTED)?;

@@ -16,6 +16,9 @@ async fn unsupported_fields_are_refused_by_name() {
         ("audio", json!({"audio": {"voice": "a"}})),
         ("prediction", json!({"prediction": {"type": "content"}})),
         ("reasoning_effort", json!({"reasoning_effort": "high"})),
+        ("reasoning_effort", json!({"reasoning_effort": "medium"})),
+        ("verbosity", json!({"verbosity": "low"})),
+        ("verbosity", json!({"verbosity": "none"})),
         ("ebnf", json!({"ebnf": "root ::= \"a\""})),
         ("best_of", json!({"best_of": 2})),
         ("echo", json!({"echo": true})),
@@ -48,7 +51,7 @@ async fn inactive_values_of_unsupported_fields_are_accepted() {
     let inert = json!({
         "tools": [], "tool_choice": "auto", "functions": null, "modalities": ["text"], "best_of": 1, "echo": false,
         "suffix": null, "logprobs": false, "top_logprobs": 0, "skip_special_tokens": true, "seed": null, "stop": null,
-        "add_generation_prompt": true, "stream_options": null,
+        "add_generation_prompt": true, "stream_options": null, "verbosity": "medium", "reasoning_effort": "none",
     });
     let response = harness.post("/v1/chat/completions", &with(chat("hello"), inert)).await;
     assert_eq!(response.head.status, 200, "{}", response.body);
