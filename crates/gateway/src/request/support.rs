@@ -22,7 +22,7 @@ fn refuse_misplaced(body: &GenerationBody, dialect: Dialect) -> Result<(), Reque
     let misplaced = [
         ("messages", !chat && body.messages.is_some()),
         ("prompt", chat && body.prompt.is_some()),
-        ("max_completion_tokens", !chat && body.max_completion_tokens.is_some()),
+        ("max_completion_tokens", native && body.max_completion_tokens.is_some()),
         ("top_logprobs", !chat && body.top_logprobs.is_some()),
         ("logprobs", native && body.logprobs.is_some()),
         ("n", native && body.n.is_some()),

@@ -58,6 +58,27 @@ async fn inactive_values_of_unsupported_fields_are_accepted() {
     assert_eq!(response.head.header("x-hostler-ignored"), None);
 }
 
+#[actix_web::test]
+async fn both_fields_for_the_length_are_accepted_if_they_are_equal() {
+    let harness = Harness::start().await;
+    let completion = json!({"prompt": "hello"});
+    for (path, body) in [("/v1/chat/completions", chat("hello")), ("/v1/completions", completion.clone())] {
+        for fields in [json!({"max_tokens": 2, "max_completion_tokens": 2}), json!({"max_completion_tokens": 2})] {
+            let response = harness.post(path, &with(body.clone(), fields)).await;
+            assert_eq!(response.head.status, 200, "{path}: {}", response.body);
+            assert_eq!(response.json()["usage"]["completion_tokens"], json!(2), "{path}");
+            assert_eq!(harness.scheduler.last().stop.max_tokens, Some(2), "{path}");
+        }
+        let fields = json!({"max_tokens": 2, "max_completion_tokens": 3});
+        let refused = harness.post(path, &with(body, fields)).await;
+        assert_eq!((refused.head.status, refused.error("param")), (400, json!("max_tokens")), "{path}");
+        let message = refused.error("message").to_string();
+        assert!(message.contains("max_tokens is 2 and max_completion_tokens is 3"), "{path}: {message}");
+    }
+    let native = harness.post("/generate", &with(completion, json!({"max_completion_tokens": 2}))).await;
+    assert_eq!((native.head.status, native.error("param")), (400, json!("max_completion_tokens")));
+}
+
 async fn ignored(fields: Value) -> Option<String> {
     let response = Harness::start().await.post("/v1/chat/completions", &with(chat("hello"), fields)).await;
     assert_eq!(response.head.status, 200, "{}", response.body);
