@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderName, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
@@ -25,6 +25,14 @@ pub(crate) enum ApiError {
         /// The methods that it accepts, comma-separated.
         allowed: String,
     },
+    /// The body is declared in a form that is not accepted. This failure exists only in HTTP.
+    UnsupportedMediaType {
+        /// The request's header that declares it.
+        declared_in: &'static str,
+        /// The response's header that says what is accepted.
+        accepts: (HeaderName, &'static str),
+        message: String,
+    },
 }
 
 impl ApiError {
@@ -33,6 +41,7 @@ impl ApiError {
         match self {
             Self::Request(error) => error.code.as_str(),
             Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
         }
     }
 }
@@ -48,6 +57,7 @@ impl fmt::Display for ApiError {
         match self {
             Self::Request(error) => error.fmt(f),
             Self::MethodNotAllowed { allowed } => write!(f, "the endpoint accepts only {allowed}"),
+            Self::UnsupportedMediaType { message, .. } => f.write_str(message),
         }
     }
 }
@@ -59,6 +69,7 @@ impl ResponseError for ApiError {
                 StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -73,9 +84,11 @@ impl ResponseError for ApiError {
             }
             Self::MethodNotAllowed { allowed } => {
                 let error = RequestError::new(ErrorCode::InvalidRequest, self.to_string());
-                let mut body = ErrorBody::new(&error);
-                body.error.code = self.code();
-                response.insert_header((ALLOW, allowed.as_str())).json(body)
+                response.insert_header((ALLOW, allowed.as_str())).json(ErrorBody::with_code(&error, self.code()))
+            }
+            Self::UnsupportedMediaType { declared_in, accepts, message } => {
+                let error = RequestError::invalid(*declared_in, message);
+                response.insert_header(accepts.clone()).json(ErrorBody::with_code(&error, self.code()))
             }
         }
     }
@@ -100,6 +113,13 @@ struct ErrorDetail<'a> {
 }
 
 impl<'a> ErrorBody<'a> {
+    /// The body of a failure that exists only in HTTP, with a code of its own.
+    fn with_code(error: &'a RequestError, code: &'static str) -> Self {
+        let mut body = Self::new(error);
+        body.error.code = code;
+        body
+    }
+
     pub(crate) fn new(error: &'a RequestError) -> Self {
         Self {
             error: ErrorDetail {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::{FromRequest, HttpRequest};
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -46,23 +46,28 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 }
 
 /// Refuses a body that is declared as anything but plain JSON.
-fn check_headers(request: &HttpRequest) -> Result<(), RequestError> {
+fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
     let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     if let Some(declared) = header(CONTENT_TYPE) {
         let essence = declared.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(RequestError::invalid(
-                "content-type",
-                format!("content-type is {declared:?}; it must be application/json"),
-            ));
+            return Err(ApiError::UnsupportedMediaType {
+                declared_in: "content-type",
+                accepts: (ACCEPT, "application/json"),
+                message: format!("content-type is {declared:?}; it must be application/json"),
+            });
         }
     }
     match header(CONTENT_ENCODING) {
-        None | Some("identity") => Ok(()),
-        Some(encoding) => Err(RequestError::invalid(
-            "content-encoding",
-            format!("content-encoding is {encoding:?}; only bodies without one are accepted"),
-        )),
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        Some(encoding) => Err(ApiError::UnsupportedMediaType {
+            declared_in: "content-encoding",
+            accepts: (ACCEPT_ENCODING, "identity"),
+            message: format!(
+                "content-encoding is {encoding:?}; send the body without compression and without this header"
+            ),
+        }),
     }
 }
 

@@ -105,13 +105,33 @@ async fn the_nesting_of_a_schema_is_limited() {
 async fn other_content_types_are_refused() {
     let harness = Harness::start().await;
     let body = chat("hello").to_string();
-    for (name, value) in [("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "gzip")] {
-        let response = harness.send("POST", "/v1/chat/completions", &[(name, value)], body.as_bytes()).await;
-        assert_eq!((response.head.status, response.error("param")), (400, json!(name)));
+    let cases = [
+        ("content-type", "application/x-www-form-urlencoded", "application/json", "accept"),
+        ("content-type", "text/plain", "application/json", "accept"),
+        ("content-type", "", "application/json", "accept"),
+        ("content-encoding", "gzip", "without compression", "accept-encoding"),
+        ("content-encoding", "br", "without compression", "accept-encoding"),
+    ];
+    for path in ["/v1/chat/completions", "/generate", "/tokenize", "/v1/benchmarks"] {
+        for (name, value, message, accepts) in cases {
+            let response = harness.send("POST", path, &[(name, value)], body.as_bytes()).await;
+            assert_eq!((response.head.status, response.error("param")), (415, json!(name)), "{path} {value}");
+            assert_eq!(response.error("code"), json!("unsupported_media_type"));
+            assert_eq!(response.error("type"), json!("invalid_request_error"));
+            assert!(response.error("message").to_string().contains(message), "{}", response.body);
+            assert!(response.head.header(accepts).is_some(), "{path} {value}");
+        }
     }
-    let charset = [("content-type", "application/json; charset=utf-8")];
-    assert_eq!(harness.send("POST", "/v1/chat/completions", &charset, body.as_bytes()).await.head.status, 200);
-    assert_eq!(harness.send("POST", "/v1/chat/completions", &[], body.as_bytes()).await.head.status, 200);
+    let accepted: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("content-type", "application/json; charset=utf-8")],
+        &[("content-type", "APPLICATION/JSON")],
+        &[("content-encoding", "Identity")],
+    ];
+    for headers in accepted {
+        let response = harness.send("POST", "/v1/chat/completions", headers, body.as_bytes()).await;
+        assert_eq!(response.head.status, 200, "{headers:?}: {}", response.body);
+    }
 }
 
 #[actix_web::test]
