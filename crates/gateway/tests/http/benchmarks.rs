@@ -101,6 +101,19 @@ async fn a_cancelled_benchmark_releases_its_scheduler_for_the_next_one() {
 }
 
 #[actix_web::test]
+async fn head_on_the_events_of_a_running_benchmark_does_not_wait_for_its_end() {
+    let cluster = Cluster::start("head", 2, 1.0).await;
+    let id = cluster.order(&with(endless(), json!({"scheduler": "head-0"}))).await;
+    let mut connection = cluster.site.connect().await;
+    connection.send("HEAD", &format!("/v1/benchmarks/{id}/events"), &[], b"").await;
+    let head = connection.head().await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    connection.send("DELETE", &format!("/v1/benchmarks/{id}"), &[], b"").await;
+    assert_eq!(connection.response().await.head.status, 200);
+    cluster.serves(0).await;
+}
+
+#[actix_web::test]
 async fn requests_for_the_only_scheduler_wait_for_the_benchmark() {
     let cluster = Cluster::start("alone", 1, 1.0).await;
     let id = cluster.order(&with(endless(), json!({"claim": {"min_serving": 0}}))).await;
