@@ -11,6 +11,7 @@ use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
 use llguidance::{Logger, Matcher, ParserFactory};
 use parking_lot::Mutex;
 
+use super::budget::MaskBudget;
 use super::cache::Cache;
 use super::pool::{Full, Pool};
 use super::schema;
@@ -110,9 +111,10 @@ impl Shared {
         let param = constraint.param();
         let grammar = match &constraint {
             Constraint::JsonSchema(schema) => {
-                let schema = serde_json::from_str(schema)
+                let mut schema = serde_json::from_str(schema)
                     .map_err(|error| rejected(param, &format!("the JSON schema is not JSON: {error}")))?;
                 schema::check(&schema).map_err(|reason| rejected(param, &reason))?;
+                schema::bound_whitespace(&mut schema);
                 TopLevelGrammar::from_json_schema(schema)
             }
             Constraint::Regex(regex) => TopLevelGrammar::from_regex(regex),
@@ -132,7 +134,7 @@ impl Shared {
         if let Some(error) = matcher.get_error() {
             return Err(rejected(param, &error));
         }
-        let state = ConstraintState { matcher, endings: self.endings.clone() };
+        let state = ConstraintState { matcher, endings: self.endings.clone(), budget: MaskBudget::new() };
         self.cache.lock().insert(constraint, state.clone(), fuel);
         Ok(state)
     }

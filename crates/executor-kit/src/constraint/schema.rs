@@ -2,12 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Deserializer, Number, Value};
+use serde_json::{Deserializer, Map, Number, Value};
 
 /// `multipleOf` is compiled to a state for each remainder, and the numbers of states of
 /// several `multipleOf` for one value multiply. This many states take about 0.15 s and 12 MB
 /// (measured: 7 µs and 450 bytes each). llguidance's fuel does not count them.
 const REMAINDERS_MAX: u64 = 20_000;
+
+/// Whitespace between two tokens of JSON: enough for a line break and seven levels of four
+/// spaces. A small model would else fill its whole answer with whitespace.
+const WHITESPACE: &str = r"[\x20\x0A\x0D\x09]{1,32}";
+
+/// Bounds whitespace, unless the schema has options of llguidance's own (`x-guidance`) for it.
+pub(super) fn bound_whitespace(schema: &mut Value) {
+    let Value::Object(schema) = schema else { return };
+    let options = schema.entry("x-guidance").or_insert_with(|| Value::Object(Map::new()));
+    // What is not an object is refused by the compiler.
+    if let Value::Object(options) = options
+        && !options.contains_key("whitespace_pattern")
+        && options.get("whitespace_flexible") != Some(&Value::Bool(false))
+    {
+        options.insert("whitespace_pattern".to_owned(), WHITESPACE.into());
+    }
+}
 
 /// Rejects a schema whose `multipleOf` values need too many states.
 ///

@@ -1,10 +1,13 @@
 //! The state of a constrained answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hostler_protocol::TokenId;
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
+
+use super::budget::MaskBudget;
 
 /// Bits in one word of llguidance's token sets.
 const WORD_BITS: usize = u32::BITS as usize;
@@ -21,12 +24,13 @@ pub(super) struct Endings {
 pub struct ConstraintState {
     pub(super) matcher: Matcher,
     pub(super) endings: Endings,
+    pub(super) budget: MaskBudget,
 }
 
 impl Clone for ConstraintState {
     /// A deep copy, so that two answers do not contend for a lexer.
     fn clone(&self) -> Self {
-        Self { matcher: self.matcher.deep_clone(), endings: self.endings.clone() }
+        Self { matcher: self.matcher.deep_clone(), endings: self.endings.clone(), budget: self.budget }
     }
 }
 
@@ -35,12 +39,13 @@ impl ConstraintState {
     /// constraint is satisfied, only an end of sequence is allowed.
     ///
     /// # Errors
-    /// The parser's message, if it fails.
+    /// The parser's message, if it fails; or the masks take too long.
     pub(crate) fn mask(&mut self, logits: &mut [f32]) -> Result<(), String> {
+        let begun = Instant::now();
         let mut allowed = self.matcher.compute_mask_or_eos().map_err(|error| error.to_string())?;
         self.endings.translate(&mut allowed);
         mask_all_but(&allowed, logits);
-        Ok(())
+        self.budget.pay(begun.elapsed())
     }
 
     /// Advances the state by a token.

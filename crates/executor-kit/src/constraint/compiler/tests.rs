@@ -83,3 +83,17 @@ fn schemas_with_a_huge_expansion_are_rejected() {
         "required":["price","id"],"additionalProperties":false}"#;
     compile(&compiler, Constraint::JsonSchema(common.to_owned())).expect("a common schema is compiled");
 }
+
+#[test]
+fn whitespace_between_json_tokens_is_bounded() {
+    let compiler = compiler();
+    let whitespace = |schema: &str| {
+        let mut state = compile(&compiler, Constraint::JsonSchema(schema.to_owned())).expect("it is a schema");
+        state.accept(u32::from(b'{')).expect("it is allowed");
+        (0..100).take_while(|_| allowed(&mut state).contains(&b' ') && state.accept(u32::from(b' ')).is_ok()).count()
+    };
+    let object = r#"{"type":"object","properties":{"ripe":{"type":"boolean"}},"required":["ripe"]}"#;
+    assert_eq!(whitespace(object), 32);
+    let own = object.replacen('{', r#"{"x-guidance":{"whitespace_flexible":false},"#, 1);
+    assert_eq!(whitespace(&own), 0);
+}
