@@ -6,7 +6,7 @@ MODEL  ?= smollm2-135m-instruct
 REPLICAS ?= $(if $(filter mistralrs,$(ENGINE)),$(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4))),1)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build check test test-quick compose-test bench audit fmt docs clean
+.PHONY: help run build check test test-long test-quick compose-test bench cuda gpu-bundle audit fmt docs clean
 .DEFAULT_GOAL := help
 
 help: ## shows this list
@@ -27,6 +27,10 @@ test: ## runs every test, and installs what they need
 	@scripts/setup.sh test
 	@scripts/test.sh
 
+test-long: ## runs the tests that need up to an hour: more random faults, more prompts
+	@scripts/setup.sh test
+	@scripts/test-long.sh
+
 test-quick: ## runs the tests that need neither an engine nor a model
 	@scripts/setup.sh check
 	@scripts/test.sh quick
@@ -36,6 +40,13 @@ compose-test: ## starts compose.yaml, tests it with a failing worker, and stops 
 
 bench: build ## compares both engines, llama.cpp's own server, and tracing; takes minutes on an idle machine
 	@scripts/bench.sh
+
+cuda: ## builds for NVIDIA GPUs, with or without one here; COMPUTE_CAP=80, 89 or 90; takes an hour
+	@scripts/setup.sh build
+	@scripts/cuda.sh
+
+gpu-bundle: cuda ## packs an archive that proves and measures the build on a machine with a GPU
+	@scripts/gpu-bundle.sh
 
 audit: ## checks dependencies for known vulnerabilities; needs the internet
 	@scripts/setup.sh check

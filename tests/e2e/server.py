@@ -27,6 +27,7 @@ class Server:
     role: str = "serve"
     port: int = field(default_factory=lambda: free_port())
     grpc_port: int = field(default_factory=lambda: free_port())
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
 
     @property
@@ -43,6 +44,7 @@ class Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [self.binary, self.role, "--config", config],
+                env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,6 +4,7 @@ HOSTLER_BIN  the binary (required)
 """
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ prefix_cache_tokens = 2048
 [schedulers.steady]
 model = "steady"
 max_batch_size = 4
+# The driver of `gpu_driver` has one GPU. The simulated engine ignores its device.
+device = "cuda:0"
 
 [schedulers.flaky]
 model = "flaky"
@@ -71,6 +74,14 @@ class Cluster:
                 node.kill()
 
 
+def gpu_driver(folder: Path) -> dict[str, str]:
+    """Compiles a GPU driver of the tests' own; returns the environment in which it is found."""
+    source = Path(__file__).parents[2] / "crates" / "gpu" / "tests" / "driver.c"
+    library = folder / "libnvidia-ml.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", "-DMEASURES_ENERGY", "-o", library, source], check=True)
+    return {"LD_LIBRARY_PATH": str(folder)}
+
+
 def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: str = "") -> Cluster:
     """Starts a gateway and workers named `worker-1` and so on, like their folders."""
 
@@ -78,8 +89,9 @@ def start_cluster(folder: Path, worker_settings: list[str], gateway_settings: st
         (folder / name).mkdir()
         return folder / name
 
+    driver = gpu_driver(folder)
     workers = [
-        Server(binary(), "simulated", "simulated", subfolder(f"worker-{index}"), settings, role="worker")
+        Server(binary(), "simulated", "simulated", subfolder(f"worker-{index}"), settings, role="worker", environment=driver)
         for index, settings in enumerate(worker_settings, 1)
     ]
     urls = [f"http://127.0.0.1:{worker.grpc_port}" for worker in workers]

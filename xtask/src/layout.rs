@@ -47,6 +47,7 @@ const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-config", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC, ABOVE_EXECUTORS, MODEL_FILES]),
     boundary("hostler-models", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS]),
     boundary("hostler-testkit", &[ENGINES, ENGINE_CRATES]),
+    boundary("hostler-gpu", &[ASYNC, ACTORS, HTTP, ENGINES, DOMAIN, NODES, MODEL_FILES, CONFIGURATION]),
     boundary("hostler-util", &[ASYNC, ACTORS, HTTP, ENGINES, DOMAIN, NODES, MODEL_FILES, CONFIGURATION]),
     boundary("hostler", &[]),
     boundary("xtask", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ASYNC]),

@@ -32,7 +32,7 @@ pub use operations::{BenchmarksConfig, LogConfig, LogFormat, ModelsConfig, Traci
 pub use render::{effective, json_schema, reference_file, reference_table};
 pub use router::{RouterConfig, RoutingPolicy};
 pub use scheduler::{
-    BatchingConfig, ENGINES, Isolation, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig, RecoveryConfig,
-    SchedulerSpec, WeightFormat,
+    BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,
+    RecoveryConfig, SchedulerSpec, WeightFormat,
 };
 pub use server::{ApiKey, Secret, ServerConfig};

@@ -12,6 +12,10 @@ use crate::fields::{DAY_SECONDS, HOUR_MS, millis, ordered, seconds};
 use crate::rules::{NAME_ALLOWED, is_name};
 use crate::{Device, Problem};
 
+mod mistralrs;
+
+pub use mistralrs::{KvCacheType, MistralrsOptions, WeightFormat};
+
 /// A scheduler: its model, its engine, and how it is run. `[scheduler]` holds what all
 /// schedulers have in common, `[schedulers.NAME]` what differs for one of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -189,33 +193,6 @@ pub struct RecoveryConfig {
     pub restart_backoff_max: Duration,
 }
 
-/// `[scheduler.mistralrs]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(transform = ordered::<Self>)]
-pub struct MistralrsOptions {
-    /// For the engine mistralrs: format of weights from safetensors in memory; native is
-    /// the best one for the device. A GGUF file is used as it is.
-    pub weight_format: WeightFormat,
-}
-
-/// Format of weights from safetensors in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WeightFormat {
-    /// 32-bit floats on a CPU; on a GPU, bfloat16 if it supports that, else 16-bit floats.
-    #[default]
-    Native,
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-    /// bfloat16. Not on a CPU.
-    Bf16,
-    /// 8 bits in blocks of 32, quantised while loading.
-    Q8_0,
-}
-
 /// `[scheduler.llamacpp]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -352,6 +329,9 @@ impl NamedScheduler {
             && (name.is_empty() || name.contains(char::is_whitespace))
         {
             refuse(".served_name", format!("{name:?} is not allowed; allowed is text without spaces"));
+        }
+        for (key, message) in self.spec.mistralrs.conflicts() {
+            refuse(key, message.to_owned());
         }
         problems
     }

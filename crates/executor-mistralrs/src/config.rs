@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use hostler_config::WeightFormat;
+use hostler_config::MistralrsOptions;
 use hostler_protocol::ModelId;
 
 use crate::Device;
 
 /// A model, its device, and its limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MistralrsConfig {
     /// The name under which the model is served.
     pub model: ModelId,
@@ -16,8 +16,8 @@ pub struct MistralrsConfig {
     pub source: ModelSource,
     /// The device.
     pub device: Device,
-    /// The format of weights from safetensors in memory. A GGUF file keeps its format.
-    pub weight_format: WeightFormat,
+    /// The weights' format, and the KV cache on a GPU.
+    pub options: MistralrsOptions,
     /// Maximum concurrent sequences, at least 1. A CPU always runs one.
     pub max_batch_size: u32,
     /// Maximum tokens of one sequence, prompt and answer together, at least 2. The model's
@@ -63,7 +63,7 @@ impl MistralrsConfig {
             model,
             source,
             device: Device::Cpu(None),
-            weight_format: WeightFormat::default(),
+            options: MistralrsOptions::default(),
             max_batch_size: 8,
             max_context_length: 2048,
             fault: None,

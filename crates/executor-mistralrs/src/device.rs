@@ -37,13 +37,55 @@ impl Device {
             Self::Metal if !cfg!(feature = "metal") => Err(missing("metal")),
             // mistral.rs uses the first Metal device only.
             Self::Metal => candle_core::Device::new_metal(0).map_err(|error| self.error(error.to_string())),
-            Self::Cuda(index) => candle_core::Device::new_cuda(*index).map_err(|error| self.error(error.to_string())),
+            Self::Cuda(index) => open_cuda(*index).map_err(|reason| self.error(reason)),
         }
     }
 
     fn error(&self, reason: String) -> LoadError {
         LoadError::Device { device: self.to_string(), reason }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(index: usize) -> Result<candle_core::Device, String> {
+    use candle_core::cuda_backend::cudarc::driver::result;
+    use candle_core::cuda_backend::cudarc::driver::sys::CUresult;
+
+    // candle's errors for a missing driver or device are codes with a backtrace.
+    match result::init() {
+        Ok(()) => {}
+        Err(error) if error.0 == CUresult::CUDA_ERROR_STUB_LIBRARY => {
+            return Err("this machine has no NVIDIA driver (libcuda.so.1 cannot be loaded)".to_owned());
+        }
+        Err(error) if error.0 == CUresult::CUDA_ERROR_NO_DEVICE => return Err(no_such_gpu(0)),
+        Err(error) => return Err(format!("the NVIDIA driver does not start: {error}")),
+    }
+    let count = result::device::get_count().map_err(|error| error.to_string())?;
+    let count = usize::try_from(count).unwrap_or(0);
+    if index >= count {
+        return Err(no_such_gpu(count));
+    }
+    candle_core::Device::new_cuda(index).map_err(|error| first_line(&error.to_string()))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_: usize) -> Result<candle_core::Device, String> {
+    Err("this build has no CUDA".to_owned())
+}
+
+/// What is wrong with an index if the machine has `count` GPUs.
+#[cfg(any(feature = "cuda", test))]
+fn no_such_gpu(count: usize) -> String {
+    match count {
+        0 => "the NVIDIA driver finds no GPU on this machine, or CUDA_VISIBLE_DEVICES hides it".to_owned(),
+        1 => "this machine has one NVIDIA GPU, cuda:0".to_owned(),
+        _ => format!("this machine has {count} NVIDIA GPUs, cuda:0 to cuda:{}", count - 1),
+    }
+}
+
+/// A message of candle without the backtrace that follows it.
+pub(crate) fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
 }
 
 impl fmt::Display for Device {
@@ -105,6 +147,14 @@ mod tests {
             let error = text.parse::<Device>().expect_err(text);
             assert!(matches!(error, LoadError::Device { device, .. } if device == text));
         }
+    }
+
+    #[test]
+    fn a_missing_gpu_is_reported_with_those_that_exist() {
+        assert!(no_such_gpu(0).contains("no GPU"));
+        assert_eq!(no_such_gpu(1), "this machine has one NVIDIA GPU, cuda:0");
+        assert_eq!(no_such_gpu(4), "this machine has 4 NVIDIA GPUs, cuda:0 to cuda:3");
+        assert_eq!(first_line("DriverError(999)\n   0: candle_core"), "DriverError(999)");
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hostler_protocol::TokenId;
 use mistralrs::core::{
     Constraint, CustomLogitsProcessor, MistralRs, MistralRsBuilder, NormalRequest, Request, RequestMessage, Response,
-    SamplingParams,
+    SamplingParams, SchedulerConfig,
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -29,9 +29,12 @@ impl Engine {
     /// # Errors
     /// mistral.rs's message.
     pub(crate) fn start(loaded: &Loaded, on_cpu: bool) -> Result<Self, String> {
+        // On a CPU, the prefix cache never evicts, and corrupts sequences that waited. With
+        // PagedAttention, a batch of prompts with cached prefixes gets a mask of the wrong
+        // shape, which ends the engine.
+        let is_paged = matches!(loaded.scheduler, SchedulerConfig::PagedAttentionMeta { .. });
         let builder = MistralRsBuilder::new(loaded.pipeline.clone(), loaded.scheduler.clone(), false, None)
-            // On a CPU, the prefix cache never evicts, and corrupts sequences that waited.
-            .with_no_prefix_cache(on_cpu);
+            .with_no_prefix_cache(on_cpu || is_paged);
         // `build` does not wait for I/O or other tasks.
         let owner = futures::executor::block_on(builder.build());
         // Called once, because on a dead engine `get_sender` would start a new one.

@@ -29,5 +29,5 @@ mod weights;
 pub use config::{Fault, MistralrsConfig, ModelSource};
 pub use device::Device;
 pub use factory::MistralrsFactory;
-pub use hostler_config::WeightFormat;
+pub use hostler_config::{KvCacheType, MistralrsOptions, WeightFormat};
 pub use requantise::{RequantiseError, requantise_gguf};

@@ -16,7 +16,7 @@ use tokenizers::Tokenizer;
 use tokio::sync::Mutex;
 
 use crate::weights::{gguf_weight_format, weight_bytes};
-use crate::{MistralrsConfig, WeightFormat};
+use crate::{KvCacheType, MistralrsConfig, WeightFormat};
 
 /// Tokens in one block of PagedAttention's cache: the maximum of its kernels.
 const PAGED_BLOCK_TOKENS: usize = 32;
@@ -52,7 +52,7 @@ pub(crate) fn load(config: &MistralrsConfig, max_sequences: NonZeroUsize) -> Res
 
 fn load_on(config: &MistralrsConfig, max_sequences: NonZeroUsize, device: &Device) -> Result<Loaded, String> {
     let files = config.source.locate()?;
-    let requantised = config.weight_format == WeightFormat::Q8_0 && !files.is_gguf();
+    let requantised = config.options.weight_format == WeightFormat::Q8_0 && !files.is_gguf();
     let loader = files.loader()?;
     let pipeline: SharedPipeline = loader
         .load_model_from_hf(
@@ -141,7 +141,7 @@ fn chat_template(template: &EngineTemplate) -> Option<ChatTemplate> {
 
 /// The data type of activations, and of weights from safetensors.
 fn dtype(config: &MistralrsConfig) -> ModelDType {
-    match config.weight_format {
+    match config.options.weight_format {
         // candle does not support bfloat16 products on a CPU, which mistral.rs would only
         // notice at the first request.
         WeightFormat::Native | WeightFormat::Q8_0 if config.device.is_cpu() => ModelDType::F32,
@@ -152,16 +152,76 @@ fn dtype(config: &MistralrsConfig) -> ModelDType {
     }
 }
 
+/// PagedAttention's cache; `None` on a CPU, or if it is switched off.
 fn paged_attention(
     config: &MistralrsConfig,
     max_sequences: NonZeroUsize,
 ) -> Result<Option<PagedAttentionConfig>, String> {
-    if config.device.is_cpu() || !paged_attn_supported() {
+    if config.device.is_cpu() || !config.options.paged_attention || !paged_attn_supported() {
         return Ok(None);
     }
-    let tokens = config.max_context_length as usize * max_sequences.get();
-    let memory = MemoryGpuConfig::ContextSize(tokens);
-    PagedAttentionConfig::new(Some(PAGED_BLOCK_TOKENS), memory, PagedCacheType::Auto)
-        .map(Some)
-        .map_err(|error| error.to_string())
+    let (memory, cache_type) = kv_cache(config, max_sequences);
+    PagedAttentionConfig::new(Some(PAGED_BLOCK_TOKENS), memory, cache_type).map(Some).map_err(|error| error.to_string())
+}
+
+/// The size and the type of PagedAttention's cache.
+fn kv_cache(config: &MistralrsConfig, max_sequences: NonZeroUsize) -> (MemoryGpuConfig, PagedCacheType) {
+    let options = &config.options;
+    let all_sequences = u64::from(config.max_context_length) * max_sequences.get() as u64;
+    let memory = match options.kv_cache_memory_share {
+        Some(share) => MemoryGpuConfig::Utilization(share as f32),
+        None => MemoryGpuConfig::ContextSize(options.kv_cache_tokens.unwrap_or(all_sequences) as usize),
+    };
+    let cache_type = match options.kv_cache_type {
+        KvCacheType::Auto => PagedCacheType::Auto,
+        KvCacheType::F8 => PagedCacheType::F8E4M3,
+    };
+    (memory, cache_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_protocol::ModelId;
+
+    use super::*;
+    use crate::{Device, ModelSource};
+
+    fn config() -> MistralrsConfig {
+        let source = ModelSource::Folder("model".into());
+        MistralrsConfig {
+            device: Device::Cuda(0),
+            max_context_length: 1000,
+            ..MistralrsConfig::new(ModelId::new("m"), source)
+        }
+    }
+
+    fn eight() -> NonZeroUsize {
+        NonZeroUsize::new(8).expect("not zero")
+    }
+
+    #[test]
+    fn the_cache_holds_every_sequence_unless_it_is_sized_by_tokens_or_by_memory() {
+        assert!(matches!(kv_cache(&config(), eight()), (MemoryGpuConfig::ContextSize(8000), PagedCacheType::Auto)));
+        let mut by_tokens = config();
+        by_tokens.options.kv_cache_tokens = Some(4096);
+        assert!(matches!(kv_cache(&by_tokens, eight()).0, MemoryGpuConfig::ContextSize(4096)));
+        let mut by_memory = config();
+        by_memory.options.kv_cache_memory_share = Some(0.5);
+        assert!(matches!(kv_cache(&by_memory, eight()).0, MemoryGpuConfig::Utilization(share) if share == 0.5));
+        let mut f8 = config();
+        f8.options.kv_cache_type = KvCacheType::F8;
+        assert!(matches!(kv_cache(&f8, eight()).1, PagedCacheType::F8E4M3));
+    }
+
+    #[test]
+    fn a_cpu_has_no_paged_cache_and_a_gpu_only_if_it_is_wanted() {
+        let mut cpu = config();
+        cpu.device = Device::Cpu(None);
+        let mut unpaged = config();
+        unpaged.options.paged_attention = false;
+        for config in [cpu, unpaged] {
+            assert!(paged_attention(&config, eight()).expect("valid").is_none());
+        }
+        assert_eq!(paged_attention(&config(), eight()).expect("valid").is_some(), cfg!(feature = "cuda"));
+    }
 }

@@ -54,7 +54,7 @@ fn a_folder_of_safetensors_is_served_in_each_cpu_format() {
     write_model(folder.path());
     for (format, name) in [(WeightFormat::Native, "F32"), (WeightFormat::F16, "F16"), (WeightFormat::Q8_0, "Q8_0")] {
         let mut config = config(ModelSource::Folder(folder.path().to_owned()));
-        config.weight_format = format;
+        config.options.weight_format = format;
         let executor = MistralrsFactory::new(config).load(&()).expect("the model loads");
         let description = executor.description();
         assert_eq!(description.weight_format, name);

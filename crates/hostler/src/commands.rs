@@ -6,4 +6,5 @@ pub(crate) mod gateway;
 pub(crate) mod model;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod verify;
 pub(crate) mod worker;

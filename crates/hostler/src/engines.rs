@@ -79,7 +79,7 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
     };
     Ok(Arc::new(MistralrsFactory::new(MistralrsConfig {
         device: resolve(&spec.device).parse()?,
-        weight_format: spec.mistralrs.weight_format,
+        options: spec.mistralrs.clone(),
         max_batch_size: spec.max_batch_size,
         max_context_length: spec.max_context_length,
         ..MistralrsConfig::new(model.name.clone(), source)
@@ -120,19 +120,12 @@ fn llamacpp(_: &NamedScheduler, _: &Prepared) -> anyhow::Result<Arc<dyn Executor
     unreachable!("this binary was built without llamacpp, so the check above has failed")
 }
 
-/// The device as engines spell it. `auto` is the GPU that this binary is built for; the
-/// engine finds out whether the machine has one.
+/// The device as engines spell it.
 #[cfg(any(feature = "mistralrs", feature = "llamacpp"))]
 fn resolve(device: &hostler_config::Device) -> String {
-    use hostler_config::Device;
-
-    let device = match device {
-        Device::Auto if cfg!(feature = "cuda") => &Device::Cuda(0),
-        Device::Auto if cfg!(feature = "metal") => &Device::Metal,
-        Device::Auto if cfg!(feature = "rocm") => &Device::Rocm(0),
-        Device::Auto if cfg!(feature = "vulkan") => &Device::Vulkan(0),
-        Device::Auto => &Device::Cpu,
+    match device {
+        hostler_config::Device::Auto => crate::gpu::automatic_device(),
         named => named,
-    };
-    device.to_string()
+    }
+    .to_string()
 }

@@ -12,6 +12,8 @@ use hostler_protocol::Engine;
 use hostler_scheduler::{SchedulerConfig, SchedulerSnapshot};
 use hostler_telemetry::Relay;
 
+use crate::gpu::{CUDA_VISIBLE, automatic_device, visible};
+
 /// Time for which a child that is told to exit waits for requests: its parent has waited
 /// already.
 const CHILD_DRAIN: Duration = Duration::from_secs(1);
@@ -26,15 +28,10 @@ pub(crate) fn is_isolated(config: &Config, scheduler: &NamedScheduler) -> bool {
             // mistral.rs shares its threads with the whole process, so only the process can be bound.
             Device::Cores(_) if spec.engine == Engine::Mistralrs => true,
             Device::Cores(_) | Device::Cpu => config.schedulers.len() > 1,
-            Device::Auto => config.schedulers.len() > 1 && !has_gpu(),
+            Device::Auto => config.schedulers.len() > 1 && *automatic_device() == Device::Cpu,
             Device::Cuda(_) | Device::Metal | Device::Vulkan(_) | Device::Rocm(_) => false,
         },
     }
-}
-
-/// Whether `auto` means a GPU in this build.
-pub(crate) fn has_gpu() -> bool {
-    cfg!(any(feature = "cuda", feature = "metal", feature = "rocm", feature = "vulkan"))
 }
 
 /// A child that runs `scheduler` and listens in `folder`, as a part of the node `node`.
@@ -98,14 +95,6 @@ fn command(device: &Device, node: &str) -> Command {
     command
 }
 
-const CUDA_VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
-
-/// The driver's number of the device that has number `index` in this process.
-fn visible(here: Option<&str>, index: u32) -> String {
-    let listed = here.and_then(|here| here.split(',').nth(index as usize));
-    listed.map_or_else(|| index.to_string(), |device| device.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use hostler_config::{Layer, load};
@@ -149,8 +138,6 @@ mod tests {
 
     #[test]
     fn a_child_sees_the_device_of_its_scheduler() {
-        assert_eq!(visible(None, 1), "1");
-        assert_eq!(visible(Some("4, 7"), 1), "7");
         let threads = command(&"cpu:0-2".parse().expect("a device"), "here");
         let wanted = threads.get_envs().any(|(name, value)| name == "RAYON_NUM_THREADS" && value == Some("3".as_ref()));
         assert!(wanted, "{threads:?}");

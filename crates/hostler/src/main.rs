@@ -10,6 +10,7 @@ mod engines;
 mod environment;
 mod facts;
 mod failure;
+mod gpu;
 mod http;
 mod isolation;
 mod leash;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bench { command } => return commands::bench::run(command, as_json, telemetry::COMMIT),
         Command::Model { command, config } => commands::model::run(command, config, as_json)?,
         Command::Status(options) => commands::status::run(&options, as_json)?,
+        Command::Verify(options) => return commands::verify::run(*options, as_json),
         Command::Config { command } => commands::config::run(&command, as_json)?,
     }
     Ok(ExitCode::SUCCESS)

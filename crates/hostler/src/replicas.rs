@@ -3,7 +3,7 @@
 use hostler_config::{Config, CoreSet, Device, Isolation, NamedScheduler};
 
 use crate::failure::Usage;
-use crate::isolation::has_gpu;
+use crate::gpu::automatic_device;
 use crate::process::allowed_cores;
 
 /// Replaces each scheduler by its replicas. Each replica is bound to cores of its own, which
@@ -33,7 +33,9 @@ fn split(scheduler: &NamedScheduler, allowed: &[u32]) -> Result<Vec<NamedSchedul
     let refused = |why: String| Err(Usage(format!("scheduler.replicas: {count} of {:?} {why}", scheduler.name)));
     let cores = match &spec.device {
         Device::Cores(cores) => cores.cores(),
-        Device::Auto if has_gpu() => return refused("cannot share a GPU; device \"cpu\" has cores".to_owned()),
+        Device::Auto if *automatic_device() != Device::Cpu => {
+            return refused("cannot share a GPU; device \"cpu\" has cores".to_owned());
+        }
         Device::Auto | Device::Cpu => allowed,
         other => return refused(format!("cannot share {other}; name a scheduler for each device instead")),
     };

@@ -13,6 +13,7 @@ use hostler_telemetry::Exporter;
 use tempfile::TempDir;
 
 use crate::cluster::Transport;
+use crate::gpu::Watched;
 use crate::progress::{LoadSpinner, Shown};
 use crate::{engines, isolation, models};
 
@@ -61,6 +62,16 @@ pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec
         planned.push(Planned { config: SchedulerConfig::of(scheduler, model.name), how, model: model.path });
     }
     Ok(planned)
+}
+
+/// The GPUs of the schedulers that will run in this process. Child processes watch their own.
+pub(crate) fn gpus(config: &Config, planned: &[Planned]) -> Vec<Watched> {
+    let schedulers = config.schedulers.iter().zip(planned);
+    let here = schedulers.filter(|(_, planned)| matches!(planned.how, How::Thread(_)));
+    here.filter_map(|(scheduler, planned)| {
+        Watched::new(&planned.config.id, &planned.config.model, &scheduler.spec.device)
+    })
+    .collect()
 }
 
 /// Starts the planned schedulers, which load their models in the background. Must be called on

@@ -5,6 +5,10 @@ use crate::metric::{Kind, Metric, buckets};
 /// Labels of the metrics of a scheduler.
 const SCHEDULER: &[&str] = &["model", "scheduler"];
 
+/// Labels of the metrics of a GPU: the scheduler whose engine uses it, and the driver's index
+/// or UUID.
+const GPU: &[&str] = &["model", "scheduler", "gpu"];
+
 /// Declares the metrics as constants, and lists them in [`ALL`].
 macro_rules! catalogue {
     ($($name:ident = $metric:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
@@ -63,6 +67,18 @@ catalogue! {
         "Prompt tokens of a request.";
     REQUEST_GENERATION_TOKENS = "hostler_scheduler_request_generation_tokens", Kind::Histogram(buckets::TOKENS), SCHEDULER,
         "Generated tokens of a request.";
+    GPU_MEMORY_USED = "hostler_gpu_memory_used_bytes", Kind::Gauge, GPU,
+        "Memory of the scheduler's GPU in use by all processes.";
+    GPU_MEMORY_TOTAL = "hostler_gpu_memory_total_bytes", Kind::Gauge, GPU,
+        "Memory of the scheduler's GPU.";
+    GPU_UTILIZATION = "hostler_gpu_utilization_ratio", Kind::Gauge, GPU,
+        "Share of the driver's last sampling period in which a kernel ran on the scheduler's GPU.";
+    GPU_POWER = "hostler_gpu_power_watts", Kind::Gauge, GPU,
+        "Power draw of the scheduler's GPU.";
+    GPU_TEMPERATURE = "hostler_gpu_temperature_celsius", Kind::Gauge, GPU,
+        "Temperature of the scheduler's GPU.";
+    GPU_ENERGY = "hostler_gpu_energy_joules_total", Kind::Counter, GPU,
+        "Energy that the scheduler's GPU has used since the driver was loaded.";
     ROUTED = "hostler_router_requests_total", Kind::Counter, &["model", "scheduler", "policy"],
         "Routing decisions, by the chosen scheduler.";
     ROUTER_IN_FLIGHT = "hostler_router_requests_in_flight", Kind::Gauge, SCHEDULER,

@@ -66,7 +66,7 @@ pub mod buckets {
 const METADATA: Metadata<'static> = Metadata::new("hostler", Level::INFO, None);
 
 /// Units, which are the last part of a name.
-const UNITS: &[&str] = &["seconds", "tokens", "bytes", "ratio"];
+const UNITS: &[&str] = &["seconds", "tokens", "bytes", "ratio", "watts", "celsius", "joules"];
 
 impl Metric {
     /// The unit, from its name; `None` for a plain count or a flag.

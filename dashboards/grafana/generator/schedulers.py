@@ -99,6 +99,41 @@ def build():
                 percentiles("hostler_scheduler_request_seconds", SCHEDULER)[1].legend_format("whole request"),
                 unit="s", width=8,
             ),
+            "GPU",
+            chart(
+                "GPU memory", "Memory of each scheduler's GPU in use by all processes, divided by its memory.",
+                query(
+                    f"max by ({BY_SCHEDULER}) (hostler_gpu_memory_used_bytes{{{SCHEDULER}}} "
+                    f"/ hostler_gpu_memory_total_bytes{{{SCHEDULER}}})",
+                    NAME,
+                ),
+                unit="percentunit", top=1, limits=[(None, "transparent"), (0.98, YELLOW)],
+            ),
+            chart(
+                "GPU utilisation", "Share of the driver's sampling period (up to 1 s) in which a kernel ran.",
+                query(f"max by ({BY_SCHEDULER}) (hostler_gpu_utilization_ratio{{{SCHEDULER}}})", NAME),
+                unit="percentunit", top=1,
+            ),
+            chart(
+                "GPU power", "Power draw of each scheduler's GPU.",
+                query(f"max by ({BY_SCHEDULER}) (hostler_gpu_power_watts{{{SCHEDULER}}})", NAME),
+                unit="watt", width=8,
+            ),
+            chart(
+                "GPU temperature", "Temperature of each scheduler's GPU.",
+                query(f"max by ({BY_SCHEDULER}) (hostler_gpu_temperature_celsius{{{SCHEDULER}}})", NAME),
+                unit="celsius", width=8,
+            ),
+            chart(
+                "Tokens per joule",
+                "Generated tokens, divided by the energy of the scheduler's GPU. Several schedulers on one GPU divide its energy more than once.",
+                query(
+                    f"sum by ({BY_SCHEDULER}) (rate(hostler_scheduler_generation_tokens_total{{{SCHEDULER}}}[{RATE}])) "
+                    f"/ (max by ({BY_SCHEDULER}) (rate(hostler_gpu_energy_joules_total{{{SCHEDULER}}}[{RATE}])) > 0)",
+                    NAME,
+                ),
+                unit="short", width=8,
+            ),
             "Ends",
             chart(
                 "Tokens generated", "By scheduler.",

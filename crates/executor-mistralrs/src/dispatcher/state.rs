@@ -11,6 +11,7 @@ use hostler_protocol::{ErrorCode, RequestError, TokenId};
 use mistralrs::core::Response;
 use tokio::sync::mpsc::Receiver;
 
+use crate::device::first_line;
 use crate::engine::Engine;
 use crate::processor::{ModelParams, Running};
 
@@ -76,10 +77,10 @@ async fn drain(running: Arc<Running>, mut responses: Receiver<Response>) -> Drai
 
 fn engine_error(response: Response) -> Option<EngineError> {
     match response {
-        Response::ValidationError(error) => Some(EngineError::Rejected(error.to_string())),
-        Response::InternalError(error) => Some(EngineError::Failed(error.to_string())),
+        Response::ValidationError(error) => Some(EngineError::Rejected(first_line(&error.to_string()))),
+        Response::InternalError(error) => Some(EngineError::Failed(first_line(&error.to_string()))),
         Response::ModelError(message, _) | Response::CompletionModelError(message, _) => {
-            Some(EngineError::Failed(message))
+            Some(EngineError::Failed(first_line(&message)))
         }
         _ => None,
     }

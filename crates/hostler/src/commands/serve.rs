@@ -15,6 +15,7 @@ use crate::cli::ServeOptions;
 use crate::cluster::Transport;
 use crate::configuration;
 use crate::facts::ServerFacts;
+use crate::gpu;
 use crate::http::{Http, reachable};
 use crate::progress::LoadSpinner;
 use crate::replicas;
@@ -52,6 +53,7 @@ async fn serve(
     let arbiter = Arbiter::new();
     let router = Router::start(config.router.clone(), &arbiter.handle());
     actix_rt::spawn(upkeep(exporter.clone()));
+    actix_rt::spawn(gpu::record_metrics(schedulers::gpus(&config, &planned)));
     let facts = ServerFacts::new(&config, planned.iter().map(|planned| planned.model.clone()));
     // HTTP starts first: it answers probes while models load.
     let view = Arc::new(OneMachine::default());

@@ -9,3 +9,4 @@ mod options;
 mod serving;
 mod status;
 mod support;
+mod verify;
