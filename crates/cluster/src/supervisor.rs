@@ -1,7 +1,8 @@
-//! Runs a scheduler in a child process, and restarts the process when it exits.
+//! Runs a scheduler in a child process, and restarts the process when it exits or hangs.
 //!
-//! The scheduler itself restarts a failed engine. Restarting the process covers what an engine
-//! cannot survive: a crash in its native code, or the kernel's out-of-memory killer. The parent
+//! A new process covers what a new engine in the same process cannot: a crash in native code, the
+//! kernel's out-of-memory killer, memory and threads that a failed engine still holds. So a child
+//! exits when its engine fails. The parent kills a child that sends no heartbeats. The parent
 //! writes the configuration to the child's standard input and keeps it open: end of file tells
 //! the child that the parent is gone.
 
@@ -17,10 +18,11 @@ use hostler_scheduler::SchedulerSnapshot;
 use hostler_scheduler::state::Restarts;
 use hostler_telemetry::Relay;
 use hostler_telemetry::catalogue::RESTARTS;
-use tokio::sync::oneshot;
+use hostler_util::{CHECKS_PER_LIMIT, Stall};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::remote::{EndpointError, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
+use crate::remote::{EndpointError, NodeHealth, NodeView, RemoteNode, RemoteOptions, RemoteScheduler};
 use child::Child;
 pub use child::SHUTDOWN_LINE;
 
@@ -117,8 +119,8 @@ impl Supervisor {
         while let Some(why) = self.run_child().await {
             let restart = restarts.next(Instant::now());
             let pause = restart.saturating_duration_since(Instant::now());
-            tracing::error!(scheduler = %id, %why, pause_ms = pause.as_millis(), "child process exited; restarting it");
-            self.node.fail(&format!("its process exited: {why}"));
+            tracing::error!(scheduler = %id, %why, pause_ms = pause.as_millis(), "child process failed; restarting it");
+            self.node.fail(&format!("its process failed: {why}"));
             if tokio::time::timeout(pause, &mut self.stopped).await.is_ok() {
                 return;
             }
@@ -138,6 +140,10 @@ impl Supervisor {
         tracing::info!(scheduler = name, process = child.id(), "child process started");
         tokio::select! {
             why = child.exited() => return Some(why),
+            why = silent(self.node.health(), self.options.recovery.watchdog) => {
+                // Dropping the child kills the process.
+                return Some(why);
+            }
             _ = &mut self.stopped => {}
         }
         if tokio::time::timeout(EXIT_TIMEOUT, child.shut_down()).await.is_err() {
@@ -145,4 +151,19 @@ impl Supervisor {
         }
         None
     }
+}
+
+/// Waits until a child that was connected has sent no heartbeat for `limit`; returns the reason.
+/// A child that was never connected may still be loading its model.
+async fn silent(mut health: watch::Receiver<NodeHealth>, limit: Duration) -> String {
+    let begun = Instant::now();
+    // An error means that the node was dropped, which happens after its supervisor has ended.
+    let _ = health.wait_for(|health| health.last_heartbeat.is_some_and(|last| last > begun)).await;
+    let mut checks = tokio::time::interval(limit / CHECKS_PER_LIMIT);
+    let mut silence = Stall::new(limit, Instant::now());
+    while !silence.is_over() {
+        checks.tick().await;
+        silence.check(Instant::now(), health.borrow().failure.is_some());
+    }
+    format!("it sent no heartbeat for {limit:.0?} and was killed")
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hostler_executor::{ExecutorFactory, LoadError, ModelExecutor};
+use hostler_util::{CHECKS_PER_LIMIT, Stall};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -40,15 +41,15 @@ enum Exit {
 
 /// A heartbeat that the actor has not answered yet.
 struct PendingHeartbeat {
-    sent: Instant,
+    waited: Stall,
     answer: oneshot::Receiver<()>,
 }
 
 impl PendingHeartbeat {
-    fn send(incarnation: &Incarnation, now: Instant) -> Self {
+    fn send(incarnation: &Incarnation, limit: Duration, now: Instant) -> Self {
         let (alive, answer) = oneshot::channel();
         incarnation.actor.do_send(Heartbeat { alive });
-        Self { sent: now, answer }
+        Self { waited: Stall::new(limit, now), answer }
     }
 }
 
@@ -134,8 +135,8 @@ impl Supervisor {
     async fn watch(&mut self, incarnation: &Incarnation, number: u64) -> Exit {
         let limit = self.shared.config.recovery.watchdog;
         let mut watchdog = Watchdog::new(limit, Instant::now());
-        let mut heartbeat = PendingHeartbeat::send(incarnation, Instant::now());
-        let mut checks = tokio::time::interval(CHECK_INTERVAL.min(limit / 4));
+        let mut heartbeat = PendingHeartbeat::send(incarnation, limit, Instant::now());
+        let mut checks = tokio::time::interval(CHECK_INTERVAL.min(limit / CHECKS_PER_LIMIT));
         loop {
             tokio::select! {
                 _ = &mut self.stop => return Exit::Stopped,
@@ -143,12 +144,14 @@ impl Supervisor {
             }
             let now = Instant::now();
             match heartbeat.answer.try_recv() {
-                Ok(()) => heartbeat = PendingHeartbeat::send(incarnation, now),
+                Ok(()) => heartbeat = PendingHeartbeat::send(incarnation, limit, now),
                 Err(TryRecvError::Closed) => return Exit::Failed("the scheduler's actor died".into()),
-                Err(TryRecvError::Empty) if now - heartbeat.sent >= limit => {
-                    return Exit::Failed("the scheduler's actor does not answer".into());
+                Err(TryRecvError::Empty) => {
+                    heartbeat.waited.check(now, true);
+                    if heartbeat.waited.is_over() {
+                        return Exit::Failed("the scheduler's actor does not answer".into());
+                    }
                 }
-                Err(TryRecvError::Empty) => {}
             }
             let running = self.shared.publisher.subscribe().borrow().running > 0;
             match watchdog.check(now, incarnation.executor.progress(), running) {

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use hostler_executor::EngineProgress;
+use hostler_util::Stall;
 
 /// Follows the step count of an engine.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    limit: Duration,
     steps: u64,
-    since: Instant,
+    stall: Stall,
 }
 
 /// What is wrong with an engine.
@@ -25,7 +25,7 @@ pub(crate) enum EngineFault {
 
 impl Watchdog {
     pub(crate) fn new(limit: Duration, now: Instant) -> Self {
-        Self { limit, steps: 0, since: now }
+        Self { steps: 0, stall: Stall::new(limit, now) }
     }
 
     /// Checks the engine. Returns the time since its last step, zero when idle.
@@ -38,12 +38,10 @@ impl Watchdog {
         if !progress.alive {
             return Err(EngineFault::Dead);
         }
-        if !running || progress.steps != self.steps {
-            self.steps = progress.steps;
-            self.since = now;
-        }
-        let since_step = now.saturating_duration_since(self.since);
-        if since_step >= self.limit { Err(EngineFault::Hung(since_step)) } else { Ok(since_step) }
+        let is_stalled = running && progress.steps == self.steps;
+        self.steps = progress.steps;
+        let since_step = self.stall.check(now, is_stalled);
+        if self.stall.is_over() { Err(EngineFault::Hung(since_step)) } else { Ok(since_step) }
     }
 }
 
@@ -58,9 +56,12 @@ mod tests {
         let steps = |steps| EngineProgress { alive: true, steps };
         let mut watchdog = Watchdog::new(Duration::from_secs(10), start);
         assert_eq!(watchdog.check(at(100), steps(0), false), Ok(Duration::ZERO), "idle");
-        assert_eq!(watchdog.check(at(109), steps(0), true), Ok(Duration::from_secs(9)), "slow");
-        assert_eq!(watchdog.check(at(115), steps(1), true), Ok(Duration::ZERO), "moving");
-        assert_eq!(watchdog.check(at(125), steps(1), true), Err(EngineFault::Hung(Duration::from_secs(10))));
+        assert_eq!(watchdog.check(at(102), steps(0), true), Ok(Duration::from_secs(2)), "slow");
+        assert_eq!(watchdog.check(at(104), steps(1), true), Ok(Duration::ZERO), "moving");
+        for second in [106, 108, 110, 112] {
+            assert!(watchdog.check(at(second), steps(1), true).is_ok(), "slow");
+        }
+        assert_eq!(watchdog.check(at(114), steps(1), true), Err(EngineFault::Hung(Duration::from_secs(10))));
         assert_eq!(watchdog.check(at(125), EngineProgress { alive: false, steps: 2 }, false), Err(EngineFault::Dead));
     }
 }

@@ -101,7 +101,9 @@ async fn a_failed_engine_ends_the_claim() {
     reaches(&scheduler, SchedulerState::Claimed).await;
     controls.panic.store(true, Ordering::SeqCst);
     let mine = scheduler.submit(under(token)).await.expect("the holder's");
-    assert_eq!(read(mine).await.1.expect_err("its engine died").code, ErrorCode::EngineFailed);
+    // The engine may die before it takes the request, or while it runs it.
+    let code = read(mine).await.1.expect_err("its engine died").code;
+    assert!(matches!(code, ErrorCode::EngineFailed | ErrorCode::Unavailable), "{code:?}");
     reaches(&scheduler, SchedulerState::Serving).await;
     assert!(!scheduler.heartbeat(token).await.expect("it answers"), "the claim was on the engine that failed");
     scheduler.stop().await;

@@ -3,11 +3,13 @@
 
 mod backoff;
 mod cut_off;
+mod stall;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use backoff::{Attempts, Backoff};
 pub use cut_off::{CutOff, CutOffRegistry};
+pub use stall::{CHECKS_PER_LIMIT, Stall};
 
 /// A streaming hash whose algorithm is fixed: SipHash-1-3 with a key of zeros. Processes of
 /// different builds and machines compute the same value, which `std`'s `DefaultHasher` does

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use actix_rt::System;
 use anyhow::Context;
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use hostler_cluster::membership::{Etcd, Role};
 use hostler_cluster::{WorkerOptions as NodeOptions, WorkerServer};
 use hostler_config::Config;
 use hostler_gateway::Probes;
 use hostler_protocol::ModelDescription;
-use hostler_scheduler::{Scheduler, SchedulerState};
+use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use hostler_telemetry::Exporter;
 use serde_json::json;
 
 use crate::cli::WorkerOptions;
 use crate::cluster::{self, Transport};
 use crate::configuration;
+use crate::gpu;
 use crate::leash::{self, Leash};
 use crate::progress::LoadSpinner;
 use crate::registration::{self, Registration};
@@ -75,6 +76,7 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
     let is_child = leash.is_some();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     actix_rt::spawn(upkeep(exporter.clone()));
+    actix_rt::spawn(gpu::record_metrics(schedulers::gpus(&config, &planned)));
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     spinner.start();
     let running = schedulers::start(&config, planned, transport, &exporter)?;
@@ -85,6 +87,7 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
         .with_context(|| format!("cannot listen on {}", config.worker.listen))?;
     let mut exit = Box::pin(exit_requested(&mut signals, leash));
     let mut registration = None;
+    let mut served = Ok(());
     tokio::select! {
         // A child continues to retry a failed load; its parent sees the failure.
         loaded = schedulers::all_loaded(&running.all), if !is_child => {
@@ -105,6 +108,9 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
             spinner.finish();
             tracing::info!(by, "exiting");
         }
+        () = engine_failed(&running.all), if is_child => {
+            served = Err(anyhow::anyhow!("this process ends, so that nothing of the failed engine remains"));
+        }
     }
     drop(exit);
     actix_rt::spawn(signals.end_at_next());
@@ -119,7 +125,26 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
         probes.stop().await;
     }
     tracing::info!("stopped");
-    Ok(())
+    served
+}
+
+/// Waits until an engine fails that has served.
+async fn engine_failed(schedulers: &[Arc<dyn Scheduler>]) {
+    let failures = schedulers.iter().map(|scheduler| {
+        let mut snapshot = scheduler.snapshot();
+        Box::pin(async move {
+            let served =
+                snapshot.wait_for(|snapshot| snapshot.description.is_some()).await.map(|served| served.restarts);
+            // An error means that the scheduler has stopped, as another branch of this process knows.
+            let Ok(before) = served else { return std::future::pending().await };
+            let failed =
+                |snapshot: &SchedulerSnapshot| snapshot.state == SchedulerState::Failed || snapshot.restarts > before;
+            if snapshot.wait_for(failed).await.is_err() {
+                std::future::pending().await
+            }
+        })
+    });
+    select_all(failures).await;
 }
 
 /// Waits until a signal or the parent tells this process to exit; returns which.

@@ -26,8 +26,12 @@ device = \"cpu\"
 ";
 
 pub(crate) fn serve(hostler: &Hostler) -> Server {
+    serve_as(hostler, TWO)
+}
+
+fn serve_as(hostler: &Hostler, configuration: &str) -> Server {
     let file = hostler.folder.path().join("hostler.toml");
-    fs::write(&file, TWO).expect("it is writable");
+    fs::write(&file, configuration).expect("it is writable");
     hostler.start(&["serve", "--json", "--address", "127.0.0.1:0", "--config", file.to_str().expect("plain names")])
 }
 
@@ -167,4 +171,42 @@ fn a_child_that_hangs_is_detected() {
     eventually("it serves again", || {
         server.answer(COMPLETIONS, &body("a", 3, false)).starts_with("HTTP/1.1 200").then_some(())
     });
+}
+
+/// The process of scheduler `a`, which is the one that is bound to core 0.
+fn process_of_a(server: &Server) -> Option<u32> {
+    children(server.id()).into_iter().find(|&process| cores(process) == "0")
+}
+
+/// Waits until `a` has another process than `before`, and answers.
+fn is_replaced(server: &Server, before: u32) {
+    eventually("another process answers", || {
+        let process = process_of_a(server).filter(|&process| process != before)?;
+        let answers = server.answer(COMPLETIONS, &body("a", 3, false)).starts_with("HTTP/1.1 200");
+        answers.then_some(process)
+    });
+    assert!(!runs(before), "the process {before} is left");
+    let now = schedulers(server);
+    assert_eq!((&now["data"][0]["id"], &now["data"][0]["restarts"]), (&"a".into(), &1.into()), "{now}");
+}
+
+#[test]
+fn a_child_that_sends_no_heartbeats_is_killed_and_replaced() {
+    let hostler = Hostler::new();
+    let server = serve_as(&hostler, &TWO.replace("recovery = { ", "recovery = { watchdog_seconds = 1, "));
+    let silent = eventually("it runs", || process_of_a(&server));
+    signal("-STOP", silent);
+    is_replaced(&server, silent);
+}
+
+#[test]
+fn a_child_ends_with_its_engine() {
+    let hostler = Hostler::new();
+    let faulty = "device = \"cpu:0\"\nsimulated = { faults = { engine = { kind = \"hang\", after_tokens = 20 } } }\n";
+    let configuration = TWO.replace("recovery = { ", "recovery = { watchdog_seconds = 1, ");
+    let server = serve_as(&hostler, &configuration.replace("device = \"cpu:0\"\n", faulty));
+    let hung = eventually("it runs", || process_of_a(&server));
+    let answer = server.answer(COMPLETIONS, &body("a", 30, false));
+    assert!(answer.contains("has completed no step for"), "{answer}");
+    is_replaced(&server, hung);
 }

@@ -9,11 +9,11 @@ use super::{Claim, Effect, InvalidTransition, Lifecycle, SchedulingState, Ticket
 use crate::SchedulerState;
 
 impl SchedulingState {
-    /// Stops admitting requests. Queued and running ones are finished; then
-    /// [`Effect::Empty`] follows.
+    /// Stops admitting requests, and ends a claim. Queued and running requests are finished,
+    /// those of the claim too; then [`Effect::Empty`] follows.
     ///
     /// # Errors
-    /// [`InvalidTransition`] while the scheduler is claimed.
+    /// [`InvalidTransition`] if the scheduler does not serve.
     pub fn drain(&mut self, now: Instant) -> Result<Vec<Effect>, InvalidTransition> {
         self.advance(Transition::Drain)?;
         Ok(self.dispatch(now))

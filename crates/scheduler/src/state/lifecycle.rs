@@ -8,6 +8,12 @@
 //!  Failed ◄── Fail ─────┤◄──────────── Release ──────────────┘
 //!                       └ from every state but Stopped: Fail, Stop
 //! ```
+//!
+//! A drain ends a claim, also one that waits for its scheduler to be empty.
+//!
+//! ```text
+//! Claimed, Draining (under a claim) ── Drain ──► Draining
+//! ```
 
 use std::time::{Duration, Instant};
 
@@ -99,8 +105,8 @@ impl Lifecycle {
         use Transition as T;
         match (self, transition) {
             (L::Starting, T::Loaded) => Ok(L::Serving),
-            (L::Serving, T::Drain) => Ok(L::Draining { next: None }),
-            (L::Draining { .. }, T::Drain) => Ok(self.clone()),
+            // A drain ends a claim: the scheduler is about to stop. The claim's requests are finished.
+            (L::Serving | L::Draining { .. } | L::Claimed(_), T::Drain) => Ok(L::Draining { next: None }),
             (L::Serving, T::Claim(claim)) => Ok(L::Draining { next: Some(claim) }),
             (L::Draining { next: Some(claim) }, T::Emptied) => Ok(L::Claimed(claim.clone())),
             (L::Draining { next: None }, T::Emptied) => Ok(self.clone()),
