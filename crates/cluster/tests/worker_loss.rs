@@ -52,7 +52,7 @@ async fn a_worker_that_hangs_is_lost_and_its_streams_end() {
     let why = wait_until_lost(&*scheduler).await;
     assert!(why.contains("no heartbeat"), "{why}");
     all_failed(vec![queued], ErrorCode::Unavailable).await;
-    all_failed(running.split_off(0), ErrorCode::EngineFailed).await;
+    all_failed(running.split_off(0), ErrorCode::Unavailable).await;
     let refused = scheduler.submit(request(1)).await.err().expect("it is lost");
     assert_eq!(refused.code, ErrorCode::Unavailable);
     assert!(scheduler.heartbeat(FencingToken(1)).await.is_err(), "the worker cannot answer");
@@ -73,7 +73,7 @@ async fn broken_connections_end_their_streams_and_are_reestablished() {
     serves(&*scheduler).await;
     let running = start_streams(&*scheduler).await;
     proxy.cut();
-    all_failed(running, ErrorCode::EngineFailed).await;
+    all_failed(running, ErrorCode::Unavailable).await;
     // The worker cancels the requests of the broken connections.
     until(&*pair.local, |snapshot| snapshot.running == 0 && snapshot.kv_reserved_tokens == 0).await;
     serves(&*scheduler).await;

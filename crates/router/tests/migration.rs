@@ -174,7 +174,8 @@ async fn when_no_scheduler_can_continue_the_client_gets_the_error() {
         events.push(event);
     }
     let Some(TokenEvent::Failed(error)) = events.last() else { panic!("it must fail: {events:?}") };
-    assert_eq!(error.code, ErrorCode::EngineFailed);
+    // The code of the refusal: a client may send the request again.
+    assert_eq!(error.code, ErrorCode::Overloaded);
     assert!(error.message.contains("no other scheduler could continue"), "{}", error.message);
     assert_eq!(events.len(), 5, "three tokens after the start, and the end");
 }

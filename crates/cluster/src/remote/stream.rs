@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use hostler_protocol::{ErrorCode, RequestError, TokenEvent};
+use hostler_protocol::{RequestError, TokenEvent};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, Streaming};
 
@@ -19,23 +19,17 @@ pub(super) struct RunningCall {
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// The events of one request. If the connection breaks, the stream ends with `EngineFailed` if
-/// the engine had started, as for a local engine that fails, and with `Unavailable` otherwise.
+/// The events of one request. If the worker is lost, the stream ends with `Unavailable`: nothing is
+/// known of its engine, and the request may be sent again.
 pub(super) struct RemoteStream {
     /// Dropped after the last event.
     call: Option<RunningCall>,
     received: VecDeque<proto::TokenEvent>,
-    has_started: bool,
 }
 
 impl RemoteStream {
     pub(super) fn new(call: RunningCall, received: Vec<proto::TokenEvent>) -> Self {
-        Self { call: Some(call), received: received.into(), has_started: false }
-    }
-
-    fn lost(&self, why: &str) -> TokenEvent {
-        let code = if self.has_started { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
-        TokenEvent::Failed(RequestError::new(code, why))
+        Self { call: Some(call), received: received.into() }
     }
 
     /// The events of the next reply, or the event that ends the stream.
@@ -44,11 +38,15 @@ impl RemoteStream {
         let reply = Pin::new(&mut call.replies).poll_next(context);
         match reply {
             Poll::Ready(Some(Ok(reply))) => Poll::Ready(Ok(reply.events)),
-            Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.lost(&broken(&status)))),
-            Poll::Ready(None) => Poll::Ready(Err(self.lost("the worker ended the answer without a final event"))),
-            Poll::Pending => call.guard.poll_cut_off(context).map(|why| Err(self.lost(&why))),
+            Poll::Ready(Some(Err(status))) => Poll::Ready(Err(lost(&broken(&status)))),
+            Poll::Ready(None) => Poll::Ready(Err(lost("the worker ended the answer without a final event"))),
+            Poll::Pending => call.guard.poll_cut_off(context).map(|why| Err(lost(&why))),
         }
     }
+}
+
+fn lost(why: &str) -> TokenEvent {
+    TokenEvent::Failed(RequestError::unavailable(why))
 }
 
 fn broken(status: &Status) -> String {
@@ -76,9 +74,8 @@ impl Stream for RemoteStream {
                     Poll::Pending => return Poll::Pending,
                 },
             };
-            match event {
-                TokenEvent::Started(_) | TokenEvent::Token(_) => self.has_started = true,
-                TokenEvent::Finished(_) | TokenEvent::Failed(_) => self.call = None,
+            if matches!(event, TokenEvent::Finished(_) | TokenEvent::Failed(_)) {
+                self.call = None;
             }
             return Poll::Ready(Some(event));
         }

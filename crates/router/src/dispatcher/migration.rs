@@ -30,8 +30,8 @@ impl Migrator {
     /// are full or away, searches again, for the configured time and within the deadline.
     ///
     /// # Errors
-    /// The failure, with the reason why no other scheduler took over;
-    /// `DeadlineExceeded`, or `Cancelled`.
+    /// The last refusal, with the failure: the request may be sent again when a scheduler is
+    /// back. The failure, if the model has no other scheduler. `DeadlineExceeded`, or `Cancelled`.
     pub(crate) async fn resume(
         self,
         request: GenerationRequest,
@@ -82,7 +82,7 @@ impl Migrator {
             }
             let pause = attempts.next_pause();
             if now.saturating_duration_since(started) + pause > self.wait_max {
-                return Err(no_other_scheduler(&failure, &error));
+                return Err(no_other_scheduler(&failure, error));
             }
             let left = request.deadline.map_or(pause, |deadline| deadline.remaining(now));
             tokio::time::sleep(pause.min(left)).await;
@@ -91,7 +91,8 @@ impl Migrator {
     }
 }
 
-fn no_other_scheduler(failure: &RequestError, error: &RequestError) -> RequestError {
-    let message = format!("{}; no other scheduler could continue the answer: {}", failure.message, error.message);
-    RequestError::new(failure.code, message)
+/// The refusal of the last scheduler that was asked says when to try again.
+fn no_other_scheduler(failure: &RequestError, refusal: RequestError) -> RequestError {
+    let message = format!("{}; no other scheduler could continue the answer: {}", failure.message, refusal.message);
+    RequestError { message, ..refusal }
 }
