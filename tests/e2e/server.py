@@ -53,7 +53,7 @@ class Server:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server exited with {self.process.returncode}:\n{self.log_end()}")
-            if self.status("/readyz") == 200:
+            if self.is_ready():
                 return self
             time.sleep(0.05)
         self.kill()
@@ -68,6 +68,15 @@ class Server:
             + f'\n[scheduler]\nengine = "{self.engine}"\ndevice = "cpu"\n'
             f'model = "{self.model}"\nmax_context_length = 2048\n\n{self.settings}'
         )
+
+    def is_ready(self) -> bool:
+        """Whether every model is ready. A worker has only `/readyz`, which asks for one."""
+        if self.role == "worker":
+            return self.status("/readyz") == 200
+        try:
+            return httpx.get(self.url + "/health", timeout=10).json()["data"]["status"] == "ok"
+        except httpx.TransportError:
+            return False
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a path; `None` while the server does not listen."""

@@ -35,4 +35,4 @@ pub use scheduler::{
     BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,
     RecoveryConfig, SchedulerSpec, WeightFormat,
 };
-pub use server::{ApiKey, Secret, ServerConfig};
+pub use server::{ApiKey, Secret, ServerConfig, UnknownFields};

@@ -29,6 +29,11 @@ pub struct ServerConfig {
     /// every client may do everything.
     #[schemars(extend("x-allowed" = "NAME = { key = \"KEY\", admin = false }, keys of 8 or more characters"))]
     pub api_keys: BTreeMap<String, ApiKey>,
+    /// Names of this server that clients may use in their URLs while api_keys is empty, besides
+    /// localhost and IP addresses. Any other name could be one that a web page lets resolve
+    /// to this machine, to use the API from a browser.
+    #[schemars(extend("x-allowed" = "names without a port"))]
+    pub hosts: Vec<String>,
     /// Threads that serve HTTP. Two carry thousands of tokens a second; leave the other
     /// cores to the engines.
     #[schemars(range(min = 1, max = 256))]
@@ -41,6 +46,14 @@ pub struct ServerConfig {
     /// context of 128k tokens fits into the default of 1 MiB.
     #[schemars(range(min = 1024, max = 1 << 30))]
     pub body_bytes_max: usize,
+    /// Maximum number of answers of one request: its prompts times n. Eight are generated at
+    /// a time, the others follow in order.
+    #[schemars(range(min = 1, max = 128))]
+    pub answers_max: u32,
+    /// What happens to fields of a body that Hostler does not know, on OpenAI's endpoints:
+    /// ignore them and name them in x-hostler-ignored, or refuse the request. A probable
+    /// misspelling of a known field is always refused.
+    pub unknown_fields: UnknownFields,
     /// Maximum time for a client to send the head of a request.
     #[serde(rename = "head_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 1, max = 600))]
@@ -78,6 +91,17 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
 }
 
+/// What happens to unknown fields of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownFields {
+    /// They are ignored. Routers and SDKs add fields of their own.
+    #[default]
+    Ignore,
+    /// They are refused.
+    Refuse,
+}
+
 /// `[server.api_keys.NAME]`: a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,9 +127,12 @@ impl Default for ServerConfig {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             api_keys: BTreeMap::new(),
+            hosts: Vec::new(),
             http_threads: 2,
             connections_max: 4096,
             body_bytes_max: 1024 * 1024,
+            answers_max: 128,
+            unknown_fields: UnknownFields::default(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
@@ -121,6 +148,12 @@ impl ServerConfig {
     /// What is wrong with the names and the keys of clients. Messages do not show keys.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        for host in &self.hosts {
+            if !is_host(host) {
+                let message = format!("{host:?} is not allowed; allowed are names without a port, such as \"gateway\"");
+                problems.push(Problem::new("server.hosts", message));
+            }
+        }
         for (name, client) in &self.api_keys {
             let mut refuse = |message: &str| problems.push(Problem::new(format!("server.api_keys.{name}"), message));
             if !is_name(name) {
@@ -136,6 +169,11 @@ impl ServerConfig {
         }
         problems
     }
+}
+
+/// Whether a text can be a name in a URL.
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 impl Secret {

@@ -187,12 +187,11 @@ impl Router {
         self.0.claims.release(token).await
     }
 
-    /// Whether every served model has a scheduler that takes requests, and the router is
-    /// not shutting down.
+    /// Whether any model has a scheduler that takes requests, and the router is not shutting
+    /// down. A load balancer must not lose all gateways when one of many models fails.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let models = self.models();
-        !self.0.dispatcher.is_closing() && !models.is_empty() && models.iter().all(|model| model.ready)
+        !self.0.dispatcher.is_closing() && self.models().iter().any(|model| model.ready)
     }
 
     /// Whether this router has no request now.

@@ -162,6 +162,10 @@ async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
     assert!(router.is_ready());
     scheduler.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
     assert!(!router.is_ready());
+    let other = FakeScheduler::new("b", Hold);
+    other.snapshot.send_modify(|snapshot| snapshot.model = "another".into());
+    router.add(other as Arc<dyn Scheduler>).await.expect("the router runs");
+    assert!(router.is_ready(), "one of two models is enough");
     scheduler.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Serving);
     router.drain().await;
     assert!(!router.is_ready());

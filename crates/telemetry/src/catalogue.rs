@@ -117,6 +117,8 @@ catalogue! {
         "Time from an HTTP request's head until the last byte of the response was written to the connection.";
     HTTP_DISCONNECTS = "hostler_http_disconnects_total", Kind::Counter, &["route"],
         "Requests whose client disconnected before the response was complete.";
+    HTTP_IGNORED_FIELDS = "hostler_http_ignored_fields_total", Kind::Counter, &["route"],
+        "Unknown fields of request bodies that were ignored.";
     ANSWERS = "hostler_gateway_requests_total", Kind::Counter, &["model", "tenant", "priority", "outcome"],
         "Generation requests that have ended, by the outcome that the client saw: success, cancelled (by the client or by its disconnect), or another error code. Retries and migrations are not counted.";
     ANSWER_PROMPT_TOKENS = "hostler_gateway_prompt_tokens_total", Kind::Counter, &["model", "tenant"],

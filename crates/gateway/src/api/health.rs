@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use hostler_protocol::RequestError;
 use hostler_telemetry::Exporter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::http::bodies::Success;
 use crate::http::error::ApiError;
@@ -25,12 +25,16 @@ struct ModelHealth<'a> {
 
 /// Shows the health of the server and its models, for people.
 ///
-/// The status is always 200; machines probe `/readyz`.
+/// `degraded`: some models are not ready. The HTTP status is always 200; machines probe `/readyz`.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, description = "The health")))]
 pub(crate) async fn health(state: web::Data<AppState>) -> HttpResponse {
     let models = state.router.models();
     let health = Health {
-        status: if check_ready(&state).is_ok() { "ok" } else { "not_ready" },
+        status: match check_ready(&state, None) {
+            Err(_) => "not_ready",
+            Ok(()) if models.iter().all(|model| model.ready) => "ok",
+            Ok(()) => "degraded",
+        },
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.started.elapsed().as_secs(),
         models: models.iter().map(|m| ModelHealth { model: m.model.as_str(), ready: m.ready }).collect(),
@@ -51,29 +55,45 @@ pub(crate) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(ProbeBody { status: "alive" })
 }
 
+/// What `/readyz` asks about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadyQuery {
+    /// A served model; every model if there is none.
+    model: Option<String>,
+}
+
 /// Says whether the server accepts new requests.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "health",
+    params(("model" = Option<String>, Query, description = "Asks about this model only")),
     responses(
-        (status = 200, description = "Every model has a scheduler that accepts requests"),
-        (status = 503, description = "A model is not ready, or the server is shutting down")
+        (status = 200, description = "A model, or the given one, has a scheduler that accepts requests"),
+        (status = 404, description = "The given model is not served"),
+        (status = 503, description = "No model, or not the given one, is ready, or the server is shutting down")
     )
 )]
-pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
-    check_ready(&state)?;
+pub(crate) async fn readyz(
+    state: web::Data<AppState>,
+    query: web::Query<ReadyQuery>,
+) -> Result<HttpResponse, ApiError> {
+    check_ready(&state, query.model.as_deref())?;
     Ok(HttpResponse::Ok().json(ProbeBody { status: "ready" }))
 }
 
-fn check_ready(state: &AppState) -> Result<(), RequestError> {
+fn check_ready(state: &AppState, model: Option<&str>) -> Result<(), RequestError> {
     if state.is_leaving() {
         return Err(RequestError::shutting_down());
     }
-    if !state.router.is_ready() {
-        return Err(RequestError::unavailable("not every model is ready"));
+    match model.map(|name| state.model(Some(name))).transpose()? {
+        Some(model) if !model.ready => {
+            Err(RequestError::unavailable(format!("model {:?} is not ready", model.model.as_str())))
+        }
+        None if !state.router.is_ready() => Err(RequestError::unavailable("no model is ready")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Exports the metrics in Prometheus' text format.

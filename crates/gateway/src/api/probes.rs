@@ -63,6 +63,6 @@ async fn readyz(ready: bool) -> HttpResponse {
     if ready {
         HttpResponse::Ok().body("ready\n")
     } else {
-        HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).body("not every model is ready\n")
+        HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).body("no model is ready\n")
     }
 }

@@ -28,7 +28,7 @@ impl GenerationCall {
     /// # Errors
     /// `InvalidRequest`, naming the field.
     pub(crate) fn parameters(&self, dialect: Dialect) -> Result<Parameters, RequestError> {
-        Parameters::read(&self.body, dialect, self.state.config.request_timeout, &self.context)
+        Parameters::read(&self.body, dialect, &self.state.config, &self.context)
     }
 
     /// Generates, and responds in `format`, which gets the response's id and model.

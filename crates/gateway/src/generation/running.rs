@@ -1,32 +1,61 @@
 //! Several generations as one stream of events.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use futures::{FutureExt, Stream};
-use hostler_protocol::{Deadline, RequestError, TokenEvent};
-use hostler_router::RoutedGeneration;
+use hostler_protocol::{Deadline, ErrorCode, RequestError, TokenEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::limits::DEADLINE_GRACE;
 
-type Events = Pin<Box<dyn Stream<Item = TokenEvent> + Send>>;
+/// What a generation produces.
+pub(super) type Events = Pin<Box<dyn Stream<Item = TokenEvent> + Send>>;
 
-/// The running generations of one request. Dropping it cancels those that have not ended.
+/// Submits the generation of a choice.
+pub(super) type Submit = Box<dyn Fn(usize) -> Submission>;
+
+/// A generation that no scheduler has taken yet.
+pub(super) type Submission = LocalBoxFuture<'static, Result<Events, RequestError>>;
+
+/// The generations of one request, of which some may wait until others have ended. Dropping it
+/// cancels those that have not ended.
 pub(crate) struct RunningChoices {
-    /// By choice; `None` once it has ended.
-    choices: Vec<Option<Events>>,
+    choices: Vec<Choice>,
+    /// The choices that are submitted when another one ends, in order.
+    waiting: VecDeque<usize>,
+    submit: Submit,
     /// The choice that is polled first next time, so that none starves.
     next: usize,
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
+enum Choice {
+    Waiting,
+    Submitted(Submission),
+    Running(Events),
+    Ended,
+}
+
 impl RunningChoices {
-    pub(crate) fn new(generations: impl Iterator<Item = RoutedGeneration>, deadline: Option<Deadline>) -> Self {
+    /// `admitted` are those that schedulers have taken; the other ones of `count` wait.
+    pub(super) fn new(
+        count: usize,
+        admitted: impl Iterator<Item = (usize, Events)>,
+        submit: Submit,
+        deadline: Option<Deadline>,
+    ) -> Self {
+        let mut choices: Vec<Choice> = std::iter::repeat_with(|| Choice::Waiting).take(count).collect();
+        for (index, events) in admitted {
+            choices[index] = Choice::Running(events);
+        }
+        let waiting = (0..count).filter(|&index| matches!(choices[index], Choice::Waiting)).collect();
         let overdue = deadline.map(|deadline| Box::pin(sleep_until(overdue_at(deadline))));
-        Self { choices: generations.map(|generation| Some(generation.events)).collect(), next: 0, overdue }
+        Self { choices, waiting, submit, next: 0, overdue }
     }
 
     /// The next event of any choice, with its index; `None` after all have ended.
@@ -45,11 +74,30 @@ impl RunningChoices {
         let mut running = None;
         for offset in 0..count {
             let index = (self.next + offset) % count;
-            let Some(events) = &mut self.choices[index] else { continue };
-            running = Some(index);
-            if let Poll::Ready(event) = events.as_mut().poll_next(context) {
-                self.next = index + 1;
-                return Poll::Ready(Some((index, self.take(index, event))));
+            if let Choice::Submitted(submitted) = &mut self.choices[index] {
+                match submitted.as_mut().poll(context) {
+                    Poll::Ready(Ok(events)) => self.choices[index] = Choice::Running(events),
+                    Poll::Ready(Err(error)) if error.code == ErrorCode::Overloaded && self.others_run(index) => {
+                        // It fits when another one has ended.
+                        self.choices[index] = Choice::Waiting;
+                        self.waiting.push_front(index);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Some((index, self.take(index, Some(TokenEvent::Failed(error))))));
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            match &mut self.choices[index] {
+                Choice::Running(events) => {
+                    running = Some(index);
+                    if let Poll::Ready(event) = events.as_mut().poll_next(context) {
+                        self.next = index + 1;
+                        return Poll::Ready(Some((index, self.take(index, event))));
+                    }
+                }
+                Choice::Submitted(_) => running = Some(index),
+                Choice::Waiting | Choice::Ended => {}
             }
         }
         let Some(index) = running else { return Poll::Ready(None) };
@@ -59,11 +107,18 @@ impl RunningChoices {
         }
     }
 
-    /// Passes an event on, and drops the choice that it ends.
+    fn others_run(&self, index: usize) -> bool {
+        self.choices.iter().enumerate().any(|(other, choice)| other != index && matches!(choice, Choice::Running(_)))
+    }
+
+    /// Passes an event on, drops the choice that it ends, and submits the next one.
     fn take(&mut self, index: usize, event: Option<TokenEvent>) -> TokenEvent {
         let event = event.unwrap_or_else(|| TokenEvent::Failed(RequestError::ended_without_final_event()));
         if matches!(event, TokenEvent::Finished(_) | TokenEvent::Failed(_)) {
-            self.choices[index] = None;
+            self.choices[index] = Choice::Ended;
+            if let Some(next) = self.waiting.pop_front() {
+                self.choices[next] = Choice::Submitted((self.submit)(next));
+            }
         }
         event
     }
@@ -96,9 +151,14 @@ mod tests {
         TokenEvent::Finished(Finish { reason: FinishReason::Stop, text: String::new(), usage, timings })
     }
 
+    fn events(events: Vec<TokenEvent>) -> Events {
+        Box::pin(stream::iter(events))
+    }
+
     fn running(choices: Vec<Vec<TokenEvent>>) -> RunningChoices {
-        let choices = choices.into_iter().map(|events| Some(Box::pin(stream::iter(events)) as Events)).collect();
-        RunningChoices { choices, next: 0, overdue: None }
+        let choices = choices.into_iter().map(|one| Choice::Running(events(one))).collect();
+        let submit: Submit = Box::new(|_| panic!("no choice waits"));
+        RunningChoices { choices, waiting: VecDeque::new(), submit, next: 0, overdue: None }
     }
 
     #[tokio::test]
@@ -110,6 +170,34 @@ mod tests {
         }
         assert_eq!(order, [(0, false), (1, false), (0, false), (1, true), (0, true)]);
         assert_eq!(running.ready(), None);
+    }
+
+    #[tokio::test]
+    async fn a_choice_is_submitted_when_another_ends_and_waits_while_it_does_not_fit() {
+        let full = || RequestError::new(ErrorCode::Overloaded, "full");
+        let refusals = std::cell::Cell::new(1);
+        let submit: Submit = Box::new(move |index| {
+            let refused = index == 2 && refusals.replace(0) == 1;
+            let submitted = if refused { Err(full()) } else { Ok(events(vec![token(index as u32), finished()])) };
+            std::future::ready(submitted).boxed_local()
+        });
+        let first = [(0, events(vec![finished()])), (1, events(vec![token(1), token(1), finished()]))];
+        let mut running = RunningChoices::new(4, first.into_iter(), submit, None);
+        let mut ended = Vec::new();
+        while let Some((index, event)) = running.next().await {
+            assert!(!matches!(event, TokenEvent::Failed(_)), "{event:?}");
+            if matches!(event, TokenEvent::Finished(_)) {
+                ended.push(index);
+            }
+        }
+        assert_eq!(ended, [0, 1, 2, 3]);
+
+        let submit: Submit = Box::new(move |_| std::future::ready(Err(full())).boxed_local());
+        let mut alone = RunningChoices::new(2, [(0, events(vec![finished()]))].into_iter(), submit, None);
+        assert!(matches!(alone.next().await, Some((0, TokenEvent::Finished(_)))));
+        let Some((1, TokenEvent::Failed(error))) = alone.next().await else { panic!("nothing else will end") };
+        assert_eq!(error.code, ErrorCode::Overloaded);
+        assert_eq!(alone.next().await, None);
     }
 
     #[tokio::test]
@@ -125,9 +213,9 @@ mod tests {
     async fn a_request_fails_if_its_scheduler_does_not_end_it_by_the_deadline() {
         let deadline = Deadline::after(std::time::Instant::now(), Duration::from_secs(1)).expect("in range");
         let mut running = RunningChoices {
-            choices: vec![Some(Box::pin(stream::pending()))],
-            next: 0,
+            choices: vec![Choice::Running(Box::pin(stream::pending()))],
             overdue: Some(Box::pin(sleep_until(overdue_at(deadline)))),
+            ..running(Vec::new())
         };
         let Some((0, TokenEvent::Failed(error))) = running.next().await else { panic!("it must fail") };
         assert_eq!(error.code, ErrorCode::DeadlineExceeded);

@@ -1,21 +1,21 @@
 //! From prompts to running generations.
 //!
-//! An HTTP request's id has its last three bits cleared, and its `index`-th generation has
+//! An HTTP request's id has its last seven bits cleared, and its `index`-th generation has
 //! `index` in them. So a response's id names all of its generations, and
 //! `DELETE /v1/requests/{id}` finds them without a table, on any gateway.
 
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::try_join_all;
-use hostler_protocol::{GenerationRequest, ModelId, Prompt, RequestError, RequestId, TokenEvent};
-use hostler_router::RoutedGeneration;
+use futures::future::join_all;
+use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, Prompt, RequestError, RequestId, TokenEvent};
+use hostler_router::Router;
 use tokio::time::timeout_at;
 
-use super::running::{RunningChoices, lost, overdue_at};
+use super::running::{Events, RunningChoices, Submit, lost, overdue_at};
 use crate::http::auth::Caller;
 use crate::http::context::{GenerationLabels, RequestContext};
-use crate::http::limits::GENERATIONS_MAX;
+use crate::http::limits::{ANSWER_BITS, ANSWERS_MAX, CONCURRENT_MAX};
 use crate::http::state::AppState;
 use crate::http::timing::ServerTiming;
 use crate::request::Parameters;
@@ -63,19 +63,58 @@ pub(super) async fn start(
     let requests = requests(request, context);
     let deadline = requests.first().and_then(|request| request.deadline);
     let choices = requests.len();
+    let submit = submit(state.router.clone(), context.clone(), requests, n);
     // Boxed: the future of a submission holds the whole request, and would be part of the
     // future of every generation handler.
-    let submission = try_join_all(requests.into_iter().map(|request| state.router.generate(request))).boxed();
+    let submission = join_all((0..choices.min(CONCURRENT_MAX)).map(&submit)).boxed_local();
     let submitted = Instant::now();
-    let generations = match deadline {
-        Some(deadline) => timeout_at(overdue_at(deadline), submission).await.map_err(|_| lost())??,
-        None => submission.await?,
+    let submissions = match deadline {
+        Some(deadline) => timeout_at(overdue_at(deadline), submission).await.map_err(|_| lost())?,
+        None => submission.await,
     };
+    let admitted = admitted(submissions)?;
     context.admitted.set(Some((submitted.saturating_duration_since(context.started), context.elapsed())));
-    record_acceptance(&generations, n, context);
-    let mut running = RunningChoices::new(generations.into_iter(), deadline);
+    let mut running = RunningChoices::new(choices, admitted.into_iter(), submit, deadline);
     let first = first_output(&mut running, context, submitted).await?;
     Ok(StartedGeneration { id: context.id, model, n, choices, running, first })
+}
+
+/// Submits one of `requests`, by its index.
+fn submit(router: Router, context: RequestContext, requests: Vec<GenerationRequest>, n: u32) -> Submit {
+    Box::new(move |index| {
+        let (router, context, request) = (router.clone(), context.clone(), requests[index].clone());
+        async move {
+            let generation = router.generate(request).await?;
+            context.accepted_by(&generation.scheduler, &generation.description);
+            if index % n as usize == 0 {
+                let before = context.prompt_tokens.get().unwrap_or(0);
+                context.prompt_tokens.set(Some(before + generation.prompt_tokens));
+            }
+            Ok(generation.events)
+        }
+        .boxed_local()
+    })
+}
+
+/// Those that were admitted. The others wait until one of these has ended, if all that they lack
+/// is room.
+///
+/// # Errors
+/// One cannot be admitted later either, or none was.
+fn admitted(submissions: Vec<Result<Events, RequestError>>) -> Result<Vec<(usize, Events)>, RequestError> {
+    let mut admitted = Vec::with_capacity(submissions.len());
+    let mut refusal = None;
+    for (index, submission) in submissions.into_iter().enumerate() {
+        match submission {
+            Ok(events) => admitted.push((index, events)),
+            Err(error) if error.code == ErrorCode::Overloaded => refusal = refusal.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    match refusal {
+        Some(refusal) if admitted.is_empty() => Err(refusal),
+        _ => Ok(admitted),
+    }
 }
 
 /// One generation request per answer.
@@ -94,14 +133,6 @@ fn requests(request: StartRequest, context: &RequestContext) -> Vec<GenerationRe
         }
     }
     requests
-}
-
-fn record_acceptance(generations: &[RoutedGeneration], n: u32, context: &RequestContext) {
-    for generation in generations {
-        context.accepted_by(&generation.scheduler, &generation.description);
-    }
-    let prompts = generations.iter().step_by(n as usize);
-    context.prompt_tokens.set(Some(prompts.map(|generation| generation.prompt_tokens).sum()));
 }
 
 /// Waits for a token or an end. The times in a stream's head are measured here, by the
@@ -133,16 +164,16 @@ async fn first_output(
 
 /// The ids of all generations that the request of this id may have.
 pub(crate) fn choice_ids(id: RequestId) -> impl Iterator<Item = RequestId> {
-    (0..GENERATIONS_MAX).filter_map(move |index| choice_id(id, index))
+    (0..ANSWERS_MAX).filter_map(move |index| choice_id(id, index))
 }
 
-/// The id of the `index`-th generation. It is never `None`, because the result is always a
-/// hexadecimal digit.
+/// The id of the `index`-th generation. It is never `None`, because the result always has two
+/// hexadecimal digits.
 pub(crate) fn choice_id(id: RequestId, index: u32) -> Option<RequestId> {
-    let mut text = id.to_string();
-    let last = text.pop()?.to_digit(16)?;
-    text.push(char::from_digit((last & 8) | (index & 7), 16)?);
-    text.parse().ok()
+    let text = id.to_string();
+    let (rest, last) = text.split_at(text.len().checked_sub(2)?);
+    let last = u32::from_str_radix(last, 16).ok()? & !ANSWER_BITS;
+    format!("{rest}{:02x}", last | (index & ANSWER_BITS)).parse().ok()
 }
 
 #[cfg(test)]
@@ -155,7 +186,7 @@ mod tests {
     fn the_id_of_any_generation_yields_all_ids_of_its_request() {
         let id = RequestId::new();
         let all: HashSet<_> = choice_ids(id).collect();
-        assert_eq!(all.len(), GENERATIONS_MAX as usize);
+        assert_eq!(all.len(), ANSWERS_MAX as usize);
         for one in &all {
             assert_eq!(choice_ids(*one).collect::<HashSet<_>>(), all);
         }

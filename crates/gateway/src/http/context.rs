@@ -1,5 +1,6 @@
 //! What is known of one HTTP request, from its head until its answer has been sent.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -47,7 +48,7 @@ pub(crate) struct Fields {
     pub(crate) parent: Option<TraceContext>,
     /// This request's span; `None` while tracing is off.
     pub(crate) span: Option<TraceContext>,
-    ignored: RefCell<Vec<&'static str>>,
+    ignored: RefCell<Vec<Cow<'static, str>>>,
 
     /// What is generated, once that is known.
     pub(crate) generation: RefCell<Option<GenerationLabels>>,
@@ -105,11 +106,11 @@ impl RequestContext {
         let accepted = client_id.and_then(loggable_id);
         let mut ignored = Vec::new();
         if client_id.is_some() && accepted.is_none() {
-            ignored.push("x-request-id");
+            ignored.push("x-request-id".into());
         }
         let parent = traceparent.and_then(|header| std::str::from_utf8(header).ok()?.trim().parse().ok());
         if traceparent.is_some() && parent.is_none() {
-            ignored.push("traceparent");
+            ignored.push("traceparent".into());
         }
         Self(Rc::new(Fields {
             id,
@@ -143,7 +144,8 @@ impl RequestContext {
     }
 
     /// Reports a harmless part of the request that has no effect.
-    pub(crate) fn ignore(&self, field: &'static str) {
+    pub(crate) fn ignore(&self, field: impl Into<Cow<'static, str>>) {
+        let field = field.into();
         let mut ignored = self.0.ignored.borrow_mut();
         if !ignored.contains(&field) {
             ignored.push(field);

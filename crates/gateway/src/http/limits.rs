@@ -3,9 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Most generations of one HTTP request: its prompts times `n`. Eight is the default batch
-/// size; more would let one request fill a scheduler.
-pub(crate) const GENERATIONS_MAX: u32 = 8;
+/// Most answers of one HTTP request: its prompts times `n`. Their ids differ in these bits.
+pub(crate) const ANSWERS_MAX: u32 = 128;
+pub(crate) const ANSWER_BITS: u32 = ANSWERS_MAX - 1;
+
+/// Most answers of one HTTP request that are generated at a time; the others follow in order.
+/// Eight is the default batch size; more would let one request fill a scheduler.
+pub(crate) const CONCURRENT_MAX: usize = 8;
 
 /// Most messages of one conversation. At four tokens a message, the least that any chat
 /// template renders, this exceeds the contexts of small models.

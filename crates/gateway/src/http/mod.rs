@@ -15,3 +15,4 @@ pub(crate) mod sse;
 pub(crate) mod state;
 pub(crate) mod timing;
 mod trace;
+mod trust;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use bytes::Bytes;
@@ -32,6 +32,7 @@ pub(super) async fn observe(
     let context = RequestContext::attach(&request);
     let record = RequestRecord::open(context.clone(), &state.in_flight);
     let is_head_only = request.method() == Method::HEAD;
+    let is_http_1_0 = request.version() == Version::HTTP_10;
 
     let mut response = next.call(request).await?;
 
@@ -43,6 +44,11 @@ pub(super) async fn observe(
         context.reason.replace(error.map(ToString::to_string));
     }
     set_headers(response.headers_mut(), &context, status);
+    if is_http_1_0 && matches!(response.response().body().size(), BodySize::Stream) {
+        // HTTP/1.0 has no chunks: the end of the connection ends the body.
+        response.response_mut().head_mut().no_chunking(true);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     if state.is_leaving() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -5,13 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 
 use super::limits::LAST_BYTES;
 use super::observe::observe;
 use super::state::AppState;
+use super::trust::trust;
 
 /// Binds, and returns the bound address and the server, which serves once it is polled.
 ///
@@ -26,25 +27,27 @@ pub(crate) fn bind(
     let address = listener.local_addr()?;
     let stalled_client_timeout = config.stalled_client_timeout;
     let app_state = state.clone();
-    let server =
-        HttpServer::new(move || App::new().app_data(app_state.clone()).configure(routes).wrap(from_fn(observe)))
-            .workers(config.http_threads)
-            .max_connections(config.connections_max)
-            .keep_alive(config.keep_alive)
-            .client_request_timeout(config.head_timeout)
-            // A client that closes its sending side has disconnected: its generation stops at
-            // once, not some tokens later, when a write fails.
-            .h1_allow_half_closed(false)
-            .tcp_nodelay(true)
-            .on_connect(move |connection, _: &mut Extensions| {
-                if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-                    set_stalled_client_timeout(connection, stalled_client_timeout);
-                }
-            })
-            .disable_signals()
-            .shutdown_timeout((config.drain_timeout + 3 * LAST_BYTES).as_secs())
-            .listen(listener)?
-            .run();
+    let server = HttpServer::new(move || {
+        let app = App::new().app_data(app_state.clone()).configure(routes);
+        app.wrap(from_fn(trust)).wrap(from_fn(observe)).wrap(NormalizePath::trim())
+    })
+    .workers(config.http_threads)
+    .max_connections(config.connections_max)
+    .keep_alive(config.keep_alive)
+    .client_request_timeout(config.head_timeout)
+    // A client that closes its sending side has disconnected: its generation stops at
+    // once, not some tokens later, when a write fails.
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .on_connect(move |connection, _: &mut Extensions| {
+        if let Some(connection) = connection.downcast_ref::<TcpStream>() {
+            set_stalled_client_timeout(connection, stalled_client_timeout);
+        }
+    })
+    .disable_signals()
+    .shutdown_timeout((config.drain_timeout + 3 * LAST_BYTES).as_secs())
+    .listen(listener)?
+    .run();
     Ok((address, server))
 }
 

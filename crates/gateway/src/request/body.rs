@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::fields::{LogprobsField, PromptField, Stop};
 use super::message::Message;
+use super::numbers::whole;
 use super::wrappers::{Object, Present, Unsupported};
 
 /// Whose conventions a generation endpoint follows.
@@ -21,7 +22,7 @@ pub(crate) enum Dialect {
     Native,
 }
 
-/// Every field that a generation endpoint knows; any other field is refused. `support` says
+/// Every field that a generation endpoint knows. `support` says
 /// which of them belong to which endpoint.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,12 +30,16 @@ pub(crate) struct GenerationBody {
     pub(crate) model: Option<String>,
     pub(crate) messages: Option<Vec<Object<Message>>>,
     pub(crate) prompt: Option<PromptField>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) n: Option<u32>,
     pub(crate) stream: Option<bool>,
     pub(crate) stream_options: Option<Object<StreamOptions>>,
 
+    #[serde(deserialize_with = "whole")]
     pub(crate) max_tokens: Option<u32>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) max_completion_tokens: Option<u32>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) min_tokens: Option<u32>,
     pub(crate) stop: Option<Stop>,
     pub(crate) stop_token_ids: Option<Vec<TokenId>>,
@@ -42,15 +47,18 @@ pub(crate) struct GenerationBody {
 
     pub(crate) temperature: Option<f32>,
     pub(crate) top_p: Option<f32>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) top_k: Option<i64>,
     pub(crate) min_p: Option<f32>,
     pub(crate) repetition_penalty: Option<f32>,
     pub(crate) presence_penalty: Option<f32>,
     pub(crate) frequency_penalty: Option<f32>,
     pub(crate) logit_bias: Option<BTreeMap<TokenId, f32>>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) seed: Option<i64>,
 
     pub(crate) logprobs: Option<LogprobsField>,
+    #[serde(deserialize_with = "whole")]
     pub(crate) top_logprobs: Option<u32>,
     pub(crate) response_format: Option<Object<ResponseFormat>>,
     pub(crate) regex: Option<String>,

@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::json::parse;
+    use crate::request::parse::parse;
 
     #[test]
     fn a_prompt_has_four_forms() {

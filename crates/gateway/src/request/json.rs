@@ -1,26 +1,29 @@
 //! The extractor for JSON bodies.
 
+use std::io::Read;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
-use actix_web::{FromRequest, HttpRequest};
-use bytes::BytesMut;
+use actix_web::{FromRequest, HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use flate2::read::GzDecoder;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
+use hostler_config::UnknownFields;
 use hostler_protocol::{ErrorCode, RequestError};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
+use hostler_telemetry::catalogue::HTTP_IGNORED_FIELDS;
+use serde::de::DeserializeOwned;
 
+use super::lenient::parse_known;
+use super::parse::{check_object, parse};
+use crate::http::context::RequestContext;
 use crate::http::error::{ApiError, shortened};
 use crate::http::limits::DISCARDED_BYTES_MAX;
 use crate::http::state::AppState;
 
-/// Most bytes of a parser's message on a field: it quotes the field's value.
-const PARSER_MESSAGE_BYTES_MAX: usize = 300;
-
-/// Longest path of a field in an error, in bytes: its keys may be the client's own.
-const PARAM_BYTES_MAX: usize = 128;
+/// Longest name of an ignored field in a header, in bytes.
+const IGNORED_BYTES_MAX: usize = 64;
 
 /// A request's body, parsed.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -34,19 +37,41 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let payload = payload.take();
         Box::pin(async move {
             let config = &AppState::of(&request)?.config;
-            check_headers(&request)?;
+            let is_gzip = check_headers(&request)?;
             let (bytes_max, timeout) = (config.body_bytes_max, config.body_timeout);
             let body = match tokio::time::timeout(timeout, read(&request, payload, bytes_max)).await {
-                Ok(body) => body?,
+                Ok(body) => body?.freeze(),
                 Err(_) => return Err(too_slow(timeout).into()),
             };
-            Ok(Self(parse_object(&body)?))
+            let body = if is_gzip { decompress(body, bytes_max).await? } else { body };
+            check_object(&body)?;
+            if config.unknown_fields == UnknownFields::Refuse || !tolerates_unknown_fields(request.path()) {
+                return Ok(Self(parse(&body)?));
+            }
+            let (parsed, ignored) = parse_known(&body)?;
+            if !ignored.is_empty() {
+                let context = RequestContext::extract(&request).await?;
+                HTTP_IGNORED_FIELDS.counter(&[context.route.as_str()]).increment(ignored.len() as u64);
+                ignored.iter().for_each(|field| context.ignore(in_header(field)));
+            }
+            Ok(Self(parsed))
         })
     }
 }
 
-/// Refuses a body that is declared as anything but plain JSON.
-fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
+/// The endpoints whose clients add fields of their own: OpenAI's and vLLM's.
+fn tolerates_unknown_fields(path: &str) -> bool {
+    let is_own = path.starts_with("/v1/benchmarks");
+    !is_own && (path.starts_with("/v1/") || matches!(path, "/tokenize" | "/detokenize"))
+}
+
+/// A field's name as a header can have it.
+fn in_header(field: &str) -> String {
+    shortened(field, IGNORED_BYTES_MAX).escape_default().to_string()
+}
+
+/// Refuses a body that is declared as anything but JSON. Returns whether it is compressed.
+fn check_headers(request: &HttpRequest) -> Result<bool, ApiError> {
     let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     if let Some(declared) = header(CONTENT_TYPE) {
         let essence = declared.split(';').next().unwrap_or_default().trim();
@@ -59,15 +84,29 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
         }
     }
     match header(CONTENT_ENCODING) {
-        None => Ok(()),
-        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        None => Ok(false),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(false),
+        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => Ok(true),
         Some(encoding) => Err(ApiError::UnsupportedMediaType {
             declared_in: "content-encoding",
-            accepts: (ACCEPT_ENCODING, "identity"),
-            message: format!(
-                "content-encoding is {encoding:?}; send the body without compression and without this header"
-            ),
+            accepts: (ACCEPT_ENCODING, "gzip, identity"),
+            message: format!("content-encoding is {encoding:?}; it must be gzip, or the header omitted"),
         }),
+    }
+}
+
+/// Decompresses a body, on a thread for blocking work. The limit of a body holds before and
+/// after, so that a few bytes cannot take memory.
+async fn decompress(body: Bytes, bytes_max: usize) -> Result<Bytes, RequestError> {
+    let read = move || {
+        let mut plain = Vec::new();
+        GzDecoder::new(&body[..]).take(bytes_max as u64 + 1).read_to_end(&mut plain).map(|_| plain)
+    };
+    match web::block(read).await {
+        Ok(Ok(plain)) if plain.len() > bytes_max => Err(too_large(bytes_max)),
+        Ok(Ok(plain)) => Ok(plain.into()),
+        Ok(Err(error)) => Err(RequestError::invalid("body", format!("the body is not gzip: {error}"))),
+        Err(_) => Err(RequestError::shutting_down()),
     }
 }
 
@@ -88,141 +127,14 @@ async fn read(request: &HttpRequest, mut payload: Payload, bytes_max: usize) -> 
             body = BytesMut::new();
         }
     }
-    if seen > bytes_max {
-        return Err(RequestError {
-            param: Some("body".into()),
-            ..RequestError::new(
-                ErrorCode::RequestTooLarge,
-                format!("the body is larger than {bytes_max} bytes, the limit of this server"),
-            )
-        });
-    }
-    Ok(body)
+    if seen > bytes_max { Err(too_large(bytes_max)) } else { Ok(body) }
+}
+
+fn too_large(bytes_max: usize) -> RequestError {
+    let message = format!("the body is larger than {bytes_max} bytes, the limit of this server");
+    RequestError { param: Some("body".into()), ..RequestError::new(ErrorCode::RequestTooLarge, message) }
 }
 
 fn too_slow(timeout: Duration) -> RequestError {
     RequestError::invalid("body", format!("the body did not arrive within {} seconds", timeout.as_secs()))
-}
-
-/// Parses a body that must be an object: serde would also accept an array, with the fields in
-/// their order.
-fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError> {
-    let object = body.trim_ascii_start().starts_with(b"{");
-    if !object && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
-        return Err(RequestError::invalid("body", "the body must be a JSON object"));
-    }
-    parse(body)
-}
-
-/// Parses a value. Only an invalid one is parsed a second time, to find the field's name:
-/// tracking the path costs an allocation per key.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError> {
-    if let Ok(parsed) = serde_json::from_slice(body) {
-        return Ok(parsed);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let error = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(parsed) => match deserializer.end() {
-            Ok(()) => return Ok(parsed),
-            Err(error) => return Err(explain("", &error)),
-        },
-        Err(error) => error,
-    };
-    // The root is rendered as `.`, and a key that was not read yet as `?`.
-    let path = error.path().to_string();
-    Err(explain(path.trim_end_matches(['.', '?']), error.inner()))
-}
-
-/// Describes a parser's error in the client's terms: field, line, value.
-fn explain(path: &str, error: &serde_json::Error) -> RequestError {
-    let detail = error.to_string();
-    // serde lists every known field.
-    let detail = match detail.split_once(", expected one of") {
-        Some((unknown, rest)) if unknown.starts_with("unknown field") => {
-            let at = rest.rfind(" at line").map_or("", |start| &rest[start..]);
-            format!("{unknown}{at}")
-        }
-        _ => detail,
-    };
-    let detail = shortened(&detail, PARSER_MESSAGE_BYTES_MAX);
-    let param = shortened(&field_of(path, &detail), PARAM_BYTES_MAX).into_owned();
-    let message = match (error.classify(), param.as_str()) {
-        (Category::Data, "") => detail.into_owned(),
-        (Category::Data, field) => format!("{field}: {detail}"),
-        (_, "") => format!("the body is not valid JSON: {detail}"),
-        (_, field) => format!("the body is not valid JSON, at {field}: {detail}"),
-    };
-    RequestError::invalid(if param.is_empty() { "body".to_owned() } else { param }, message)
-}
-
-/// The field that an error is about: its path, or, if that is the path of the enclosing object,
-/// the path with the name from the message.
-fn field_of(path: &str, detail: &str) -> String {
-    let named = ["unknown field `", "missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|start| detail.strip_prefix(start)?.split('`').next());
-    match named {
-        None => path.to_owned(),
-        Some(field) if path.is_empty() => field.to_owned(),
-        Some(field) if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
-        Some(field) => format!("{path}.{field}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only parsing is tested")]
-    struct Outer {
-        number: u32,
-        #[serde(default)]
-        list: Vec<Inner>,
-    }
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only parsing is tested")]
-    struct Inner {
-        text: String,
-    }
-
-    #[test]
-    fn an_error_names_the_path_of_the_field() {
-        let cases = [
-            (r#"{"number": -1}"#, "number", "number: invalid value: integer `-1`"),
-            (
-                r#"{"number": NaN}"#,
-                "number",
-                "the body is not valid JSON, at number: expected value at line 1 column 12",
-            ),
-            (r#"{"number": 1e999}"#, "number", "number out of range"),
-            (r#"{"number": 1, "list": [{"text": "a"}, {"text": 5}]}"#, "list[1].text", "list[1].text: invalid type"),
-            (r#"{"number": 1, "list": [{"txt": 5}]}"#, "list[0].txt", "list[0].txt: unknown field `txt`"),
-            (r#"{"number": 1, "list": [{}]}"#, "list[0].text", "missing field `text`"),
-            (r#"{"number": 1, "nmber": 1}"#, "nmber", "nmber: unknown field `nmber`"),
-            (r#"{"number": 1, "number": 1}"#, "number", "duplicate field `number`"),
-            ("{}", "number", "number: missing field `number`"),
-            (r#"{"number": 1"#, "body", "the body is not valid JSON: EOF while parsing an object at line 1 column 12"),
-            (r#"{"number": 1} x"#, "body", "the body is not valid JSON: trailing characters at line 1 column 15"),
-            ("", "body", "the body is not valid JSON: EOF"),
-            ("[1]", "body", "the body must be a JSON object"),
-            ("null", "body", "the body must be a JSON object"),
-        ];
-        for (body, param, message) in cases {
-            let error = parse_object::<Outer>(body.as_bytes()).expect_err(body);
-            assert_eq!(error.param.as_deref(), Some(param), "{body}: {}", error.message);
-            assert!(error.message.contains(message), "{body}: {}", error.message);
-        }
-    }
-
-    #[test]
-    fn an_error_names_the_field_that_is_not_utf8() {
-        let error = parse::<Outer>(b"{\"number\": 1, \"list\": [{\"text\": \"\xff\"}]}").expect_err("not UTF-8");
-        assert_eq!(error.param.as_deref(), Some("list[0].text"), "{}", error.message);
-    }
 }

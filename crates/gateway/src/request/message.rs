@@ -123,6 +123,8 @@ impl Message {
             }
         }
         let content = match self.content {
+            // The SDKs send an empty answer back with `content: null`.
+            None if self.role == Role::Assistant => String::new(),
             None => return Err(invalid(index, "content", "this field is required")),
             Some(Content::Text(text)) => text,
             Some(Content::Parts(parts)) => joined(parts, index)?,
@@ -161,7 +163,7 @@ fn invalid(index: usize, field: &str, what: &str) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::json::parse;
+    use crate::request::parse::parse;
 
     fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
         conversation(parse::<Vec<Object<Message>>>(json.as_bytes())?, &RequestContext::for_test())
@@ -205,5 +207,6 @@ mod tests {
         let echoed = r#"[{"role": "assistant", "content": "a", "refusal": null, "annotations": null,
                           "audio": null, "function_call": null, "tool_calls": null}]"#;
         assert!(read(echoed).is_ok());
+        assert!(read(r#"[{"role": "assistant", "content": null}, {"role": "assistant"}]"#).is_ok());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hostler_config::ServerConfig;
 use hostler_protocol::{
     Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams, SessionId,
     StopConditions, TenantId,
@@ -13,7 +14,7 @@ use super::names::SentNames;
 use super::support;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
-    COMPLETION_MAX_TOKENS_DEFAULT, CONSTRAINT_BYTES_MAX, GENERATIONS_MAX, NATIVE_MAX_TOKENS_DEFAULT, TOP_LOGPROBS_MAX,
+    COMPLETION_MAX_TOKENS_DEFAULT, CONSTRAINT_BYTES_MAX, NATIVE_MAX_TOKENS_DEFAULT, TOP_LOGPROBS_MAX,
 };
 
 /// What a generation needs in addition to its model and prompt.
@@ -21,8 +22,10 @@ use crate::http::limits::{
 pub(crate) struct Parameters {
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
-    /// Answers per prompt; 1 to [`GENERATIONS_MAX`].
+    /// Answers per prompt, at least 1.
     pub(crate) n: u32,
+    /// Most answers to all prompts together.
+    pub(crate) answers_max: u32,
     pub(crate) sampling: SamplingParams,
     pub(crate) stop: StopConditions,
     constraint: Option<Constraint>,
@@ -41,13 +44,14 @@ impl Parameters {
     pub(crate) fn read(
         body: &GenerationBody,
         dialect: Dialect,
-        timeout_max: Duration,
+        server: &ServerConfig,
         context: &RequestContext,
     ) -> Result<Self, RequestError> {
         support::check(body, dialect, context)?;
         let n = body.n.unwrap_or(1);
-        if !(1..=GENERATIONS_MAX).contains(&n) {
-            return Err(RequestError::invalid("n", format!("n is {n}; 1 to {GENERATIONS_MAX} are allowed")));
+        let answers_max = server.answers_max;
+        if !(1..=answers_max).contains(&n) {
+            return Err(RequestError::invalid("n", format!("n is {n}; 1 to {answers_max} are allowed")));
         }
         let stream = body.stream.unwrap_or(false);
         if body.stream_options.is_some() && !stream {
@@ -57,13 +61,14 @@ impl Parameters {
             stream,
             include_usage: body.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
             n,
+            answers_max,
             sampling: sampling(body),
             stop: stop(body, dialect)?,
             constraint: constraint(body)?,
             top_logprobs: top_logprobs(body, dialect)?,
             priority: body.priority.unwrap_or_default(),
             session: body.session.clone(),
-            timeout: timeout(body.timeout, timeout_max)?,
+            timeout: timeout(body.timeout, server.request_timeout)?,
             names: SentNames::of(body, dialect),
         };
         parameters.sampling.validate()?;

@@ -88,7 +88,10 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            head.push_str("host: localhost\r\n");
+        }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -105,6 +108,13 @@ impl Connection {
     /// Whether the gateway closes the connection without sending more.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.0.fill_buf().await.map_or(true, <[u8]>::is_empty)
+    }
+
+    /// Everything until the gateway closes the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        within("the end", self.0.read_to_string(&mut rest)).await.expect("it is text");
+        rest
     }
 
     /// The head of the next response.

@@ -39,10 +39,22 @@ async fn base64_is_little_endian_floats() {
 }
 
 #[actix_web::test]
+async fn a_shortened_vector_has_a_length_of_one() {
+    let harness = Harness::start().await;
+    let response = harness.post(PATH, &json!({"input": "a", "dimensions": 2})).await.json();
+    let vector: Vec<f64> =
+        response["data"][0]["embedding"].as_array().expect("numbers").iter().filter_map(Value::as_f64).collect();
+    assert_eq!(vector.len(), 2);
+    // 0.5 and -0.25, divided by the root of 0.3125.
+    assert!((vector[0] - 0.894_427).abs() < 1e-5 && (vector[1] + 0.447_213).abs() < 1e-5, "{vector:?}");
+}
+
+#[actix_web::test]
 async fn unsupported_values_are_refused_with_the_field() {
     let harness = Harness::start().await;
-    let cases: [(&str, Value, &str); 6] = [
-        ("dimensions", json!({"input": "a", "dimensions": 2}), "3 numbers"),
+    let cases: [(&str, Value, &str); 7] = [
+        ("dimensions", json!({"input": "a", "dimensions": 4}), "3 numbers"),
+        ("dimensions", json!({"input": "a", "dimensions": 0}), "at least 1"),
         ("encoding_format", json!({"input": "a", "encoding_format": "int8"}), "int8"),
         ("input", json!({}), "input"),
         ("input", json!({"input": []}), "at least one"),

@@ -219,6 +219,9 @@ impl Scheduler for FakeScheduler {
             3 => vec![0xc3],
             token => WORDS[token as usize % WORDS.len()].as_bytes().to_vec(),
         };
+        if tokens.iter().any(|&token| token > 255) {
+            return Err(RequestError::invalid("tokens", "a token is not in the vocabulary"));
+        }
         Ok(tokens.into_iter().map(piece).collect())
     }
 

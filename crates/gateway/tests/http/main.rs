@@ -20,4 +20,5 @@ mod soak;
 mod stack;
 mod streaming;
 mod support;
+mod trust;
 mod wire;

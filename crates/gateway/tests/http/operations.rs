@@ -31,6 +31,10 @@ async fn readiness_follows_the_schedulers_and_liveness_does_not() {
     assert_eq!(health.json()["data"]["status"], json!("not_ready"));
     harness.scheduler.enter(SchedulerState::Serving);
     assert_eq!(harness.get("/readyz").await.head.status, 200);
+    assert_eq!(harness.get("/readyz?model=demo").await.head.status, 200);
+    let unknown = harness.get("/readyz?model=another").await;
+    assert_eq!((unknown.head.status, unknown.error("code")), (404, json!("model_not_found")));
+    assert_eq!(harness.get("/health").await.json()["data"]["status"], json!("ok"));
 }
 
 #[actix_web::test]

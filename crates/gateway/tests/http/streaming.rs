@@ -178,8 +178,30 @@ async fn prompts_times_n_answers_are_in_order() {
     assert_eq!(indices, [json!(0), json!(1), json!(2), json!(3)]);
     assert_eq!(answer["usage"]["prompt_tokens"], json!(4));
     assert_eq!(answer["usage"]["completion_tokens"], json!(4));
-    let refused = harness.post("/v1/completions", &json!({"prompt": ["a", "b", "c"], "n": 3})).await;
+    let refused = harness.post("/v1/completions", &json!({"prompt": ["a", "b", "c"], "n": 43})).await;
     assert_eq!((refused.head.status, refused.error("param")), (400, json!("prompt")));
+}
+
+#[actix_web::test]
+async fn more_answers_than_are_generated_at_a_time_follow_in_order() {
+    let harness = Harness::start().await;
+    let prompts: Vec<String> = (0..30).map(|index| "p".repeat(index + 1)).collect();
+    let answer = harness.post("/v1/completions", &json!({"prompt": prompts, "max_tokens": 1})).await.json();
+    assert_eq!(answer["choices"].as_array().map(Vec::len), Some(30), "{answer}");
+    assert_eq!(answer["usage"]["prompt_tokens"], json!((1..=30).sum::<u32>()));
+    let submitted = harness.scheduler.requests.lock().expect("not poisoned").len();
+    assert_eq!(submitted, 30);
+
+    // Of ten that do not end, eight are submitted; cancelling the request submits no other.
+    let mut connection = harness.connect().await;
+    let body = json!({"prompt": vec!["gated"; 10], "stream": true}).to_string();
+    connection.send("POST", "/v1/completions", &[], body.as_bytes()).await;
+    harness.scheduler.gate.add_permits(1);
+    assert_eq!(connection.head().await.status, 200);
+    assert_eq!(harness.scheduler.requests.lock().expect("not poisoned").len(), 30 + 8);
+    drop(connection);
+    harness.alive(0).await;
+    assert_eq!(harness.scheduler.requests.lock().expect("not poisoned").len(), 30 + 8);
 }
 
 #[actix_web::test]

@@ -1,5 +1,6 @@
 //! Unsupported fields are refused, and ignored ones reported.
 
+use hostler_config::UnknownFields;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, chat, with};
@@ -24,15 +25,15 @@ async fn unsupported_fields_are_refused_by_name() {
         ("echo", json!({"echo": true})),
         ("skip_special_tokens", json!({"skip_special_tokens": false})),
         ("prompt", json!({"prompt": "a"})),
-        ("no_such_field", json!({"no_such_field": 1})),
+        ("temprature", json!({"temprature": 1})),
         ("stream_options", json!({"stream_options": {"include_usage": true}})),
-        ("stream_options.x", json!({"stream": true, "stream_options": {"x": true}})),
+        ("messages[0].rol", json!({"messages": [{"rol": "user"}]})),
         ("regex", json!({"regex": "a", "response_format": {"type": "json_object"}})),
         ("response_format.json_schema.schema", json!({"response_format": {"type": "json_schema"}})),
         ("max_tokens", json!({"max_tokens": 1, "max_completion_tokens": 2})),
         ("top_logprobs", json!({"top_logprobs": 2})),
         ("logprobs", json!({"logprobs": 2})),
-        ("n", json!({"n": 9})),
+        ("n", json!({"n": 129})),
         ("timeout", json!({"timeout": 1e9})),
     ];
     for (param, fields) in cases {
@@ -43,6 +44,34 @@ async fn unsupported_fields_are_refused_by_name() {
         assert!(message.contains(param), "{message} does not name {param}");
     }
     assert!(harness.scheduler.requests.lock().expect("not poisoned").is_empty(), "a refused request must not run");
+}
+
+#[actix_web::test]
+async fn unknown_fields_are_ignored_and_reported_on_openai_endpoints_only() {
+    let added = json!({"no_stop_trim": true, "stream": true, "stream_options": {"x": true}});
+    let harness = Harness::start().await;
+    let response = harness.post("/v1/chat/completions", &with(chat("hello"), added.clone())).await;
+    assert_eq!(response.head.status, 200, "{}", response.body);
+    assert_eq!(response.head.header("x-hostler-ignored"), Some("no_stop_trim, stream_options.x"));
+    let counted = harness.metric(r#"hostler_http_ignored_fields_total{route="/v1/chat/completions"}"#).await;
+    assert!(counted >= 2.0, "{counted}");
+    let native = harness.post("/generate", &json!({"prompt": "a", "no_stop_trim": true})).await;
+    assert_eq!((native.head.status, native.error("param")), (400, json!("no_stop_trim")));
+
+    let strict = Harness::start_with(|config| config.unknown_fields = UnknownFields::Refuse).await;
+    let refused = strict.post("/v1/chat/completions", &with(chat("hello"), added)).await;
+    assert_eq!((refused.head.status, refused.error("param")), (400, json!("no_stop_trim")));
+}
+
+#[actix_web::test]
+async fn whole_numbers_may_be_written_as_floats_and_empty_answers_sent_back() {
+    let harness = Harness::start().await;
+    let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": null}]);
+    let body = json!({"messages": messages, "max_tokens": 2.0, "n": 1.0, "seed": 7.0, "top_k": 3.0});
+    let response = harness.post("/v1/chat/completions/", &body).await;
+    assert_eq!(response.head.status, 200, "{}", response.body);
+    let request = harness.scheduler.last();
+    assert_eq!((request.stop.max_tokens, request.sampling.seed, request.sampling.top_k), (Some(2), Some(7), Some(3)));
 }
 
 #[actix_web::test]

@@ -157,15 +157,15 @@ async fn exit_requested(signals: &mut Signals, leash: Option<Leash>) -> &'static
     }
 }
 
-/// Starts the probes and metrics on `worker.http_address`. The worker is ready while all its
-/// schedulers serve.
+/// Starts the probes and metrics on `worker.http_address`. The worker is ready while one of its
+/// schedulers serves.
 fn probes(listen: SocketAddr, schedulers: &[Arc<dyn Scheduler>], exporter: Exporter) -> anyhow::Result<Probes> {
     let snapshots: Vec<_> = schedulers.iter().map(|scheduler| scheduler.snapshot()).collect();
     // A scheduler that is claimed, or drains for a claim, is healthy.
     let ready = move || {
         let works =
             |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
-        snapshots.iter().all(|snapshot| works(snapshot.borrow().state))
+        snapshots.iter().any(|snapshot| works(snapshot.borrow().state))
     };
     Probes::start(listen, Arc::new(ready), exporter).with_context(|| format!("cannot listen on {listen}"))
 }

@@ -84,8 +84,11 @@ impl Server {
         let mut connection = TcpStream::connect(&self.address).expect("it listens");
         connection.set_read_timeout(Some(PATIENCE)).expect("a time above zero is allowed");
         let length = body.len();
-        write!(connection, "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-            .expect("it reads requests");
+        write!(
+            connection,
+            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("it reads requests");
         connection
     }
 

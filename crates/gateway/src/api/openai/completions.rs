@@ -11,8 +11,7 @@ use serde::Serialize;
 use super::envelope::Envelope;
 use crate::generation::{Answer, GenerationCall, LabelledToken, ResponseFormat, Tally, UsageBody};
 use crate::http::error::ApiError;
-use crate::http::limits::GENERATIONS_MAX;
-use crate::request::{Dialect, PromptField};
+use crate::request::{Dialect, Parameters, PromptField};
 
 /// Continues prompts (OpenAI).
 #[utoipa::path(
@@ -24,14 +23,15 @@ use crate::request::{Dialect, PromptField};
 )]
 pub(crate) async fn completions(mut call: GenerationCall) -> Result<HttpResponse, ApiError> {
     let parameters = call.parameters(Dialect::Completions)?;
-    let prompts = prompts(call.body.prompt.take(), parameters.n)?;
+    let prompts = prompts(call.body.prompt.take(), &parameters)?;
     let include_usage = parameters.include_usage;
     call.respond(prompts, parameters, |id, model| CompletionFormat(Envelope::new("cmpl-", id, model, include_usage)))
         .await
 }
 
 /// The prompts of the request, as many as may be answered `n` times each.
-fn prompts(field: Option<PromptField>, n: u32) -> Result<Vec<Prompt>, RequestError> {
+fn prompts(field: Option<PromptField>, parameters: &Parameters) -> Result<Vec<Prompt>, RequestError> {
+    let (n, max) = (parameters.n, parameters.answers_max);
     let prompts: Vec<Prompt> = match field {
         None => return Err(RequestError::invalid("prompt", "prompt is required")),
         Some(PromptField::Text(text)) => vec![Prompt::Text(text)],
@@ -40,13 +40,10 @@ fn prompts(field: Option<PromptField>, n: u32) -> Result<Vec<Prompt>, RequestErr
         Some(PromptField::TokenLists(lists)) => lists.into_iter().map(Prompt::Tokens).collect(),
     };
     let answers = prompts.len().saturating_mul(n as usize);
-    if answers > GENERATIONS_MAX as usize {
+    if answers > max as usize {
         return Err(RequestError::invalid(
             "prompt",
-            format!(
-                "{} prompts with n = {n} make {answers} answers; at most {GENERATIONS_MAX} are allowed",
-                prompts.len()
-            ),
+            format!("{} prompts with n = {n} make {answers} answers; at most {max} are allowed", prompts.len()),
         ));
     }
     Ok(prompts)

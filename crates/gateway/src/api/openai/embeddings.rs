@@ -12,7 +12,7 @@ use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::limits::EMBEDDING_INPUTS_MAX;
 use crate::http::state::AppState;
-use crate::request::{Json, Present, PromptField};
+use crate::request::{Json, Present, PromptField, whole};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +22,7 @@ pub(crate) struct EmbeddingsBody {
     input: PromptField,
     #[serde(default)]
     encoding_format: Option<EncodingFormat>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     dimensions: Option<u32>,
     #[serde(default)]
     user: Present,
@@ -98,7 +98,12 @@ pub(crate) async fn embeddings(
     })??;
     context.accepted_by(&answer.scheduler, &answer.description);
     context.prompt_tokens.set(Some(answer.embeddings.prompt_tokens));
-    Ok(HttpResponse::Ok().json(list(&model, answer.embeddings, format)))
+    let mut embeddings = answer.embeddings;
+    if let Some(dimensions) = body.dimensions {
+        let shorten = |vector| shortened(vector, dimensions as usize);
+        embeddings.vectors = embeddings.vectors.into_iter().map(shorten).collect();
+    }
+    Ok(HttpResponse::Ok().json(list(&model, embeddings, format)))
 }
 
 /// The texts of the request, whose number is limited.
@@ -117,16 +122,29 @@ fn inputs(field: PromptField) -> Result<Vec<EmbeddingInput>, RequestError> {
     Ok(inputs)
 }
 
-/// Accepts only the model's own number of dimensions, because a shortened vector would be a
-/// worse one. `model` is that number, if the model is loaded and makes embeddings.
+/// Refuses more dimensions than the model has. `model` is their number, if the model is loaded
+/// and makes embeddings.
 fn check_dimensions(requested: Option<u32>, model: Option<Option<u32>>) -> Result<(), RequestError> {
+    let invalid = |message| Err(RequestError::invalid("dimensions", message));
     match (requested, model.flatten()) {
-        (Some(requested), Some(model)) if requested != model => Err(RequestError::invalid(
-            "dimensions",
-            format!("dimensions is {requested}; this model's vectors have {model} numbers and cannot be shortened"),
-        )),
+        (Some(0), _) => invalid("dimensions is 0; it must be at least 1".to_owned()),
+        (Some(requested), Some(model)) if requested > model => {
+            invalid(format!("dimensions is {requested}; this model's vectors have {model} numbers"))
+        }
         _ => Ok(()),
     }
+}
+
+/// The first numbers of a vector, scaled to a length of 1, as OpenAI shortens vectors.
+fn shortened(mut vector: Vec<f32>, dimensions: usize) -> Vec<f32> {
+    if dimensions < vector.len() {
+        vector.truncate(dimensions);
+        let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+        if length > 0.0 {
+            vector.iter_mut().for_each(|number| *number /= length);
+        }
+    }
+    vector
 }
 
 fn list(model: &ModelId, embeddings: hostler_protocol::Embeddings, format: EncodingFormat) -> EmbeddingList<'_> {

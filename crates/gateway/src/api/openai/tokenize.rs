@@ -86,6 +86,9 @@ pub(crate) struct DetokenizeBody {
     #[serde(default)]
     model: Option<String>,
     tokens: Vec<TokenId>,
+    /// As in transformers: by default, special tokens are kept as their names.
+    #[serde(default)]
+    skip_special_tokens: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -114,6 +117,11 @@ pub(crate) async fn detokenize(
         .into());
     }
     let model = state.model_id(body.model.as_deref())?;
-    let prompt = state.router.detokenize(&model, body.tokens).await?;
+    let prompt = if body.skip_special_tokens.unwrap_or(false) {
+        state.router.detokenize(&model, body.tokens).await?
+    } else {
+        let pieces = state.router.pieces(&model, body.tokens).await?;
+        String::from_utf8_lossy(&pieces.concat()).into_owned()
+    };
     Ok(HttpResponse::Ok().json(Detokenized { prompt }))
 }
