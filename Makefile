@@ -27,8 +27,8 @@ test: ## runs every test, and installs what they need
 	@scripts/setup.sh test
 	@scripts/test.sh
 
-test-long: ## runs the tests that need up to an hour: more random faults, more prompts
-	@scripts/setup.sh test
+test-long: ## runs the tests that need up to an hour: more random faults, more prompts, other routers
+	@scripts/setup.sh long
 	@scripts/test-long.sh
 
 test-quick: ## runs the tests that need neither an engine nor a model

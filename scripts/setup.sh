@@ -5,6 +5,7 @@
 #   scripts/setup.sh build   Debian packages for building and running
 #   scripts/setup.sh check   also linters
 #   scripts/setup.sh test    also the tests' programs and Python packages
+#   scripts/setup.sh long    also the packages of the long tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -25,7 +26,7 @@ if [ -z "${LIBCLANG_PATH:-}" ] && ! compgen -G '/usr/lib/llvm-*/lib/libclang.so'
     missing+=(libclang-dev)
 fi
 # The tests run Prometheus and etcd.
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = long ]; then
     need promtool prometheus
     need etcd etcd-server
 fi
@@ -65,13 +66,16 @@ install() { # FOLDER REQUIREMENTS
 case "${1:-build}" in
 build) ;;
 check) install "$tools" scripts/tools.txt ;;
-test)
+test | long)
     install "$tools" scripts/tools.txt
     install .cache/e2e tests/e2e/requirements.txt
     install .cache/observability tests/observability/requirements.txt
+    if [ "$1" = long ]; then
+        install .cache/routers tests/e2e/routers.txt
+    fi
     ;;
 *)
-    say "usage: scripts/setup.sh build|check|test"
+    say "usage: scripts/setup.sh build|check|test|long"
     exit 2
     ;;
 esac

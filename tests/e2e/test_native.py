@@ -33,6 +33,16 @@ def test_text_round_trips_through_its_tokens(http: httpx.Client) -> None:
     assert decoded["prompt"] == text
 
 
+def test_a_conversation_round_trips_with_its_special_tokens(http: httpx.Client) -> None:
+    messages = [{"role": "user", "content": "One, two?"}]
+    tokens = http.post("/tokenize", json={"messages": messages}).json()["tokens"]
+    kept = http.post("/detokenize", json={"tokens": tokens}).json()["prompt"]
+    assert "<|im_start|>user\nOne, two?<|im_end|>" in kept
+    assert http.post("/tokenize", json={"prompt": kept}).json()["tokens"] == tokens
+    skipped = http.post("/detokenize", json={"tokens": tokens, "skip_special_tokens": True}).json()["prompt"]
+    assert "<|im_" not in skipped and "One, two?" in skipped
+
+
 def test_operators_see_an_idle_scheduler(server: Server, http: httpx.Client) -> None:
     # An answer ends shortly before its slot is free.
     metrics.wait_idle(server.url)
