@@ -77,6 +77,7 @@ pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> 
     let mut problems = Vec::new();
     schema::out_of_range(&SCHEMA, "", &table(&sections), &mut problems);
     problems.extend(sections.server.problems());
+    problems.extend(sections.log.problems());
     problems.extend(sections.tracing.problems());
     problems.extend(sections.cluster.problems());
     problems.extend(sections.worker.problems(&sections.cluster.etcd));

@@ -10,6 +10,9 @@ use crate::Problem;
 use crate::fields::{DAY_SECONDS, ordered, seconds};
 use crate::rules::is_plaintext_url;
 
+/// The levels of log events, and none.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
 /// `[log]`: what is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -65,6 +68,22 @@ impl Default for TracingConfig {
     }
 }
 
+impl LogConfig {
+    /// A misspelt level would be a filter for a target of that name, and silence everything.
+    pub(crate) fn problems(&self) -> Option<Problem> {
+        let is_level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text.trim()));
+        let wrong = self.filter.split(',').map(str::trim).find(|directive| match directive.rsplit_once('=') {
+            Some((_, level)) => !is_level(level),
+            None => !is_level(directive),
+        })?;
+        let message = format!(
+            "{wrong:?} is not allowed; allowed is a level ({}), or target=level, several separated by commas",
+            LEVELS.join(", ")
+        );
+        Some(Problem::new("log.filter", message))
+    }
+}
+
 impl TracingConfig {
     pub(crate) fn problems(&self) -> Option<Problem> {
         let endpoint = self.otlp_endpoint.as_ref().filter(|endpoint| !is_plaintext_url(endpoint))?;
@@ -112,5 +131,21 @@ pub struct BenchmarksConfig {
 impl Default for BenchmarksConfig {
     fn default() -> Self {
         Self { store: None, queue_max: 8, kept_max: 100, time_max: Duration::from_secs(3600) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_filter_consists_of_levels() {
+        let problem = |filter: &str| LogConfig { filter: filter.to_owned(), ..LogConfig::default() }.problems();
+        for filter in ["info", "WARN", "off", "info,hostler_router=debug", "hostler=trace, h2=off", "a[span]=info"] {
+            assert_eq!(problem(filter), None, "{filter}");
+        }
+        for filter in ["inf", "", "info,", "hostler_router", "info,hostler=debugg", "hostler="] {
+            assert!(problem(filter).is_some(), "{filter}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Usage;
+use crate::version::VERSION;
 
 mod options;
 mod verify;
@@ -16,7 +17,7 @@ pub(crate) use verify::VerifyOptions;
 /// Without arguments, it serves a small demo model on 127.0.0.1:8080, and downloads the
 /// model first if necessary.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(version = VERSION.as_str(), after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The command; `serve` by default.
     #[command(subcommand)]

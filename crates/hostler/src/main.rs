@@ -22,6 +22,7 @@ mod replicas;
 mod schedulers;
 mod signals;
 mod telemetry;
+mod version;
 mod view;
 mod wire;
 

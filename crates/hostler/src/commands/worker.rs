@@ -140,7 +140,7 @@ async fn engine_failed(schedulers: &[Arc<dyn Scheduler>]) {
             let failed =
                 |snapshot: &SchedulerSnapshot| snapshot.state == SchedulerState::Failed || snapshot.restarts > before;
             if snapshot.wait_for(failed).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
     });

@@ -92,3 +92,22 @@ fn the_schema_of_the_configuration_is_printed_for_editors() {
     let batch = &schema["properties"]["scheduler"]["properties"]["max_batch_size"];
     assert_eq!((&batch["minimum"], &batch["maximum"], &batch["default"]), (&1.into(), &1024.into(), &8.into()));
 }
+
+#[test]
+fn the_version_names_the_engines_and_help_is_a_command_too() {
+    let hostler = Hostler::new();
+    let version = hostler.run(&["--version"]).stdout;
+    assert!(
+        version.starts_with("hostler 0.") && version.contains("engines: ") && version.contains("simulated"),
+        "{version}"
+    );
+    let help = hostler.run(&["help", "serve"]);
+    assert_eq!((help.code, help.stdout.contains("--device")), (Some(0), true), "{help:?}");
+}
+
+#[test]
+fn a_misspelt_log_level_is_refused() {
+    let ended = Hostler::new().run(&["serve", "--log-filter", "inf", "--engine", "simulated"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("log.filter") && ended.stderr.contains("\"inf\""), "{ended:?}");
+}
