@@ -47,17 +47,44 @@ impl From<Malformed> for RequestError {
     }
 }
 
+/// Longest duration in a message: ten years, more than any configuration allows. Adding it to
+/// the current time cannot overflow, which a peer could otherwise use to make this process panic.
+const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A duration as a message. One beyond the range of the message, 2^63 s, is cut to it.
 pub(crate) fn duration_to_proto(duration: Duration) -> prost_types::Duration {
-    prost_types::Duration::try_from(duration).unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
+    // Cannot fail: the maximum is far below that of the message.
+    prost_types::Duration::try_from(duration.min(DURATION_MAX)).unwrap_or_default()
 }
 
 /// A message as a duration.
 fn duration_from_proto(message: prost_types::Duration) -> Result<Duration, Malformed> {
-    message.try_into().map_err(|_| Malformed(format!("a duration of {} s is negative", message.seconds)))
+    let duration = Duration::try_from(message).ok().filter(|&duration| duration <= DURATION_MAX);
+    duration.ok_or_else(|| {
+        let max = DURATION_MAX.as_secs();
+        Malformed(format!("a duration of {} s is outside the range 0 to {max}", message.seconds))
+    })
 }
 
 /// A required field as a duration.
 pub(crate) fn required_duration(message: Option<prost_types::Duration>, field: &str) -> Result<Duration, Malformed> {
     duration_from_proto(message.ok_or_else(|| Malformed::missing(field))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn durations_that_would_overflow_the_clock_are_refused() {
+        let message = |seconds, nanos| prost_types::Duration { seconds, nanos };
+        for seconds in [-1, i64::MIN, i64::MAX, 315_360_001] {
+            assert!(duration_from_proto(message(seconds, 0)).is_err(), "{seconds}");
+        }
+        assert_eq!(duration_from_proto(message(1, 500_000_000)).ok(), Some(Duration::from_millis(1500)));
+        let longest = duration_from_proto(duration_to_proto(Duration::MAX)).expect("what is sent is allowed");
+        assert!(Instant::now().checked_add(longest).is_some());
+    }
 }
