@@ -71,12 +71,12 @@ impl Incarnation {
 
     /// Ends all requests at once, whatever state the actor and the engine are in.
     ///
-    /// Requests that the engine had started end with `EngineFailed`. The others end with
+    /// Requests that the engine had started end with the code `started`. The others end with
     /// `Unavailable` instead of waiting for a new engine: loading may take minutes, and
     /// the router can send them to another scheduler at once.
-    pub(crate) fn end_all(&self, why: &str) {
+    pub(crate) fn end_all(&self, started: ErrorCode, why: &str) {
         for request in self.active.close_and_drain(()) {
-            let code = if request.started() { ErrorCode::EngineFailed } else { ErrorCode::Unavailable };
+            let code = if request.started() { started } else { ErrorCode::Unavailable };
             request.cut_off.set(RequestError::new(code, why));
             if request.count_once() {
                 self.metrics.failed(code);

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hostler_executor::{ExecutorFactory, LoadError, ModelExecutor};
+use hostler_protocol::ErrorCode;
 use hostler_util::{CHECKS_PER_LIMIT, Stall};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -120,13 +121,14 @@ impl Supervisor {
 
         let exit = self.watch(&incarnation, number).await;
 
-        let (state, why) = match &exit {
-            Exit::Stopped => (SchedulerState::Stopped, "the scheduler was stopped"),
-            Exit::Failed(why) => (SchedulerState::Failed, why.as_str()),
+        let (state, code, why) = match &exit {
+            // The engine did nothing wrong, and a retry may succeed elsewhere.
+            Exit::Stopped => (SchedulerState::Stopped, ErrorCode::Unavailable, "the scheduler was stopped"),
+            Exit::Failed(why) => (SchedulerState::Failed, ErrorCode::EngineFailed, why.as_str()),
         };
         shared.publisher.begin_incarnation(|snapshot| clear(snapshot, state));
         shared.set_incarnation(None);
-        incarnation.end_all(why);
+        incarnation.end_all(code, why);
         incarnation.shut_down(arbiter).await;
         exit
     }
