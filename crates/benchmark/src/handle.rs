@@ -91,7 +91,7 @@ impl Benchmarks {
         cancel_on_drop.id = None;
         let record = self.get(&id).await?;
         match (record.status, &record.error) {
-            (Status::Failed, Some(error)) => Err(error.clone().into()),
+            (Status::Failed | Status::Interrupted, Some(error)) => Err(error.clone().into()),
             (Status::Cancelled, _) => Err(RequestError::new(ErrorCode::Cancelled, "the benchmark was cancelled")),
             _ => Ok(record),
         }

@@ -30,6 +30,8 @@ pub(super) enum Outcome {
     Failed(BenchmarkError),
     /// It was stopped.
     Cancelled,
+    /// The model needed its scheduler.
+    Interrupted(BenchmarkError),
 }
 
 /// All benchmarks, in submission order. At most one is running.
@@ -98,6 +100,10 @@ impl BenchmarkQueue {
                 record.error = Some(error);
             }
             Outcome::Cancelled => record.status = Status::Cancelled,
+            Outcome::Interrupted(error) => {
+                record.status = Status::Interrupted;
+                record.error = Some(error);
+            }
         }
         record.ended_unix_seconds = Some(now);
         let mut effects = vec![Effect::Save(id.clone())];

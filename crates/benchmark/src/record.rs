@@ -58,6 +58,9 @@ pub enum Status {
     Failed,
     /// It was cancelled, or the client that waited for it disconnected.
     Cancelled,
+    /// Its claim yielded, because other schedulers of the model failed; `error` says so. It may
+    /// be started again.
+    Interrupted,
 }
 
 impl Status {
@@ -70,7 +73,7 @@ impl Status {
     /// Whether the benchmark has ended.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled | Self::Interrupted)
     }
 }
 

@@ -58,6 +58,8 @@ enum RunError {
     Cancelled,
     /// The benchmark failed.
     Failed(RequestError),
+    /// The claim yielded.
+    Interrupted(RequestError),
 }
 
 impl From<RequestError> for RunError {
@@ -84,6 +86,7 @@ impl Runner {
             Ok(result) => Outcome::Done(Box::new(result)),
             Err(RunError::Cancelled) => Outcome::Cancelled,
             Err(RunError::Failed(error)) => Outcome::Failed(error.into()),
+            Err(RunError::Interrupted(error)) => Outcome::Interrupted(error.into()),
         }
     }
 
@@ -106,6 +109,10 @@ impl Runner {
             error = lease.lost() => Err(error.into()),
             error = &mut stopped => Err(error),
         };
+        // Whichever was noticed first: the end of the claim also fails what is measured.
+        if let Err(RunError::Failed(error)) = measured {
+            measured = Err(if lease.has_yielded() { RunError::Interrupted(lease.lost().await) } else { error.into() });
+        }
         if let Some(engine) = engine
             && tokio::time::timeout(ENGINE_IDLE_MAX, engine.idle()).await.is_err()
         {

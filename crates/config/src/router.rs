@@ -61,6 +61,14 @@ pub struct RouterConfig {
     #[serde(rename = "breaker_open_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 1, max = 3600))]
     pub breaker_open: Duration,
+    /// Maximum time that a request waits when all schedulers of its model are away for a
+    /// reason that usually passes in seconds: they start, restart after a failure, drain or
+    /// have just been lost; then it is refused with 503. requests_max bounds how many wait.
+    ///
+    /// Longer than a restart takes. 0: refused at once.
+    #[serde(rename = "outage_wait_seconds_max", with = "seconds")]
+    #[schemars(with = "u64", range(min = 0, max = 600))]
+    pub outage_wait: Duration,
     /// Time for which a scheduler that has just started to serve gets less than its share of
     /// requests, if other schedulers have served for longer.
     #[serde(rename = "slow_start_seconds", with = "seconds")]
@@ -129,6 +137,7 @@ impl Default for RouterConfig {
             move_wait: Duration::from_secs(10),
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),
+            outage_wait: Duration::from_secs(10),
             slow_start: Duration::from_secs(10),
             wait_max: Duration::from_secs(120),
         }

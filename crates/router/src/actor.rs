@@ -1,6 +1,7 @@
 //! The router actor: it owns the table of schedulers and makes the decisions. A caller
 //! asks it for a scheduler by one message, and submits the request itself.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use actix::{Actor, Context, Handler, MailboxError, Message};
 use hostler_config::RouterConfig;
-use hostler_protocol::{ModelDescription, RequestError, SchedulerId};
+use hostler_protocol::{ModelDescription, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::Scheduler;
 
 use crate::decision::explain::{Explanation, explain};
@@ -47,13 +48,14 @@ pub(crate) struct RemoveScheduler(pub(crate) SchedulerId);
 pub(crate) struct Assignment {
     pub(crate) scheduler: Arc<dyn Scheduler>,
     pub(crate) health: Health,
+    sent: Instant,
     pub(crate) _in_flight: InFlightGuard,
 }
 
 impl Assignment {
     /// The scheduler refused or failed the request.
     pub(crate) fn failed(&self, error: &RequestError) {
-        self.health.failed(error, self.scheduler.snapshot().borrow().state);
+        self.health.failed(error, self.scheduler.snapshot().borrow().state, self.sent);
     }
 
     /// The model that the scheduler has loaded.
@@ -79,8 +81,9 @@ pub(crate) struct RouterActor {
     config: Arc<RouterConfig>,
     table: Table,
     prefixes: PrefixIndex,
-    /// The slot that was chosen last.
-    last: Option<usize>,
+    /// The scheduler of each model that was chosen last, by its slot: a turn of one model must
+    /// not be another's.
+    last: HashMap<ModelId, usize>,
     random: u64,
     in_flight: Arc<InFlight>,
 }
@@ -89,12 +92,23 @@ impl RouterActor {
     pub(crate) fn new(config: Arc<RouterConfig>, table: Table, in_flight: Arc<InFlight>) -> Self {
         // The standard library's hashers have random keys.
         let random = RandomState::new().hash_one(0);
-        Self { config, table, prefixes: PrefixIndex::default(), last: None, random, in_flight }
+        Self { config, table, prefixes: PrefixIndex::default(), last: HashMap::new(), random, in_flight }
     }
 
     fn policy_input(&mut self, request: &RouteRequest) -> PolicyInput {
         self.random = mix(self.random);
-        PolicyInput { last: self.last, random: self.random, session: request.session }
+        PolicyInput { last: self.last.get(&request.model).copied(), random: self.random, session: request.session }
+    }
+}
+
+/// Sets the slot of a model, which is copied only the first time. Only models that some
+/// scheduler has served get here, so a client cannot make the map grow.
+fn remember(last: &mut HashMap<ModelId, usize>, model: &ModelId, slot: usize) {
+    match last.get_mut(model) {
+        Some(last) => *last = slot,
+        None => {
+            last.insert(model.clone(), slot);
+        }
     }
 }
 
@@ -115,7 +129,7 @@ impl Handler<ChooseScheduler> for RouterActor {
         let views = self.table.views(&request.model, &matches, self.config.slow_start, Instant::now())?;
         let (index, reason) = choose_scheduler(self.config.policy, &views, &request, input)?;
         let slot = views[index].candidate.slot;
-        self.last = Some(slot);
+        remember(&mut self.last, &request.model, slot);
         let entry = self.table.entry(slot);
         self.prefixes.insert(&request.blocks, entry.key);
         entry.metrics.routed.increment(1);
@@ -130,7 +144,7 @@ impl Handler<ChooseScheduler> for RouterActor {
             request.id,
             Arc::clone(&scheduler),
         );
-        Ok(Assignment { scheduler, health: entry.health.clone(), _in_flight: in_flight })
+        Ok(Assignment { scheduler, health: entry.health.clone(), sent: Instant::now(), _in_flight: in_flight })
     }
 }
 

@@ -4,9 +4,10 @@
 //! ([`selection`], pure), makes sure that simultaneous claims do not together leave fewer
 //! than `min_serving` (one claim at a time in this process, the [`ledger`] between
 //! gateways), and watches each claim until it ends ([`open`]). Requests whose model is
-//! kept from being served by claims alone wait for them at a gate ([`gates`]).
+//! kept from being served by claims alone wait for them at a gate ([`Gates`]). A claim that
+//! others now need, because their schedulers failed, yields ([`guard`]).
 
-mod gates;
+mod guard;
 mod lease;
 mod ledger;
 mod open;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use actix::ArbiterHandle;
 use hostler_protocol::{ClaimRequest, FencingToken, ModelId, RequestError, RequestId, SchedulerId};
-use hostler_scheduler::Scheduler;
+use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use tokio::sync::oneshot;
 
 pub use lease::Lease;
@@ -25,8 +26,8 @@ pub use ledger::{ClaimLedger, InProcessLedger, RecordedClaim};
 pub use selection::{ClaimSelector, ClaimSpec};
 
 use crate::directory::Directory;
+use crate::gates::Gates;
 use crate::metrics;
-use gates::Gates;
 use lease::Grant;
 use open::{OpenClaim, OpenClaims};
 use selection::Claimable;
@@ -49,7 +50,7 @@ struct Shared {
 impl Claims {
     pub(crate) fn new(directory: Directory, ledger: Arc<dyn ClaimLedger>, arbiter: ArbiterHandle) -> Self {
         metrics::show_refused_claims();
-        let gates = Gates::new(directory.clone(), arbiter.clone());
+        let gates = Gates::new(directory.clone(), arbiter.clone(), is_held);
         let (one_at_a_time, open) = (tokio::sync::Mutex::default(), Arc::default());
         Self(Arc::new(Shared { directory, arbiter, ledger, one_at_a_time, open, gates }))
     }
@@ -96,12 +97,12 @@ impl Claims {
     /// Whether claims may be what keeps the model from being served, or have done so since
     /// [`changes`](Self::changes) was `seen`.
     pub(crate) fn may_hold(&self, model: &ModelId, seen: u64) -> bool {
-        self.0.open.holds(model) || self.0.open.changes() != seen || self.0.gates.is_held(model)
+        self.0.open.holds(model) || self.0.open.changes() != seen || self.0.gates.is_closed(model)
     }
 
-    /// Returns when no claim keeps the model from being served.
-    pub(crate) async fn freed(&self, model: &ModelId) {
-        self.0.gates.opened(model).await;
+    /// Where requests wait while claims keep their model from being served.
+    pub(crate) fn gate(&self) -> &Gates {
+        &self.0.gates
     }
 
     fn claimed_under(&self, token: FencingToken) -> Option<Arc<dyn Scheduler>> {
@@ -168,10 +169,12 @@ impl Claims {
                 return Err(error);
             }
         };
-        let (claim, phase) = OpenClaim::new(token, record, spec.ttl);
+        let min_serving = if spec.force { 0 } else { spec.min_serving };
+        let (claim, phase) = OpenClaim::new(token, record, spec.ttl, min_serving);
         self.0.open.insert(Arc::clone(&claim));
         let watching = open::watch_until_end(
             Arc::clone(&self.0.open),
+            self.0.directory.clone(),
             Arc::clone(&self.0.ledger),
             Arc::clone(&scheduler),
             Arc::clone(&claim),
@@ -179,4 +182,11 @@ impl Claims {
         self.0.arbiter.spawn(watching);
         Ok(Grant::new(scheduler, claim, phase, self.0.arbiter.clone()))
     }
+}
+
+/// Whether no scheduler serves the model and at least one of them is claimed.
+fn is_held(snapshots: &[SchedulerSnapshot], model: &ModelId) -> bool {
+    let of_model = || snapshots.iter().filter(|snapshot| snapshot.model == *model);
+    of_model().any(|snapshot| snapshot.claim.is_some())
+        && !of_model().any(|snapshot| snapshot.state == SchedulerState::Serving)
 }

@@ -38,6 +38,8 @@ pub(crate) struct SchedulerView<'a> {
     pub(crate) breaker: BreakerState,
     /// Whether the circuit breaker lets a request through now.
     pub(crate) admits: bool,
+    /// The recent share of failures, in thousandths.
+    pub(crate) failing: u32,
     /// The share of decisions that the scheduler takes part in, in thousandths: less than
     /// [`FULL_SHARE`] during slow start.
     pub(crate) share: u32,
@@ -73,11 +75,34 @@ pub(crate) fn choose_scheduler(
     let able: Vec<usize> =
         (0..views.len()).filter(|&index| views[index].obstacle(request, limited, input.random).is_none()).collect();
     let candidates: Vec<Candidate> = able.iter().map(|&index| views[index].candidate).collect();
-    match choose(policy, &candidates, input) {
-        Some((index, reason)) => Ok((able[index], reason)),
-        None if request.claim.is_some() => Err(RequestError::claim_ended()),
+    if let Some((index, reason)) = choose(policy, &candidates, input) {
+        return Ok((able[index], reason));
+    }
+    if request.claim.is_some() {
+        return Err(RequestError::claim_ended());
+    }
+    match least_failing(policy, views, request, input) {
+        Some(index) => Ok((index, Reason::LeastFailing)),
         None => Err(no_scheduler(request, views)),
     }
+}
+
+/// When only circuit breakers keep schedulers from taking the request: the one that has failed
+/// least lately. A breaker protects a model only while another scheduler can serve it.
+fn least_failing(
+    policy: RoutingPolicy,
+    views: &[SchedulerView<'_>],
+    request: &RouteRequest,
+    input: PolicyInput,
+) -> Option<usize> {
+    let open = || {
+        let is_open = |&index: &usize| views[index].obstacle(request, false, 0) == Some(Obstacle::Breaker);
+        (0..views.len()).filter(is_open)
+    };
+    let least = open().map(|index| views[index].failing).min()?;
+    let equals: Vec<usize> = open().filter(|&index| views[index].failing == least).collect();
+    let candidates: Vec<Candidate> = equals.iter().map(|&index| views[index].candidate).collect();
+    choose(policy, &candidates, input).map(|(index, _)| equals[index])
 }
 
 /// Whether slow start limits newcomers: only while another scheduler can take the rest.
@@ -114,11 +139,7 @@ impl SchedulerView<'_> {
 
     /// Why the scheduler does not take requests, as an error says it.
     fn condition(&self) -> String {
-        if self.state == SchedulerState::Serving && !self.admits {
-            format!("the circuit breaker of {} is open", self.id)
-        } else {
-            format!("{} is {}", self.id, self.state.as_str())
-        }
+        format!("{} is {}", self.id, self.state.as_str())
     }
 }
 

@@ -1,13 +1,15 @@
 //! How a request gets to a scheduler: bounded by permits, offered until one scheduler
-//! takes it, held back while a claim keeps its model from being served, and resumed on
-//! another scheduler when its own fails.
+//! takes it, held back while claims or a short outage keep its model from being served, and
+//! resumed on another scheduler when its own fails.
 
 mod budget;
 mod migration;
 mod offers;
 mod refusals;
 mod stream;
+mod suspects;
 mod transcript;
+mod waiting;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,16 +24,19 @@ use hostler_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use offers::RoutedEmbeddings;
+pub(crate) use waiting::is_away;
 
 use self::migration::Migrator;
 use self::offers::Offers;
 use self::refusals::Refusals;
 use self::stream::ResumableStream;
 use self::transcript::Transcript;
+use self::waiting::{Cause, Patience, Waiting};
 use crate::actor::RouterActor;
 use crate::claims::Claims;
 use crate::directory::Directory;
 use crate::directory::in_flight::InFlight;
+use crate::gates::Gates;
 
 /// A generation that a scheduler has admitted.
 pub struct RoutedGeneration {
@@ -57,6 +62,8 @@ pub(crate) struct Dispatcher {
     migrator: Migrator,
     directory: Directory,
     claims: Claims,
+    /// Where requests wait while all schedulers of their model are away.
+    outages: Gates,
 }
 
 impl Dispatcher {
@@ -66,6 +73,7 @@ impl Dispatcher {
         directory: Directory,
         in_flight: Arc<InFlight>,
         claims: Claims,
+        outages: Gates,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.requests_max));
         let offers = Arc::new(Offers::new(Arc::clone(&config), actor));
@@ -73,37 +81,56 @@ impl Dispatcher {
             offers: Arc::clone(&offers),
             directory: directory.clone(),
             in_flight,
+            suspects: Arc::default(),
             wait_max: config.move_wait,
         };
         let closing = watch::Sender::new(false);
-        Self { config, permits, closing, offers, migrator, directory, claims }
+        Self { config, permits, closing, offers, migrator, directory, claims, outages }
     }
 
-    /// Dispatches a generation. While only claims keep its model from being served, waits
-    /// for their end and tries again.
+    /// Dispatches a generation. While claims keep its model from being served, or all of the
+    /// model's schedulers are away for a short time, waits and tries again.
     ///
     /// # Errors
     /// As [`crate::Router::generate`].
     pub(crate) async fn generate(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let until = Instant::now() + self.config.wait_max;
-        let mut retried_without_claim = false;
+        let mut permit = self.permit()?;
+        self.migrator.suspects.check(request, Instant::now())?;
+        self.offers.count_request();
+        let mut waiting = Waiting::new(&self.config, request.deadline, Instant::now());
         loop {
             let claims_seen = self.claims.changes();
-            let error = match self.dispatch(request).await {
+            let error = match self.dispatch(request, permit).await {
                 Ok(generation) => return Ok(generation),
-                Err(error) => error,
+                Err((error, unused)) => {
+                    permit = unused;
+                    error
+                }
             };
             if error.code != ErrorCode::Unavailable || request.claim.is_some() {
                 return Err(error);
             }
-            if self.claims.may_hold(&request.model, claims_seen) {
-                self.wait_for_claims(request, until, error).await?;
-            } else if !retried_without_claim && self.directory.serves(&request.model) {
-                // A claim of another gateway may have ended between the refusal and now.
-                retried_without_claim = true;
-            } else {
+            // Examined first: a claim of another gateway may end at any time.
+            let is_served = self.directory.serves(&request.model);
+            let is_held = self.claims.may_hold(&request.model, claims_seen);
+            let (cause, gate) = match (is_served, is_held) {
+                (false, true) => (Cause::Claims, self.claims.gate()),
+                (false, false) if !self.outages.is_closed(&request.model) => return Err(error),
+                _ => (Cause::Outage, &self.outages),
+            };
+            // A scheduler serves but did not take it: asking again is a retry.
+            if is_served && !self.offers.pay_for_retry(&request.model) {
                 return Err(error);
             }
+            let patience = waiting.patience(cause, Instant::now());
+            let waits = async {
+                if is_served {
+                    tokio::time::sleep(waiting.next_pause()).await;
+                } else {
+                    gate.opened(&request.model).await;
+                }
+            };
+            self.wait(waits, patience, error).await?;
         }
     }
 
@@ -138,13 +165,20 @@ impl Dispatcher {
         let _ = self.permits.acquire_many(all).await;
     }
 
-    async fn dispatch(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let permit = self.permit()?;
-        self.offers.count_request();
+    /// Offers the request to the schedulers once. The permit comes back with an error.
+    async fn dispatch(
+        &self,
+        request: &GenerationRequest,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<RoutedGeneration, (RequestError, OwnedSemaphorePermit)> {
         let submitted = Instant::now();
-        let segment = self.offers.generate(request, Refusals::default()).await?;
+        let offered = self.offers.generate(request, Refusals::default()).await;
+        let described = offered.and_then(|segment| Ok((segment.assignment.description()?, segment)));
+        let (description, segment) = match described {
+            Ok(described) => described,
+            Err(error) => return Err((error, permit)),
+        };
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
-        let description = segment.assignment.description()?;
         let migrations_max = self.config.moves_max;
         let transcript =
             Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
@@ -153,28 +187,21 @@ impl Dispatcher {
         Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
     }
 
-    /// Waits until the model may be served again. A waiting request holds a permit, so that
-    /// the bound on requests includes those that wait.
-    async fn wait_for_claims(
+    /// Waits for `waits`, for as long as `patience` allows. A waiting request holds a permit,
+    /// so that the bound on requests includes those that wait.
+    async fn wait(
         &self,
-        request: &GenerationRequest,
-        until: Instant,
+        waits: impl Future<Output = ()>,
+        patience: Patience,
         refusal: RequestError,
     ) -> Result<(), RequestError> {
-        let _permit = self.permit()?;
         let mut closing = self.closing.subscribe();
-        let deadline = request.deadline.map(|deadline| deadline.instant());
-        let patience = deadline.map_or(until, |deadline| deadline.min(until));
         tokio::select! {
-            () = self.claims.freed(&request.model) => Ok(()),
+            biased;
             // An error would mean that the router is gone.
             _ = closing.wait_for(|&closing| closing) => Err(RequestError::shutting_down()),
-            () = tokio::time::sleep_until(patience.into()) => Err(match deadline {
-                Some(deadline) if deadline <= until => {
-                    RequestError::deadline_passed("while a claim held every scheduler of its model")
-                }
-                _ => refusal,
-            }),
+            () = tokio::time::sleep_until(patience.until.into()) => Err(patience.spent(refusal)),
+            () = waits => Ok(()),
         }
     }
 

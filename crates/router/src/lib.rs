@@ -19,6 +19,7 @@ mod claims;
 mod decision;
 mod directory;
 mod dispatcher;
+mod gates;
 mod metrics;
 mod policy;
 mod router;

@@ -130,15 +130,18 @@ pub(crate) enum ClaimOutcome {
     Released,
     /// It expired, or its engine failed.
     Lost,
+    /// The model needed its scheduler.
+    Yielded,
 }
 
 impl ClaimOutcome {
-    const ALL: [Self; 2] = [Self::Released, Self::Lost];
+    const ALL: [Self; 3] = [Self::Released, Self::Lost, Self::Yielded];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Released => "released",
             Self::Lost => "lost",
+            Self::Yielded => "yielded",
         }
     }
 }

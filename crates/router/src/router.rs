@@ -15,7 +15,8 @@ use crate::decision::RouteRequest;
 use crate::decision::explain::Explanation;
 use crate::directory::in_flight::InFlight;
 use crate::directory::{Directory, ServedModel};
-use crate::dispatcher::{Dispatcher, RoutedEmbeddings, RoutedGeneration};
+use crate::dispatcher::{Dispatcher, RoutedEmbeddings, RoutedGeneration, is_away};
+use crate::gates::Gates;
 use crate::metrics;
 
 /// A handle on the router. Clones are handles on the same one.
@@ -48,12 +49,14 @@ impl Router {
         let (settings, counts) = (Arc::clone(&config), Arc::clone(&in_flight));
         let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(settings, table, counts));
         let claims = Claims::new(directory.clone(), ledger, arbiter.clone());
+        let outages = Gates::new(directory.clone(), arbiter.clone(), is_away);
         let dispatcher = Dispatcher::new(
             Arc::clone(&config),
             actor.clone(),
             directory.clone(),
             Arc::clone(&in_flight),
             claims.clone(),
+            outages,
         );
         Self(Arc::new(Shared { config, actor, directory, in_flight, claims, dispatcher }))
     }

@@ -234,6 +234,52 @@ async fn the_drain_mode_reaches_the_scheduler() {
     within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
 }
 
+#[actix::test]
+async fn a_claim_yields_when_others_fail_and_its_scheduler_takes_the_waiting_requests() {
+    let fixture = Fixture::start(2, RouterConfig::default()).await;
+    let lease = fixture.router.claim(spec(Some("s0"))).await.expect("it is free");
+    within("the drain", lease.wait_until_claimed()).await.expect("the scheduler drains");
+    fixture.schedulers[1].stop().await;
+    let answer = within("the answer", fixture.router.generate(request(3))).await.expect("the claim yields");
+    assert_eq!(answer.scheduler, "s0".into());
+    assert_eq!(read(Ok(answer)).await, Ok(3));
+    let error = within("the loss", lease.lost()).await;
+    assert!(lease.has_yielded());
+    for part in ["s0", "yielded", "min_serving, which is 1"] {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+}
+
+#[actix::test]
+async fn forced_claims_and_those_that_need_no_others_do_not_yield() {
+    let fixture = Fixture::start(3, RouterConfig::default()).await;
+    let forced = ClaimSpec { min_serving: 3, force: true, ..spec(Some("s0")) };
+    let forced = fixture.router.claim(forced).await.expect("it is forced");
+    let alone = fixture.router.claim(ClaimSpec { min_serving: 0, ..spec(Some("s1")) }).await.expect("it is free");
+    let normal = fixture.router.claim(spec(None)).await.err().expect("it would leave none");
+    assert_eq!(normal.param.as_deref(), Some("min_serving"));
+    fixture.schedulers[2].stop().await;
+    // A claim that yields would do so in a tenth of a second.
+    let lost = async {
+        tokio::select! { _ = forced.lost() => "forced", _ = alone.lost() => "alone" }
+    };
+    let lost = tokio::time::timeout(Duration::from_secs(1), lost).await;
+    assert!(lost.is_err(), "{lost:?}");
+    assert!(!forced.has_yielded() && !alone.has_yielded());
+}
+
+#[actix::test]
+async fn of_two_claims_only_the_later_one_yields_if_that_is_enough() {
+    let fixture = Fixture::start(3, RouterConfig::default()).await;
+    let earlier = fixture.router.claim(spec(Some("s0"))).await.expect("it is free");
+    let later = fixture.router.claim(spec(Some("s1"))).await.expect("it is free");
+    fixture.schedulers[2].stop().await;
+    within("the loss", later.lost()).await;
+    assert!(later.has_yielded());
+    let lost = tokio::time::timeout(Duration::from_millis(500), earlier.lost()).await;
+    assert!(lost.is_err(), "one scheduler serves: {lost:?}");
+}
+
 /// The text and the tokens of an answer that one stream gives completely.
 async fn read_complete(mut generation: RoutedGeneration) -> (String, Vec<u32>) {
     let (mut text, mut tokens, mut starts) = (String::new(), Vec::new(), 0);

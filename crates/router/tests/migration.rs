@@ -163,6 +163,22 @@ async fn an_answer_migrates_at_most_moves_max_times() {
 }
 
 #[actix::test]
+async fn a_request_on_which_two_schedulers_failed_is_refused_for_a_while() {
+    let both = [Faulty::start("a").await, Faulty::start("b").await];
+    let router = router(RouterConfig { moves_max: 1, ..config() }, &both).await;
+    for scheduler in &both {
+        scheduler.fail_after(3, ErrorCode::EngineFailed);
+    }
+    assert!(answer(&router, request(30)).await.end.is_err(), "both fail");
+    let submitted = both[0].submitted() + both[1].submitted();
+    let error = router.generate(request(30)).await.err().expect("its content is refused");
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    assert!(error.message.contains("same content") && error.retry_after.is_some(), "{}", error.message);
+    assert_eq!(both[0].submitted() + both[1].submitted(), submitted, "no scheduler is asked");
+    assert!(answer(&router, request(31)).await.end.is_ok(), "other requests are served");
+}
+
+#[actix::test]
 async fn when_no_scheduler_can_continue_the_client_gets_the_error() {
     let both = [Faulty::start("first").await, Faulty::start("second").await];
     both[0].fail_after(4, ErrorCode::EngineFailed);
@@ -181,6 +197,26 @@ async fn when_no_scheduler_can_continue_the_client_gets_the_error() {
 }
 
 #[actix::test]
+async fn an_answer_that_lost_its_scheduler_ends_with_a_code_that_can_be_retried() {
+    // Lost while the other scheduler is full.
+    let both = [Faulty::start("first").await, Faulty::start("second").await];
+    let full = router(RouterConfig { move_wait: Duration::ZERO, ..config() }, &both).await;
+    both[0].fail_after(4, ErrorCode::Unavailable);
+    let generation = full.generate(request(30)).await.expect("the first scheduler takes it");
+    both[1].refuse(true);
+    let error = read(generation).await.end.expect_err("no scheduler takes over");
+    assert_eq!(error.code, ErrorCode::Overloaded);
+    assert_eq!(error.retry_after, Some(support::FULL_RETRY_AFTER));
+    assert!(error.message.contains("cut") && error.message.contains("full"), "both reasons: {}", error.message);
+
+    // Lost without another scheduler.
+    let alone = router(config(), &both[..1]).await;
+    both[0].fail_after(4, ErrorCode::Unavailable);
+    let error = answer(&alone, request(30)).await.end.expect_err("there is no other scheduler");
+    assert_eq!(error.code, ErrorCode::Unavailable);
+}
+
+#[actix::test]
 async fn a_migration_waits_while_the_other_scheduler_is_full() {
     let whole = undisturbed(request(30)).await;
     let (router, both) = cut_after(6, ErrorCode::Unavailable).await;
@@ -194,6 +230,40 @@ async fn a_migration_waits_while_the_other_scheduler_is_full() {
     both[1].refuse(false);
     let answer = reading.await.expect("the reader does not panic");
     assert_eq!((answer.tokens, answer.text), (whole.tokens, whole.text));
+}
+
+#[actix::test]
+async fn a_search_ends_at_once_when_the_answer_can_never_fit_elsewhere() {
+    let (router, both) = cut_after(4, ErrorCode::Unavailable).await;
+    let generation = router.generate(request(30)).await.expect("the first scheduler takes it");
+    both[1].refuse_with(RequestError::invalid("messages", "the context is too small"));
+    let error = read(generation).await.end.expect_err("it fits nowhere");
+    assert_eq!(error.code, ErrorCode::Unavailable, "the client's request was valid");
+    assert!(error.message.contains("the context is too small"), "{}", error.message);
+    both[1].until_refused(1).await;
+    assert_eq!(both[1].refused(), 1, "it was asked once");
+}
+
+#[actix::test]
+async fn searches_after_the_first_are_paid_from_the_retry_budget() {
+    const ANSWERS: usize = 40;
+    let both = [Faulty::start("first").await, Faulty::start("second").await];
+    let move_wait = Duration::from_secs(2);
+    let config = RouterConfig { retry_share_percent: 0, retries_per_second: 0, move_wait, ..RouterConfig::default() };
+    let router = router(config, &both).await;
+    both[1].refuse(true);
+    let mut answers = Vec::new();
+    for _ in 0..ANSWERS {
+        both[0].fail_after(2, ErrorCode::Unavailable);
+        answers.push(router.generate(request(30)).await.expect("a scheduler takes it"));
+    }
+    both[0].refuse(true);
+    let before = both[0].refused() + both[1].refused();
+    let answers = futures::future::join_all(answers.into_iter().map(read)).await;
+    assert!(answers.iter().all(|answer| answer.end.is_err()), "no scheduler takes them over");
+    let offers = both[0].refused() + both[1].refused() - before;
+    // Each may make a first offer; everything else comes out of the 100 saved retries.
+    assert!((ANSWERS..=ANSWERS + 100).contains(&offers), "{offers} offers");
 }
 
 #[actix::test]

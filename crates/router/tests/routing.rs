@@ -57,6 +57,21 @@ async fn round_robin_takes_turns_whatever_the_load() {
 }
 
 #[actix::test]
+async fn each_model_has_its_own_turns() {
+    let (a, b, other) = (FakeScheduler::new("a", Hold), FakeScheduler::new("b", Hold), FakeScheduler::new("c", Hold));
+    other.snapshot.send_modify(|snapshot| snapshot.model = "other".into());
+    let config = RouterConfig { policy: RoutingPolicy::RoundRobin, ..RouterConfig::default() };
+    let router = router_over(config, &[Arc::clone(&a), Arc::clone(&b), Arc::clone(&other)]).await;
+    for _ in 0..6 {
+        drop(router.generate(request()).await.expect("a or b takes it"));
+        let mut second = request();
+        second.model = "other".into();
+        drop(router.generate(second).await.expect("the other takes it"));
+    }
+    assert_eq!((a.submitted(), b.submitted(), other.submitted()), (3, 3, 6));
+}
+
+#[actix::test]
 async fn a_full_scheduler_is_skipped_and_an_invalid_request_is_not_retried() {
     let full = FakeScheduler::new("full", Refuse(overloaded()));
     let open = FakeScheduler::new("open", Hold);
@@ -80,6 +95,41 @@ async fn when_all_are_full_the_client_gets_retry_after() {
     assert_eq!(error, overloaded());
     let asked: usize = full.iter().map(|scheduler| scheduler.submitted()).sum();
     assert_eq!(asked, 3, "attempts are bounded");
+}
+
+#[actix::test]
+async fn a_request_waits_while_every_scheduler_is_away_for_a_moment() {
+    let scheduler = FakeScheduler::new("a", Hold);
+    let router = router_over(RouterConfig::default(), &[Arc::clone(&scheduler)]).await;
+    let set = |state| scheduler.snapshot.send_modify(|snapshot| snapshot.state = state);
+    for state in [SchedulerState::Failed, SchedulerState::Starting, SchedulerState::Draining] {
+        set(state);
+        let mut asking = Box::pin(router.generate(request()));
+        assert!(futures::poll!(&mut asking).is_pending(), "{state:?}");
+        tokio::task::yield_now().await;
+        set(SchedulerState::Serving);
+        assert!(asking.await.is_ok(), "{state:?}");
+    }
+    set(SchedulerState::Stopped);
+    let error = router.generate(request()).await.err().expect("it never comes back");
+    assert_eq!(error.code, ErrorCode::Unavailable);
+}
+
+#[actix::test]
+async fn the_wait_for_an_outage_is_bounded_and_does_not_spin() {
+    let gone = FakeScheduler::new("gone", Refuse(RequestError::unavailable("the connection broke")));
+    let config = RouterConfig { outage_wait: Duration::from_secs(1), ..RouterConfig::default() };
+    let router = router_over(config, &[Arc::clone(&gone)]).await;
+    let error = router.generate(request()).await.err().expect("it always refuses");
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    assert!((2..=8).contains(&gone.submitted()), "{} offers in a second", gone.submitted());
+
+    let away = FakeScheduler::new("away", Hold);
+    away.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
+    let config = RouterConfig { outage_wait: Duration::ZERO, ..RouterConfig::default() };
+    let router = router_over(config, &[away]).await;
+    let error = router.generate(request()).await.err().expect("it does not wait");
+    assert!(error.message.contains("away is failed"), "{}", error.message);
 }
 
 async fn embed(router: &Router) -> Result<RoutedEmbeddings, RequestError> {

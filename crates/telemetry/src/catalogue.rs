@@ -98,7 +98,7 @@ catalogue! {
     CLAIMS_HELD = "hostler_router_claims_held", Kind::Gauge, SCHEDULER,
         "Active claims of this router.";
     CLAIMS = "hostler_router_claims_total", Kind::Counter, &["scheduler", "outcome"],
-        "Claims that have ended, by outcome: released by their holder, or lost (the claim expired or the engine failed).";
+        "Claims that have ended, by outcome: released by their holder, lost (the claim expired or the engine failed), or yielded (the model needed the scheduler).";
     CLAIMS_REFUSED = "hostler_router_claims_refused_total", Kind::Counter, &["reason"],
         "Claim requests that were refused, by error code.";
     CLAIM_DRAIN_SECONDS = "hostler_router_claim_drain_seconds", Kind::Histogram(buckets::FIRST_TOKEN_SECONDS), SCHEDULER,

@@ -87,8 +87,22 @@ impl Lease {
         self.token()
     }
 
+    /// Whether the claim ended early because other schedulers of its model failed and fewer
+    /// than `min_serving` were left.
+    #[must_use]
+    pub fn has_yielded(&self) -> bool {
+        self.grant.claim.has_yielded()
+    }
+
     fn loss(&self) -> RequestError {
         let id = self.grant.scheduler.id();
+        if self.has_yielded() {
+            let (model, min) = (self.model().as_str(), self.grant.claim.min_serving);
+            return RequestError::unavailable(format!(
+                "the claim on scheduler {id} yielded: other schedulers of model {model:?} failed, and fewer than \
+                 min_serving, which is {min}, would serve"
+            ));
+        }
         RequestError::unavailable(format!("the claim on scheduler {id} was lost"))
     }
 }

@@ -9,7 +9,9 @@ use hostler_protocol::{FencingToken, ModelId, RequestError, RequestId};
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use tokio::sync::watch;
 
+use super::guard::yield_when_needed;
 use super::ledger::{ClaimLedger, RecordedClaim};
+use crate::directory::Directory;
 use crate::metrics::{ClaimMetrics, ClaimOutcome};
 
 /// All open claims, by token.
@@ -32,6 +34,13 @@ impl OpenClaims {
     /// The number of claims made and ended so far.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether no later claim of this router on the model could yield before this one.
+    pub(super) fn is_first_to_yield(&self, claim: &OpenClaim) -> bool {
+        self.claims.iter().all(|other| {
+            other.record.model != claim.record.model || other.min_serving == 0 || other.granted <= claim.granted
+        })
     }
 
     /// Whether a claim on a scheduler of the model is open.
@@ -70,9 +79,13 @@ pub(super) struct OpenClaim {
     pub(super) token: FencingToken,
     pub(super) record: RecordedClaim,
     pub(super) ttl: Duration,
-    granted: Instant,
+    /// How many other schedulers of the model must serve while the claim is held.
+    pub(super) min_serving: u32,
+    pub(super) granted: Instant,
     phase: watch::Sender<ClaimPhase>,
     released: AtomicBool,
+    /// Whether the claim ended early because the model needed its scheduler.
+    yielded: AtomicBool,
     /// Whether the scheduler has shown the claim or released it: from then on, its
     /// snapshot says more than the ledger.
     confirmed: AtomicBool,
@@ -83,10 +96,21 @@ impl OpenClaim {
         token: FencingToken,
         record: RecordedClaim,
         ttl: Duration,
+        min_serving: u32,
     ) -> (Arc<Self>, watch::Receiver<ClaimPhase>) {
         let (phase, receiver) = watch::channel(ClaimPhase::Draining);
-        let (released, confirmed) = (AtomicBool::new(false), AtomicBool::new(false));
-        (Arc::new(Self { token, record, ttl, granted: Instant::now(), phase, released, confirmed }), receiver)
+        let claim = Self {
+            token,
+            record,
+            ttl,
+            min_serving,
+            granted: Instant::now(),
+            phase,
+            released: AtomicBool::default(),
+            yielded: AtomicBool::default(),
+            confirmed: AtomicBool::default(),
+        };
+        (Arc::new(claim), receiver)
     }
 
     /// Releases the claim. Whether it was still open.
@@ -100,6 +124,27 @@ impl OpenClaim {
         self.confirmed.store(true, Ordering::Release);
         self.end();
         Ok(was_open)
+    }
+
+    /// Releases the claim because the model needs its scheduler, and tells its holder.
+    ///
+    /// # Errors
+    /// `Unavailable` if the scheduler cannot be reached.
+    pub(super) async fn give_way(&self, scheduler: &dyn Scheduler) -> Result<(), RequestError> {
+        // First, so that the holder who sees the end also sees the reason.
+        self.yielded.store(true, Ordering::Release);
+        let released = self.release(scheduler).await;
+        if released.is_err() {
+            // It is still held.
+            self.yielded.store(false, Ordering::Release);
+            self.released.store(false, Ordering::Release);
+        }
+        released.map(|_| ())
+    }
+
+    /// Whether the claim ended early because the model needed its scheduler.
+    pub(super) fn has_yielded(&self) -> bool {
+        self.yielded.load(Ordering::Acquire)
     }
 
     /// The claim is known to have ended, even if the scheduler still shows it.
@@ -135,6 +180,7 @@ impl OpenClaim {
 /// Watches a claim from its grant to its end, for its holder, the metrics and the ledger.
 pub(super) async fn watch_until_end(
     open: Arc<OpenClaims>,
+    directory: Directory,
     ledger: Arc<dyn ClaimLedger>,
     scheduler: Arc<dyn Scheduler>,
     claim: Arc<OpenClaim>,
@@ -143,12 +189,17 @@ pub(super) async fn watch_until_end(
     let mut phase = claim.phase.subscribe();
     tokio::select! {
         () = claim.watch_snapshots(&*scheduler, &metrics) => claim.end(),
+        () = yield_when_needed(&open, &directory, &*scheduler, &claim) => {}
         // A short claim may never be seen in a snapshot, but its holder ends it here. This
         // cannot fail: `claim` has the sender.
         _ = phase.wait_for(|phase| *phase == ClaimPhase::Ended) => {}
     }
     let released = claim.released.load(Ordering::Acquire);
-    metrics.ended(if released { ClaimOutcome::Released } else { ClaimOutcome::Lost });
+    metrics.ended(match (claim.has_yielded(), released) {
+        (true, _) => ClaimOutcome::Yielded,
+        (false, true) => ClaimOutcome::Released,
+        (false, false) => ClaimOutcome::Lost,
+    });
     open.remove(claim.token);
     if let Err(error) = ledger.forget(claim.record.id).await {
         tracing::warn!(%error, scheduler = %claim.record.scheduler, "cannot remove an ended claim from the ledger");

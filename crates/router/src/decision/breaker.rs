@@ -1,7 +1,8 @@
 //! The circuit breaker: stops requests to a scheduler that keeps failing. Pure.
 //!
 //! Only the scheduler's own failures count: not a client's error, not a client that
-//! disconnects, not a full queue.
+//! disconnects, not a full queue. All requests that were under way when it failed count as one
+//! failure: an engine that crashes ends them all at once.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,14 @@ pub(crate) struct Breaker {
     /// How long it stays open before one request tries the scheduler again.
     open: Duration,
     circuit: Circuit,
+    /// When the last failure was counted.
+    failed: Option<Instant>,
+    /// The recent share of failures, in thousandths: an exponential moving average.
+    failing: u32,
 }
+
+/// How much of the average one result is: the last eight or so count.
+const RESULT_WEIGHT: u32 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Circuit {
@@ -58,7 +66,7 @@ enum Circuit {
 
 impl Breaker {
     pub(crate) fn new(failures_max: u32, open: Duration) -> Self {
-        Self { failures_max, open, circuit: Circuit::Closed { failures: 0 } }
+        Self { failures_max, open, circuit: Circuit::Closed { failures: 0 }, failed: None, failing: 0 }
     }
 
     /// Whether a request may be sent to the scheduler now.
@@ -91,16 +99,29 @@ impl Breaker {
         }
     }
 
+    /// The recent share of failures, in thousandths: of several schedulers whose breakers are
+    /// open, the one with the least is tried.
+    pub(crate) fn failing(&self) -> u32 {
+        self.failing
+    }
+
     /// An answer finished.
     pub(crate) fn succeeded(&mut self) {
+        self.failing -= self.failing / RESULT_WEIGHT;
         // The answer began before the breaker opened, so it says nothing about the scheduler now.
         if !matches!(self.circuit, Circuit::Open { .. }) {
             self.circuit = Circuit::Closed { failures: 0 };
         }
     }
 
-    /// The scheduler failed.
-    pub(crate) fn failed(&mut self, now: Instant) {
+    /// The scheduler failed a request that was sent to it at `sent`.
+    pub(crate) fn failed(&mut self, sent: Instant, now: Instant) {
+        // It was under way at the last failure, and is a part of that.
+        if self.failed.is_some_and(|failed| sent <= failed) {
+            return;
+        }
+        self.failed = Some(now);
+        self.failing += (1000 - self.failing) / RESULT_WEIGHT;
         let open = Circuit::Open { until: now + self.open };
         self.circuit = match self.circuit {
             Circuit::Closed { failures } if failures + 1 < self.failures_max => {
@@ -146,16 +167,47 @@ mod tests {
         (Breaker::new(3, OPEN), Instant::now())
     }
 
+    /// Fails `count` requests, each sent after the last one failed. Returns the time of the end.
+    fn fail_in_turn(breaker: &mut Breaker, mut now: Instant, count: u32) -> Instant {
+        for _ in 0..count {
+            now += Duration::from_millis(1);
+            breaker.failed(now, now);
+        }
+        now
+    }
+
+    #[test]
+    fn requests_that_one_crash_ends_together_count_once() {
+        let (mut breaker, start) = breaker();
+        let crash = start + Duration::from_secs(1);
+        for n in 0..28 {
+            breaker.failed(start + Duration::from_millis(n), crash + Duration::from_millis(n));
+        }
+        assert_eq!(breaker.state(crash), BreakerState::Closed);
+        fail_in_turn(&mut breaker, crash, 2);
+        assert_eq!(breaker.state(crash), BreakerState::Open, "two more are three");
+    }
+
+    #[test]
+    fn the_share_of_failures_rises_and_falls() {
+        let (mut breaker, start) = breaker();
+        fail_in_turn(&mut breaker, start, 20);
+        let bad = breaker.failing();
+        assert!((900..=1000).contains(&bad), "{bad}");
+        breaker.succeeded();
+        assert!(breaker.failing() < bad);
+        (0..50).for_each(|_| breaker.succeeded());
+        assert!(breaker.failing() < 10, "{}", breaker.failing());
+    }
+
     #[test]
     fn it_opens_after_consecutive_failures_and_a_success_resets_the_count() {
         let (mut breaker, now) = breaker();
-        breaker.failed(now);
-        breaker.failed(now);
+        let now = fail_in_turn(&mut breaker, now, 2);
         breaker.succeeded();
-        breaker.failed(now);
-        breaker.failed(now);
+        let now = fail_in_turn(&mut breaker, now, 2);
         assert!(breaker.admits(now));
-        breaker.failed(now);
+        let now = fail_in_turn(&mut breaker, now, 1);
         assert!(!breaker.admits(now));
         assert_eq!(breaker.state(now), BreakerState::Open);
     }
@@ -163,13 +215,15 @@ mod tests {
     #[test]
     fn a_trial_request_closes_it_or_opens_it_again() {
         let (mut breaker, start) = breaker();
-        (0..3).for_each(|_| breaker.failed(start));
+        let start = fail_in_turn(&mut breaker, start, 3);
         let later = start + OPEN;
         assert!(breaker.admits(later));
         breaker.dispatched(later);
         assert!(!breaker.admits(later), "only one trial at a time");
         assert_eq!(breaker.state(later), BreakerState::HalfOpen);
-        breaker.failed(later);
+        breaker.failed(start, later);
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen, "that one was under way before");
+        breaker.failed(later, later);
         assert!(!breaker.admits(later));
         breaker.dispatched(later + OPEN);
         breaker.produced();
@@ -179,7 +233,7 @@ mod tests {
     #[test]
     fn a_trial_without_a_result_does_not_keep_it_open_for_ever() {
         let (mut breaker, start) = breaker();
-        (0..3).for_each(|_| breaker.failed(start));
+        let start = fail_in_turn(&mut breaker, start, 3);
         breaker.dispatched(start + OPEN);
         assert!(!breaker.admits(start + OPEN * 2 - Duration::from_millis(1)));
         assert!(breaker.admits(start + OPEN * 2));
@@ -211,7 +265,7 @@ mod tests {
                 match what {
                     0 if breaker.admits(now) => breaker.dispatched(now),
                     0 => {}
-                    1 => breaker.failed(now),
+                    1 => breaker.failed(now, now),
                     2 => breaker.succeeded(),
                     _ => breaker.produced(),
                 }

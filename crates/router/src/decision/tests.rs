@@ -12,7 +12,7 @@ fn view(id: &SchedulerId, slot: usize, state: SchedulerState, work_tokens: u64) 
     let candidate =
         Candidate { slot, key: slot as u64, work_tokens, requests: 0, batch_size_max: 8, matched_blocks: 0 };
     let breaker = BreakerState::Closed;
-    SchedulerView { id, state, claim: None, breaker, admits: true, share: FULL_SHARE, candidate }
+    SchedulerView { id, state, claim: None, breaker, admits: true, failing: 0, share: FULL_SHARE, candidate }
 }
 
 fn request(refused: &[SchedulerId]) -> RouteRequest {
@@ -59,13 +59,18 @@ fn a_request_under_a_claim_goes_only_to_the_claimed_scheduler() {
 }
 
 #[test]
-fn a_scheduler_with_an_open_breaker_is_not_chosen_and_the_error_says_so() {
+fn a_scheduler_with_an_open_breaker_is_chosen_only_if_all_are_open_and_it_fails_least() {
     let ids: [SchedulerId; 2] = ["broken".into(), "well".into()];
     let mut views = [view(&ids[0], 0, SchedulerState::Serving, 0), view(&ids[1], 1, SchedulerState::Serving, 9)];
     views[0].admits = false;
     assert_eq!(least_loaded(&views, &request(&[])), Ok((1, Reason::OnlyOne)));
-    let error = least_loaded(&views[..1], &request(&[])).expect_err("its breaker is open");
-    assert!(error.message.contains("the circuit breaker of broken is open"), "{}", error.message);
+    views[1].admits = false;
+    (views[0].failing, views[1].failing) = (500, 400);
+    assert_eq!(least_loaded(&views, &request(&[])), Ok((1, Reason::LeastFailing)));
+    views[0].failing = 400;
+    assert_eq!(least_loaded(&views, &request(&[])), Ok((0, Reason::LeastFailing)), "of equals, the policy's");
+    assert_eq!(least_loaded(&views, &request(&["broken".into()])), Ok((1, Reason::LeastFailing)));
+    assert!(least_loaded(&views, &request(&["broken".into(), "well".into()])).is_err());
 }
 
 #[test]
@@ -122,10 +127,15 @@ proptest! {
             }
         }
         let is_able = |view: &SchedulerView<'_>| {
-            view.state == SchedulerState::Serving && view.admits && !refused.contains(view.id)
+            view.state == SchedulerState::Serving && !refused.contains(view.id)
         };
         match choose_scheduler(policy, &views, &request(&refused), PolicyInput { random, ..INPUT }) {
-            Ok((index, _)) => prop_assert!(is_able(&views[index])),
+            Ok((index, reason)) => {
+                prop_assert!(is_able(&views[index]));
+                let is_any_closed = views.iter().any(|view| is_able(view) && view.admits);
+                prop_assert_eq!(views[index].admits, is_any_closed);
+                prop_assert_eq!(reason == Reason::LeastFailing, !is_any_closed);
+            }
             Err(error) => {
                 prop_assert_eq!(error.code, ErrorCode::Unavailable);
                 // This also covers newcomers: if there are no others, one of them is chosen.

@@ -30,10 +30,11 @@ impl Health {
         }))
     }
 
-    /// The state of the breaker, and whether it lets a request through now.
-    pub(crate) fn view(&self, now: Instant) -> (BreakerState, bool) {
+    /// The state of the breaker, whether it lets a request through now, and the recent share
+    /// of failures in thousandths.
+    pub(crate) fn view(&self, now: Instant) -> (BreakerState, bool, u32) {
         let breaker = self.0.breaker.lock();
-        (breaker.state(now), breaker.admits(now))
+        (breaker.state(now), breaker.admits(now), breaker.failing())
     }
 
     /// A request was sent.
@@ -51,10 +52,11 @@ impl Health {
         self.report(|breaker, _| breaker.succeeded());
     }
 
-    /// A request failed with this error; the scheduler was last seen in this state.
-    pub(crate) fn failed(&self, error: &RequestError, state: SchedulerState) {
+    /// A request that was sent at `sent` failed with this error; the scheduler was last seen in
+    /// this state.
+    pub(crate) fn failed(&self, error: &RequestError, state: SchedulerState, sent: Instant) {
         if is_own_failure(error, state) {
-            self.report(|breaker, now| breaker.failed(now));
+            self.report(|breaker, now| breaker.failed(sent, now));
         }
     }
 

@@ -51,6 +51,11 @@ impl InFlight {
         }
     }
 
+    /// How many requests are between two schedulers now.
+    pub(crate) fn migrating(&self) -> usize {
+        self.migrating.len()
+    }
+
     /// Cancels every request.
     pub(crate) async fn cancel_all(&self) {
         let placed = self.at.iter().map(|entry| *entry.key());

@@ -108,7 +108,7 @@ impl Entry {
         let snapshot = self.snapshot.borrow();
         let state = snapshot.state;
         let claim = snapshot.claim.as_ref().map(|claim| claim.token);
-        let requests = snapshot.running + snapshot.waiting_total();
+        let requests = snapshot.running.saturating_add(snapshot.waiting_total());
         let candidate = Candidate {
             slot,
             key: self.key,
@@ -119,7 +119,7 @@ impl Entry {
         };
         drop(snapshot);
         let share = self.slow_start.share(state == SchedulerState::Serving, slow_start, now);
-        let (breaker, admits) = self.health.view(now);
-        SchedulerView { id: self.scheduler.id(), state, claim, breaker, admits, share, candidate }
+        let (breaker, admits, failing) = self.health.view(now);
+        SchedulerView { id: self.scheduler.id(), state, claim, breaker, admits, failing, share, candidate }
     }
 }

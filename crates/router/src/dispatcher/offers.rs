@@ -52,6 +52,15 @@ impl Offers {
         self.budget.lock().deposit();
     }
 
+    /// Takes one retry from the budget. Whether there was one.
+    pub(crate) fn pay_for_retry(&self, model: &ModelId) -> bool {
+        let paid = self.budget.lock().withdraw(Instant::now());
+        if !paid {
+            metrics::retry_denied(model);
+        }
+        paid
+    }
+
     /// Finds a scheduler that admits the generation. `refusals` names those that must not
     /// be asked.
     ///
@@ -117,14 +126,11 @@ impl Offers {
         let code = error.code;
         assignment.failed(&error);
         match refusals.record(assignment.scheduler.id().clone(), error, self.config.attempts_max) {
-            Next::TryAnother if self.budget.lock().withdraw(Instant::now()) => {
+            Next::TryAnother if self.pay_for_retry(model) => {
                 metrics::retried(model, code);
                 Ok(())
             }
-            Next::TryAnother => {
-                metrics::retry_denied(model);
-                Err(refusals.exhausted(RequestError::new(code, "the retry budget is spent")))
-            }
+            Next::TryAnother => Err(refusals.exhausted(RequestError::new(code, "the retry budget is spent"))),
             Next::GiveUp(error) => Err(error),
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::migration::Migrator;
 use super::offers::Segment;
+use super::suspects::Failures;
 use super::transcript::{Transcript, Verdict};
 use crate::metrics::{self, Migration};
 
@@ -22,6 +23,7 @@ pub(crate) struct ResumableStream {
     request: GenerationRequest,
     transcript: Transcript,
     stage: Stage,
+    failures: Failures,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -44,13 +46,28 @@ impl ResumableStream {
         segment: Segment,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { migrator, request, transcript, stage: Stage::Reading(segment), permit: Some(permit) }
+        Self {
+            migrator,
+            request,
+            transcript,
+            stage: Stage::Reading(segment),
+            failures: Failures::default(),
+            permit: Some(permit),
+        }
     }
 
     /// Handles an event of the current scheduler. Returns the event that the client gets.
     fn handle(&mut self, event: TokenEvent) -> Option<TokenEvent> {
         if let Stage::Reading(segment) = &self.stage {
-            report_health(segment, &event, self.transcript.tokens().is_empty());
+            // The first token of each scheduler, because this answer may be its trial.
+            report_health(segment, &event, self.transcript.is_first_of_segment());
+        }
+        match &event {
+            TokenEvent::Failed(error) if self.transcript.has_started() => {
+                self.failures.failed(error, &self.request, &self.migrator.suspects);
+            }
+            TokenEvent::Finished(_) => self.failures.finished(&self.request, &self.migrator.suspects),
+            _ => {}
         }
         match self.transcript.record(event, Instant::now()) {
             Verdict::Forward(event) => {

@@ -74,6 +74,16 @@ impl Transcript {
         &self.tokens
     }
 
+    /// Whether an engine has started the request.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Whether the current scheduler has generated nothing yet.
+    pub(crate) fn is_first_of_segment(&self) -> bool {
+        self.tokens.len() == self.earlier as usize
+    }
+
     /// Adds an event of the current scheduler.
     pub(crate) fn record(&mut self, event: TokenEvent, now: Instant) -> Verdict {
         match event {

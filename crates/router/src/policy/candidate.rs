@@ -22,6 +22,8 @@ pub enum Reason {
     Session,
     /// The scheduler that the prefix or session prefers was overloaded.
     Overloaded,
+    /// The circuit breakers of all schedulers are open, and it has failed least lately.
+    LeastFailing,
 }
 
 impl Reason {
@@ -36,6 +38,7 @@ impl Reason {
             Self::PrefixMatch => "prefix_match",
             Self::Session => "session",
             Self::Overloaded => "overloaded",
+            Self::LeastFailing => "least_failing",
         }
     }
 }

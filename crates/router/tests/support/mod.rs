@@ -1,7 +1,8 @@
 //! Schedulers that fail on demand, and what a client reads from them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -18,11 +19,14 @@ use hostler_scheduler::{
 use std::sync::Mutex;
 use tokio::sync::watch;
 
+/// When to retry after a refusal.
+pub(crate) const FULL_RETRY_AFTER: Duration = Duration::from_secs(7);
+
 /// A real scheduler on the simulated engine, whose next stream can be cut.
 pub(crate) struct Faulty {
     inner: Arc<LocalScheduler>,
     cut: Mutex<Option<(usize, RequestError)>>,
-    refuses: AtomicBool,
+    refuses: Mutex<Option<RequestError>>,
     refused: watch::Sender<usize>,
     submitted: AtomicUsize,
 }
@@ -33,7 +37,7 @@ impl Faulty {
         let inner = LocalScheduler::start(SchedulerConfig::new(id, "m"), Arc::new(factory));
         let mut snapshot = inner.snapshot();
         snapshot.wait_for(|now| now.state == SchedulerState::Serving).await.expect("it loads");
-        let (cut, refuses) = (Mutex::default(), AtomicBool::new(false));
+        let (cut, refuses) = (Mutex::default(), Mutex::default());
         let (refused, submitted) = (watch::Sender::new(0), AtomicUsize::new(0));
         Arc::new(Self { inner, cut, refuses, refused, submitted })
     }
@@ -50,7 +54,18 @@ impl Faulty {
 
     /// Sets whether it refuses requests as overloaded.
     pub(crate) fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, Ordering::SeqCst);
+        let full = RequestError::new(ErrorCode::Overloaded, "full").with_retry_after(FULL_RETRY_AFTER);
+        *self.refuses.lock().expect("no test panics with the lock") = refuses.then_some(full);
+    }
+
+    /// Makes it refuse requests with this error.
+    pub(crate) fn refuse_with(&self, error: RequestError) {
+        *self.refuses.lock().expect("no test panics with the lock") = Some(error);
+    }
+
+    /// How many requests it has refused.
+    pub(crate) fn refused(&self) -> usize {
+        *self.refused.borrow()
     }
 
     /// Waits until it has refused so many requests.
@@ -78,9 +93,10 @@ impl Scheduler for Faulty {
     }
 
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
-        if self.refuses.load(Ordering::SeqCst) {
+        let refusal = self.refuses.lock().expect("no test panics with the lock").clone();
+        if let Some(error) = refusal {
             self.refused.send_modify(|refused| *refused += 1);
-            return Err(RequestError::new(ErrorCode::Overloaded, "full"));
+            return Err(error);
         }
         self.submitted.fetch_add(1, Ordering::SeqCst);
         let generation = self.inner.submit(request).await?;
