@@ -107,6 +107,34 @@ async fn a_worker_is_found_when_it_starts_late_and_when_it_restarts() {
 }
 
 #[actix::test]
+async fn a_worker_that_restarts_with_other_schedulers_has_only_those() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let listen = support::socket(&folder);
+    let node = RemoteNode::connect(&endpoint(&listen), &RemoteOptions::default()).expect("it is an endpoint");
+    let mut before: Option<Arc<dyn Scheduler>> = None;
+    for name in ["first", "second"] {
+        let local = local(SchedulerConfig::new(name, "simulated"), quick());
+        let server = serve(listen.clone(), vec![Arc::clone(&local) as Arc<dyn Scheduler>]);
+        let id = format!("worker-1.{name}");
+        let schedulers = node.schedulers();
+        eventually("it has the scheduler, and no other", || {
+            let ids: Vec<_> = schedulers.borrow().iter().map(|scheduler| scheduler.id().as_str().to_owned()).collect();
+            ids == [id.clone()]
+        })
+        .await;
+        if let Some(before) = before.take() {
+            assert_eq!(before.snapshot().borrow().state, SchedulerState::Stopped);
+        }
+        let scheduler = first_scheduler(&node).await;
+        serves(&*scheduler).await;
+        local.stop().await;
+        server.stop(Duration::from_secs(5)).await;
+        wait_until_lost(&*scheduler).await;
+        before = Some(scheduler);
+    }
+}
+
+#[actix::test]
 async fn another_protocol_version_is_refused_and_both_are_named() {
     let pair = Pair::quick().await;
     let options = RemoteOptions { protocol_version: 7, ..RemoteOptions::default() };

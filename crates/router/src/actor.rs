@@ -126,7 +126,7 @@ impl Handler<ChooseScheduler> for RouterActor {
     fn handle(&mut self, ChooseScheduler(request): ChooseScheduler, _: &mut Self::Context) -> Self::Result {
         let input = self.policy_input(&request);
         let matches = self.prefixes.matches(&request.blocks);
-        let views = self.table.views(&request.model, &matches, self.config.slow_start, Instant::now())?;
+        let views = self.table.views(&request.model, &matches, &self.config, Instant::now())?;
         let (index, reason) = choose_scheduler(self.config.policy, &views, &request, input)?;
         let slot = views[index].candidate.slot;
         remember(&mut self.last, &request.model, slot);
@@ -154,7 +154,7 @@ impl Handler<ExplainRoute> for RouterActor {
     fn handle(&mut self, ExplainRoute(request): ExplainRoute, _: &mut Self::Context) -> Self::Result {
         let input = self.policy_input(&request);
         let matches = self.prefixes.matches(&request.blocks);
-        let views = self.table.views(&request.model, &matches, self.config.slow_start, Instant::now())?;
+        let views = self.table.views(&request.model, &matches, &self.config, Instant::now())?;
         Ok(explain(self.config.policy, &views, &request, input))
     }
 }

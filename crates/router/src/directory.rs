@@ -78,7 +78,8 @@ impl Directory {
         self.schedulers().iter().any(|scheduler| matches(&scheduler.snapshot().borrow()))
     }
 
-    /// Any scheduler that has the model loaded.
+    /// A scheduler that has the model loaded now. One that failed or was lost shows the model
+    /// that it had, but cannot answer.
     ///
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` while it is loading.
@@ -89,7 +90,9 @@ impl Directory {
             let snapshot = scheduler.snapshot();
             let snapshot = snapshot.borrow();
             known |= snapshot.model == *model;
-            if snapshot.model == *model && snapshot.description.is_some() {
+            let answers =
+                matches!(snapshot.state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
+            if snapshot.model == *model && answers && snapshot.description.is_some() {
                 return Ok(Arc::clone(scheduler));
             }
         }

@@ -224,6 +224,32 @@ async fn readiness_follows_the_schedulers_and_ends_with_the_drain() {
 }
 
 #[actix::test]
+async fn a_lost_scheduler_is_not_asked_to_tokenize() {
+    let (lost, well) = (FakeScheduler::new("lost", Hold), FakeScheduler::new("well", Hold));
+    lost.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
+    let input = || TokenizeInput::Text { text: "t".to_owned(), add_special: true };
+    let alone = router_over(RouterConfig::default(), &[Arc::clone(&lost)]).await;
+    let error = alone.tokenize(&"m".into(), input()).await.expect_err("it is lost");
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    let both = router_over(RouterConfig::default(), &[lost, well]).await;
+    assert!(both.tokenize(&"m".into(), input()).await.is_ok());
+}
+
+#[actix::test]
+async fn a_scheduler_that_comes_back_with_another_model_serves_that_one() {
+    let scheduler = FakeScheduler::new("a", Hold);
+    let router = router_over(RouterConfig::default(), &[Arc::clone(&scheduler)]).await;
+    drop(router.generate(request()).await.expect("a serves m"));
+    scheduler.snapshot.send_modify(|snapshot| snapshot.model = "other".into());
+    let mut other = request();
+    other.model = "other".into();
+    assert!(router.generate(other).await.is_ok());
+    let error = router.generate(request()).await.err().expect("m is not served any more");
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert!(error.message.contains("served models: other"), "{}", error.message);
+}
+
+#[actix::test]
 async fn a_loading_model_is_unavailable_and_an_unknown_one_is_not_found() {
     let scheduler = FakeScheduler::new("a", Hold);
     scheduler.snapshot.send_modify(|snapshot| {

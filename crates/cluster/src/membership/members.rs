@@ -220,15 +220,23 @@ impl Connected {
 
 /// Registers each scheduler of a node with the router once its model is loaded. A claimed
 /// scheduler counts as loaded, and so does one that drains. A scheduler that is lost later stays
-/// registered; the router sees its state. Returns only when the router has stopped.
+/// registered; the router sees its state. One that its worker does not have any more is removed.
+/// Returns only when the router has stopped.
 async fn join_when_loaded(node: &RemoteNode, router: &Router) {
     let mut schedulers = node.schedulers();
     let mut known = HashSet::new();
     let mut joining = FuturesUnordered::new();
     loop {
-        for scheduler in schedulers.borrow_and_update().iter() {
+        let current = schedulers.borrow_and_update().clone();
+        for scheduler in current.iter() {
             if known.insert(scheduler.id().clone()) {
                 joining.push(join(Arc::clone(scheduler), router.clone()));
+            }
+        }
+        let gone = known.extract_if(|id| !current.iter().any(|scheduler| scheduler.id() == id));
+        for id in gone.collect::<Vec<_>>() {
+            if router.remove(id).await.is_err() {
+                return;
             }
         }
         tokio::select! {
@@ -242,8 +250,11 @@ async fn join_when_loaded(node: &RemoteNode, router: &Router) {
 async fn join(scheduler: Arc<RemoteScheduler>, router: Router) -> bool {
     let loaded = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining | SchedulerState::Claimed);
     // An error means that the node is being dropped, which aborts this task too.
-    if scheduler.snapshot().wait_for(|snapshot| loaded(snapshot.state)).await.is_err() {
-        return true;
+    let over = |state| loaded(state) || state == SchedulerState::Stopped;
+    let mut snapshot = scheduler.snapshot();
+    match snapshot.wait_for(|snapshot| over(snapshot.state)).await {
+        Ok(snapshot) if loaded(snapshot.state) => {}
+        _ => return true,
     }
     tracing::info!(scheduler = %scheduler.id(), "scheduler joined");
     router.add(scheduler).await.is_ok()

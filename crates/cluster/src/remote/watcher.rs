@@ -147,6 +147,7 @@ impl Watcher {
             } else {
                 tracing::info!(endpoint, node = node.name, "worker is back");
             }
+            self.forget_all_but(&node.schedulers);
             self.health.send_modify(|health| {
                 health.name = Some(node.name.into());
                 health.version = Some(node.version);
@@ -165,6 +166,21 @@ impl Watcher {
             health.failure = None;
         });
         Ok(())
+    }
+
+    /// Forgets the schedulers that the process at this endpoint does not have: one before it
+    /// had them.
+    fn forget_all_but(&self, names: &[String]) {
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            self.schedulers.borrow().iter().cloned().partition(|scheduler| names.contains(&scheduler.name));
+        if gone.is_empty() {
+            return;
+        }
+        for scheduler in gone {
+            tracing::info!(scheduler = %scheduler.id, "the worker came back without this scheduler");
+            scheduler.stopped();
+        }
+        self.schedulers.send_replace(kept.into_iter().collect());
     }
 
     fn publish(&self, snapshot: SchedulerSnapshot) {

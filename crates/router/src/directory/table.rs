@@ -61,15 +61,16 @@ impl Table {
         &mut self,
         model: &ModelId,
         matches: &[(u64, u32)],
-        slow_start: Duration,
+        config: &RouterConfig,
         now: Instant,
     ) -> Result<Vec<SchedulerView<'_>>, RequestError> {
+        self.entries.iter_mut().for_each(|entry| entry.follow_model(config));
         if !self.entries.iter().any(|entry| entry.model == *model) {
             let served = self.entries.iter().map(|entry| entry.model.as_str());
             return Err(RequestError::unknown_model(model.as_str(), served));
         }
         let of_model = self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.model == *model);
-        Ok(of_model.map(|(slot, entry)| entry.view(slot, matches, slow_start, now)).collect())
+        Ok(of_model.map(|(slot, entry)| entry.view(slot, matches, config.slow_start, now)).collect())
     }
 
     fn publish(&self) {
@@ -85,7 +86,7 @@ pub(crate) struct Entry {
     pub(crate) work: Arc<InFlightWork>,
     pub(crate) metrics: SchedulerMetrics,
     pub(crate) health: Health,
-    /// A scheduler never changes its model.
+    /// The model when the scheduler was last examined.
     model: ModelId,
     snapshot: watch::Receiver<SchedulerSnapshot>,
     slow_start: SlowStart,
@@ -100,6 +101,14 @@ impl Entry {
         let key = stable_hash(scheduler.id().as_str().as_bytes());
         let (work, slow_start) = (Arc::default(), SlowStart::default());
         Self { scheduler, key, work, metrics, health, model, snapshot, slow_start }
+    }
+
+    /// A worker may come back with another model under the same name. That is another
+    /// scheduler: nothing that is known of the one before holds for it.
+    fn follow_model(&mut self, config: &RouterConfig) {
+        if self.snapshot.borrow().model != self.model {
+            *self = Self::new(Arc::clone(&self.scheduler), config);
+        }
     }
 
     /// The scheduler's own counts include other routers' requests but lag; this router's
