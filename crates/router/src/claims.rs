@@ -172,9 +172,15 @@ impl Claims {
         let min_serving = if spec.force { 0 } else { spec.min_serving };
         let (claim, phase) = OpenClaim::new(token, record, spec.ttl, min_serving);
         self.0.open.insert(Arc::clone(&claim));
-        let watching = open::watch_until_end(
+        let yields = guard::yield_when_needed(
             Arc::clone(&self.0.open),
             self.0.directory.clone(),
+            Arc::clone(&scheduler),
+            Arc::clone(&claim),
+        );
+        let watching = open::watch_until_end(
+            Arc::clone(&self.0.open),
+            yields,
             Arc::clone(&self.0.ledger),
             Arc::clone(&scheduler),
             Arc::clone(&claim),

@@ -9,9 +9,7 @@ use hostler_protocol::{FencingToken, ModelId, RequestError, RequestId};
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use tokio::sync::watch;
 
-use super::guard::yield_when_needed;
 use super::ledger::{ClaimLedger, RecordedClaim};
-use crate::directory::Directory;
 use crate::metrics::{ClaimMetrics, ClaimOutcome};
 
 /// All open claims, by token.
@@ -180,7 +178,7 @@ impl OpenClaim {
 /// Watches a claim from its grant to its end, for its holder, the metrics and the ledger.
 pub(super) async fn watch_until_end(
     open: Arc<OpenClaims>,
-    directory: Directory,
+    yields: impl Future<Output = ()>,
     ledger: Arc<dyn ClaimLedger>,
     scheduler: Arc<dyn Scheduler>,
     claim: Arc<OpenClaim>,
@@ -189,7 +187,7 @@ pub(super) async fn watch_until_end(
     let mut phase = claim.phase.subscribe();
     tokio::select! {
         () = claim.watch_snapshots(&*scheduler, &metrics) => claim.end(),
-        () = yield_when_needed(&open, &directory, &*scheduler, &claim) => {}
+        () = yields => {}
         // A short claim may never be seen in a snapshot, but its holder ends it here. This
         // cannot fail: `claim` has the sender.
         _ = phase.wait_for(|phase| *phase == ClaimPhase::Ended) => {}
