@@ -140,10 +140,12 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_named_and_the_known_ones_kept() {
-        let (body, ignored) = read(
+        let (body, mut ignored) = read(
             r#"{"temperature": 0.5, "no_stop_trim": true, "messages": [{"role": "a"}, {"role": "b", "extra": {"x": 1}}]}"#,
         )
         .expect("it has known fields");
+        // serde_json may sort an object's keys.
+        ignored.sort();
         assert_eq!(ignored, ["messages[1].extra", "no_stop_trim"]);
         assert_eq!((body.temperature, body.messages.len()), (Some(0.5), 2));
         assert_eq!(read("{}").expect("nothing is required").1, [""; 0]);
