@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hostler_protocol::NodeId;
-use hostler_scheduler::SchedulerSnapshot;
+use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use hostler_telemetry::Relay;
+use hostler_telemetry::catalogue::STATE;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -78,6 +79,7 @@ impl Watcher {
     /// Runs until the task is aborted.
     pub(super) async fn run(self) {
         let mut attempts = RECONNECT_BACKOFF.attempts();
+        self.record_states(false);
         loop {
             match self.watch().await {
                 // A worker that was connected is expected to answer the next attempt.
@@ -155,6 +157,7 @@ impl Watcher {
         }
         if let (Some(relay), Some(metrics)) = (&self.metrics, observation.metrics) {
             relay.show(metrics);
+            self.record_states(true);
         }
         let now = Instant::now();
         let snapshots = observation.snapshots.into_iter().map(|snapshot| wire::snapshot_from_proto(snapshot, now));
@@ -204,9 +207,6 @@ impl Watcher {
         let why = format!("worker {}: {why}", self.link.endpoint());
         self.link.close(&why);
         let is_news = self.health.send_if_modified(|health| health.failure.replace(why.clone()) != Some(why.clone()));
-        if let Some(metrics) = &self.metrics {
-            metrics.clear();
-        }
         if is_news {
             tracing::warn!(%why, "worker lost");
         }
@@ -214,6 +214,26 @@ impl Watcher {
         if self.health.borrow().name.is_some() {
             self.schedulers.borrow().iter().for_each(|scheduler| scheduler.lost(&why));
         }
+        if let Some(metrics) = &self.metrics {
+            metrics.clear();
+            self.record_states(false);
+        }
         why
+    }
+
+    /// Records the states of a child's schedulers while the child is lost, so that their metric
+    /// has no gaps. This process's values are added to those that the child reports, so they are
+    /// 0 while there are any.
+    fn record_states(&self, child_reports: bool) {
+        if self.metrics.is_none() {
+            return;
+        }
+        for scheduler in self.schedulers.borrow().iter() {
+            let SchedulerSnapshot { id, model, state, .. } = scheduler.snapshot().borrow().clone();
+            for each in SchedulerState::ALL {
+                let value = if each == state && !child_reports { 1.0 } else { 0.0 };
+                STATE.gauge(&[model.as_str(), id.as_str(), each.as_str()]).set(value);
+            }
+        }
     }
 }
