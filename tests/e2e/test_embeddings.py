@@ -49,9 +49,18 @@ def test_tokens_are_accepted_as_input(client: openai.OpenAI, http: httpx.Client,
     assert cosine(by_text.data[0].embedding, by_tokens.data[0].embedding) > 0.9999
 
 
+def test_a_vector_is_shortened_to_the_requested_dimensions(client: openai.OpenAI, model: str, dimensions: int) -> None:
+    full, short = (
+        client.embeddings.create(model=model, input="a", dimensions=size).data[0].embedding for size in (dimensions, 64)
+    )
+    assert (len(full), len(short)) == (dimensions, 64)
+    assert cosine(full[:64], short) > 0.9999
+    assert math.isclose(math.hypot(*short), 1, abs_tol=1e-4)
+
+
 def test_invalid_inputs_are_refused(client: openai.OpenAI, model: str, dimensions: int) -> None:
-    with pytest.raises(openai.BadRequestError, match="cannot be shortened"):
-        client.embeddings.create(model=model, input="a", dimensions=dimensions - 1)
+    with pytest.raises(openai.BadRequestError, match=f"this model's vectors have {dimensions} numbers"):
+        client.embeddings.create(model=model, input="a", dimensions=dimensions + 1)
     with pytest.raises(openai.BadRequestError, match="input 1 "):
         client.embeddings.create(model=model, input=["fine", "too long " * 3000])
 

@@ -123,7 +123,7 @@ def test_a_prompt_that_is_too_long_is_a_bad_request(client: openai.OpenAI, model
         ("temperature", {"temperature": 3.0}),
         ("max_tokens", {"max_tokens": 0}),
         ("tools", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
-        ("no_such_field", {"extra_body": {"no_such_field": 1}}),
+        ("max_tokenz", {"extra_body": {"max_tokenz": 1}}),
     ],
 )
 def test_a_bad_request_names_its_field(client: openai.OpenAI, model: str, param: str, fields: dict) -> None:
@@ -131,3 +131,10 @@ def test_a_bad_request_names_its_field(client: openai.OpenAI, model: str, param:
         client.chat.completions.create(model=model, messages=MESSAGES, **fields)
     assert caught.value.param == param
     assert param in caught.value.message
+
+
+def test_an_unknown_field_is_ignored_and_named(client: openai.OpenAI, model: str) -> None:
+    answer = client.chat.completions.with_raw_response.create(
+        model=model, messages=MESSAGES, max_tokens=1, extra_body={"no_such_field": 1}
+    )
+    assert "no_such_field" in answer.headers["x-hostler-ignored"]
