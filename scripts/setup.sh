@@ -63,6 +63,20 @@ install() { # FOLDER REQUIREMENTS
         printf '%s\n' "$wanted" >"$1/.installed"
     fi
 }
+# --- Chat templates of published models, from an archive that is checked by its hash.
+templates() { # FOLDER REQUIREMENTS
+    if [ "$(cat "$2")" != "$(cat "$1/.installed" 2>/dev/null)" ]; then
+        say "fetching chat templates"
+        rm -rf "$1"
+        mkdir -p "$1/archive"
+        PIP_ROOT_USER_ACTION=ignore python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+            --no-binary llama-cpp-python --require-hashes --dest "$1/archive" --requirement "$2"
+        tar -xzf "$1"/archive/*.tar.gz -C "$1" --wildcards '*/vendor/llama.cpp/models/templates/*.jinja' \
+            --strip-components=5
+        rm -rf "$1/archive"
+        cat "$2" >"$1/.installed"
+    fi
+}
 case "${1:-build}" in
 build) ;;
 check) install "$tools" scripts/tools.txt ;;
@@ -70,6 +84,7 @@ test | long)
     install "$tools" scripts/tools.txt
     install .cache/e2e tests/e2e/requirements.txt
     install .cache/observability tests/observability/requirements.txt
+    templates .cache/templates tests/templates/requirements.txt
     if [ "$1" = long ]; then
         install .cache/routers tests/e2e/routers.txt
     fi

@@ -35,7 +35,7 @@ step() {
     "$@" || failed+=("$name")
 }
 
-step "Rust" cargo nextest run $build --profile "$profile"
+step "Rust" env HOSTLER_TEMPLATES="$PWD/.cache/templates" PYTHONPATH="$PWD/.cache/e2e" cargo nextest run $build --profile "$profile"
 step "documentation examples" cargo test $build --doc --quiet
 step "end to end" env PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
     python3 -m pytest -p no:cacheprovider tests/e2e

@@ -35,10 +35,14 @@ impl Vocabulary {
 }
 
 impl LlamaCodec {
-    pub(crate) fn new(model: Arc<LlamaModel>) -> Self {
+    /// The codec of a loaded model.
+    ///
+    /// # Errors
+    /// What is wrong with the model's chat template.
+    pub(crate) fn new(model: Arc<LlamaModel>) -> Result<Self, String> {
         let size = model.n_vocab().unsigned_abs();
-        let template = chat_template(&model);
-        Self { vocabulary: Vocabulary { model, size }, template }
+        let template = chat_template(&model)?;
+        Ok(Self { vocabulary: Vocabulary { model, size }, template })
     }
 
     pub(crate) fn vocabulary_size(&self) -> u32 {
@@ -112,9 +116,10 @@ impl IncrementalDecoder for PieceDecoder {
     }
 }
 
-/// The model's chat template; `None` if it has none, or an invalid one.
-fn chat_template(model: &LlamaModel) -> Option<ChatTemplate> {
-    let source = model.chat_template(None).ok()?.to_string().ok()?;
+/// The model's chat template; `None` if it has none.
+fn chat_template(model: &LlamaModel) -> Result<Option<ChatTemplate>, String> {
+    let Ok(source) = model.chat_template(None) else { return Ok(None) };
+    let source = source.to_str().map_err(|error| format!("the model's chat template is not text: {error}"))?;
     let vocab = model.vocab();
     // The id is -1 if the vocabulary has no such token.
     let text = |token: LlamaToken| {
@@ -123,11 +128,5 @@ fn chat_template(model: &LlamaModel) -> Option<ChatTemplate> {
         }
         String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned()
     };
-    match ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos())) {
-        Ok(template) => Some(template),
-        Err(error) => {
-            tracing::warn!(error, "the model's chat template cannot be used; only completions are served");
-            None
-        }
-    }
+    ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos())).map(Some)
 }

@@ -98,7 +98,7 @@ fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loa
         }
         None => (SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(max_sequences) }, None),
     };
-    let template = guard.get_chat_template().and_then(|template| chat_template(&template));
+    let template = guard.get_chat_template().and_then(|template| chat_template(&template)).transpose()?;
     let end_tokens = metadata.eos_tok.clone();
     let context_length = u32::try_from(metadata.max_seq_len).unwrap_or(u32::MAX);
     // The format of safetensors in memory; that of a GGUF file is read from the file.
@@ -118,25 +118,19 @@ fn describe(pipeline: SharedPipeline, max_sequences: NonZeroUsize) -> Result<Loa
     })
 }
 
-/// The model's chat template; `None` if it has none, or an invalid one.
-fn chat_template(template: &EngineTemplate) -> Option<ChatTemplate> {
+/// The model's chat template; `None` if it has none.
+fn chat_template(template: &EngineTemplate) -> Option<Result<ChatTemplate, String>> {
     let source = match template.chat_template.as_ref()?.0.as_ref().left() {
-        Some(source) => source.clone(),
+        Some(source) => source,
         // Several named templates: use the one for plain conversations.
         None => {
             let named = template.chat_template.as_ref()?.0.as_ref().right()?;
             let default = named.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"));
-            default.or_else(|| named.first())?.get("template")?.clone()
+            default.or_else(|| named.first())?.get("template")?
         }
     };
     let token = |token: Option<String>| token.unwrap_or_default();
-    match ChatTemplate::compile(source, token(template.bos_tok()), token(template.eos_tok())) {
-        Ok(template) => Some(template),
-        Err(error) => {
-            tracing::warn!(error, "the model's chat template cannot be used; only completions are served");
-            None
-        }
-    }
+    Some(ChatTemplate::compile(source, token(template.bos_tok()), token(template.eos_tok())))
 }
 
 /// The data type of activations, and of weights from safetensors.

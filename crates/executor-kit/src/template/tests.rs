@@ -1,0 +1,62 @@
+use hostler_protocol::Role;
+use proptest::prelude::*;
+
+use super::*;
+
+fn compile(source: &str) -> ChatTemplate {
+    ChatTemplate::compile(source, "<s>".into(), "</s>".into()).expect("it compiles")
+}
+
+fn message(role: Role, content: &str) -> ChatMessage {
+    ChatMessage { role, content: content.into(), name: None }
+}
+
+#[test]
+fn a_conversation_is_rendered() {
+    let template = compile(
+        "{{ bos_token }}{% for message in messages %}\n  {%- if message.name is defined %}named{% endif %}\n\
+         [{{ message['role'] }}]{{ message.content.strip() }}{{ eos_token }}\n{% endfor %}\n\
+         {%- if add_generation_prompt %}[assistant]{% endif %}",
+    );
+    let messages = [message(Role::System, " be brief "), message(Role::User, "<b>")];
+    let text = template.render(&messages).expect("it renders");
+    assert_eq!(text, "<s>[system]be brief</s>\n[user]<b></s>\n[assistant]");
+}
+
+#[test]
+fn an_error_has_the_templates_message() {
+    let template = compile("{{ raise_exception('roles must alternate') }}");
+    let error = template.render(&[]).expect_err("it is rejected");
+    assert!(matches!(error, TextError::Template(reason) if reason == "roles must alternate"));
+}
+
+#[test]
+fn an_invalid_template_is_an_error_with_its_line() {
+    let error = ChatTemplate::compile("\n{% if %}", String::new(), String::new()).expect_err("no condition");
+    assert!(error.contains("chat:2"), "{error}");
+}
+
+#[test]
+fn values_are_printed_as_python_prints_them() {
+    let text = |source: &str| compile(source).render(&[]).expect(source);
+    assert_eq!(text("{{ true }} {{ none }} {{ [1, 'a', 2.0] }} {{ {'a': \"it's\", 'b': none} }}"), {
+        r#"True None [1, 'a', 2.0] {'a': "it's", 'b': None}"#
+    });
+    assert_eq!(text("{{ {'a': ['<é>', 1.0, true]} | tojson }}"), r#"{"a": ["<é>", 1.0, true]}"#);
+    assert_eq!(text("{{ {'a': [1], 'b': {}} | tojson(indent=2) }}"), "{\n  \"a\": [\n    1\n  ],\n  \"b\": {}\n}");
+    assert_eq!(text("{{ {'b': 1, 'a': 2} | tojson(separators=(',', ':'), sort_keys=true) }}"), r#"{"a":2,"b":1}"#);
+    assert_eq!(text("{{ {'a': 'é😀'} | tojson(ensure_ascii=true) }}"), r#"{"a": "\u00e9\ud83d\ude00"}"#);
+    assert_eq!(text("{{ 'a\\nb\\n\\n' | indent(2, first=true) }}"), "  a\n  b\n\n");
+    assert_eq!(text("{{ nothing | length }}{{ 'yes' if nothing is undefined }}"), "0yes");
+    assert_eq!(text("{% generation %}a{% endgeneration %}{%- generation -%} b {% endgeneration %}"), "ab ");
+    assert_eq!(text("{{ strftime_now('%Y') }}").len(), 4);
+}
+
+proptest! {
+    /// A template is data from a stranger: no format of a date may panic.
+    #[test]
+    fn any_date_format_is_a_text_or_an_error(format in "[%a-zA-Z0-9:.#+^_ -]{0,12}") {
+        let format = Value::from(format);
+        let _ = compile("{{ strftime_now(format) }}").render_variables(context! { format });
+    }
+}
