@@ -41,9 +41,9 @@ fn raise_exception(message: String) -> Result<String, Error> {
 }
 
 /// The local date and time. Templates write today's date into the system message.
-fn strftime_now(format: String) -> Result<String, Error> {
+fn strftime_now(format: &str) -> Result<String, Error> {
     let mut text = String::new();
-    write!(text, "{}", Local::now().format(&format))
+    write!(text, "{}", Local::now().format(format))
         .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {format:?} is not a format")))?;
     Ok(text)
 }

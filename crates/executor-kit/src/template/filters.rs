@@ -14,6 +14,7 @@ pub(super) fn length(value: &Value) -> Result<usize, Error> {
 }
 
 /// Indents every line of a text but the first and empty ones. A final line break is kept.
+#[expect(clippy::needless_pass_by_value, reason = "filters get their named arguments by value")]
 pub(super) fn indent(text: &str, width: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let width = match width {
         Some(width) => width,

@@ -10,6 +10,7 @@ use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
 /// Writes a value as JSON. `indent` is a number of spaces.
+#[expect(clippy::needless_pass_by_value, reason = "filters get their named arguments by value")]
 pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let indent = options.get::<Option<usize>>("indent")?;
     let separators = options.get::<Option<Vec<String>>>("separators")?.unwrap_or_default();
@@ -19,7 +20,7 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(Error::new(ErrorKind::BadSerialization, "an undefined value cannot be written as JSON"));
     }
-    let mut json = serde_json::to_value(value).map_err(failed)?;
+    let mut json = serde_json::to_value(value).map_err(|error| failed(&error))?;
     if sort_keys {
         json.sort_all_objects();
     }
@@ -34,7 +35,7 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
             json.serialize(&mut Serializer::with_formatter(&mut text, Separated { comma, colon }))
         }
     };
-    written.map_err(failed)?;
+    written.map_err(|error| failed(&error))?;
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(Value::from(if ensure_ascii { ascii(&text) } else { text }))
 }
@@ -52,7 +53,7 @@ fn ascii(text: &str) -> String {
     escaped
 }
 
-fn failed(error: serde_json::Error) -> Error {
+fn failed(error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::BadSerialization, error.to_string())
 }
 

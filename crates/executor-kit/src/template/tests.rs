@@ -1,3 +1,5 @@
+//! Tests of the rendering of single constructs; `tests/templates.rs` has those of whole templates.
+
 use hostler_protocol::Role;
 use proptest::prelude::*;
 
