@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use hostler_cluster::wire;
 use hostler_protocol::{
-    Batching, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, ErrorReason, FencingToken,
-    Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt, RequestError, Role,
-    SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, Usage,
+    Batching, CacheScope, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, ErrorReason,
+    FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt,
+    RequestError, Role, SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, Usage,
 };
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};
 use proptest::collection::vec;
@@ -90,7 +90,11 @@ fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
             constraint,
             top_logprobs,
             priority,
-            tenant: tenant.into(),
+            tenant: tenant.as_str().into(),
+            cache_scope: CacheScope {
+                tenant: claim.map(|_| tenant.as_str().into()),
+                salt: top_logprobs.map(|_| tenant),
+            },
             deadline,
             claim: claim.map(FencingToken),
             ..GenerationRequest::new("a model".into(), prompt)

@@ -54,6 +54,10 @@ pub struct ServerConfig {
     /// ignore them and name them in x-hostler-ignored, or refuse the request. A probable
     /// misspelling of a known field is always refused.
     pub unknown_fields: UnknownFields,
+    /// Whether the prompts of different clients of api_keys share cached prefixes. That saves
+    /// work if they have long prompts in common, but a client can then find out from
+    /// `cached_tokens` and response times what another one has asked.
+    pub share_prefixes: bool,
     /// Maximum time for a client to send the head of a request.
     #[serde(rename = "head_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 1, max = 600))]
@@ -133,6 +137,7 @@ impl Default for ServerConfig {
             body_bytes_max: 1024 * 1024,
             answers_max: 128,
             unknown_fields: UnknownFields::default(),
+            share_prefixes: false,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),

@@ -132,7 +132,7 @@ impl<F: Forward> Engine<F> {
             && let Some(mut job) = self.waiting.pop_front()
         {
             let tokens = job.sequence.tokens.to_vec();
-            let placement = self.slots.place(&tokens).expect("there is room");
+            let placement = self.slots.place(&tokens, &job.sequence.cache_scope).expect("there is room");
             let slot = placement.slot;
             if let Some(source) = placement.copy_from {
                 self.forward.copy(source, slot);

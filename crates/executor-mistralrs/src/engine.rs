@@ -24,17 +24,18 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine's threads.
+    /// Starts the engine's threads. `reuses_prefixes` is whether a GPU without PagedAttention
+    /// reuses cached prefixes, of all tenants: mistral.rs cannot separate them.
     ///
     /// # Errors
     /// mistral.rs's message.
-    pub(crate) fn start(loaded: &Loaded, on_cpu: bool) -> Result<Self, String> {
+    pub(crate) fn start(loaded: &Loaded, on_cpu: bool, reuses_prefixes: bool) -> Result<Self, String> {
         // On a CPU, the prefix cache never evicts, and corrupts sequences that waited. With
         // PagedAttention, a batch of prompts with cached prefixes gets a mask of the wrong
         // shape, which ends the engine.
         let is_paged = matches!(loaded.scheduler, SchedulerConfig::PagedAttentionMeta { .. });
         let builder = MistralRsBuilder::new(loaded.pipeline.clone(), loaded.scheduler.clone(), false, None)
-            .with_no_prefix_cache(on_cpu || is_paged);
+            .with_no_prefix_cache(on_cpu || is_paged || !reuses_prefixes);
         // `build` does not wait for I/O or other tasks.
         let owner = futures::executor::block_on(builder.build());
         // Called once, because on a dead engine `get_sender` would start a new one.

@@ -73,7 +73,7 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
     let slots = NonZeroUsize::new(max_sequences as usize)
         .ok_or_else(|| LoadError::Engine("max_batch_size is 0; it must be at least 1".to_owned()))?;
     let loaded = pipeline::load(config, slots)?;
-    let engine = Engine::start(&loaded, on_cpu).map_err(LoadError::Engine)?;
+    let engine = Engine::start(&loaded, on_cpu, config.options.prefix_cache).map_err(LoadError::Engine)?;
     let status = Arc::<EngineStatus>::default();
     let codec = MistralrsCodec::new(loaded.tokenizer.clone(), loaded.grammars.tok_env().clone(), loaded.template);
     let context_length = config.max_context_length.min(loaded.context_length);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::{RequestId, SamplingParams, StopConditions, TokenId};
+use hostler_protocol::{CacheScope, RequestId, SamplingParams, StopConditions, TokenId};
 
 use crate::CompiledConstraint;
 
@@ -30,6 +30,8 @@ pub struct Sequence {
     pub constraint: Option<CompiledConstraint>,
     /// If set, log probabilities are reported, with this many alternatives per position.
     pub top_logprobs: Option<u32>,
+    /// Cached prefixes are only reused between sequences of the same scope.
+    pub cache_scope: CacheScope,
 }
 
 impl Sequence {
@@ -45,6 +47,7 @@ impl Sequence {
             stop: StopConditions::default(),
             constraint: None,
             top_logprobs: None,
+            cache_scope: CacheScope::default(),
         }
     }
 

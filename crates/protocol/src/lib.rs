@@ -4,6 +4,7 @@
 //! not depend on tokio, actix or HTTP. All of it is plain data; the only logic is
 //! validation.
 
+mod cache;
 mod claim;
 mod deadline;
 mod embedding;
@@ -18,6 +19,7 @@ mod sampling;
 mod stop;
 mod trace;
 
+pub use cache::CacheScope;
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
 pub use embedding::{EmbeddingInput, Embeddings};

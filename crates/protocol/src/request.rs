@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, SessionId, StopConditions, TenantId, TokenId,
-    TraceContext,
+    CacheScope, Deadline, FencingToken, ModelId, Prompt, RequestId, SamplingParams, SessionId, StopConditions,
+    TenantId, TokenId, TraceContext,
 };
 
 /// Everything that a scheduler needs to know about one request.
@@ -31,6 +31,8 @@ pub struct GenerationRequest {
     pub priority: Priority,
     /// The tenant that it is charged to.
     pub tenant: TenantId,
+    /// Whose cached prefixes it may use, and who may use its own.
+    pub cache_scope: CacheScope,
     /// The session; the router may send all requests of a session to one scheduler.
     pub session: Option<SessionId>,
     /// When the answer is no longer wanted.
@@ -56,6 +58,7 @@ impl GenerationRequest {
             top_logprobs: None,
             priority: Priority::default(),
             tenant: TenantId::default(),
+            cache_scope: CacheScope::default(),
             session: None,
             deadline: None,
             claim: None,

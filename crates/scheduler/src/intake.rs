@@ -187,6 +187,7 @@ fn split(
         stop: request.stop,
         constraint,
         top_logprobs: request.top_logprobs,
+        cache_scope: request.cache_scope,
     };
     Ok((demand, sequence))
 }

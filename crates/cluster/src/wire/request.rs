@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use hostler_protocol::{
-    ChatMessage, Constraint, Deadline, EmbeddingInput, FencingToken, GenerationRequest, Prompt, SamplingParams,
-    StopConditions,
+    CacheScope, ChatMessage, Constraint, Deadline, EmbeddingInput, FencingToken, GenerationRequest, Prompt,
+    SamplingParams, StopConditions,
 };
 
 use super::event::{weighted_from_proto, weighted_to_proto};
@@ -37,6 +37,10 @@ pub fn request_to_proto(request: GenerationRequest, now: Instant) -> proto::Gene
         top_logprobs: request.top_logprobs,
         priority: proto::Priority::from(request.priority).into(),
         tenant: request.tenant.as_str().to_owned(),
+        cache_scope: Some(proto::CacheScope {
+            tenant: request.cache_scope.tenant.map(String::from),
+            salt: request.cache_scope.salt,
+        }),
         time_left: request.deadline.map(|deadline| duration_to_proto(deadline.remaining(now))),
         claim: request.claim.map(|token| token.0),
         trace: request.trace.map(String::from),
@@ -59,6 +63,7 @@ pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Re
         part::Constraint::Regex(regex) => Constraint::Regex(regex),
         part::Constraint::Lark(grammar) => Constraint::Lark(grammar),
     });
+    let scope = message.cache_scope.ok_or_else(|| Malformed::missing("request.cache_scope"))?;
     let time_left = message.time_left.map(duration_from_proto).transpose()?;
     Ok(GenerationRequest {
         id: message
@@ -74,6 +79,7 @@ pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Re
         top_logprobs: message.top_logprobs,
         priority,
         tenant: message.tenant.into(),
+        cache_scope: CacheScope { tenant: scope.tenant.map(Into::into), salt: scope.salt },
         // Only the router uses it, and it has chosen this worker already.
         session: None,
         // A deadline beyond the clock's range is never reached.

@@ -30,6 +30,10 @@ pub struct MistralrsOptions {
     /// For PagedAttention: type of the numbers in the KV cache. auto is that of the
     /// activations; f8 takes half the memory of 16-bit floats and rounds more.
     pub kv_cache_type: KvCacheType,
+    /// For the engine mistralrs on a GPU without PagedAttention: whether prompts reuse cached
+    /// prefixes. mistral.rs shares them between all clients, so a client can find out from
+    /// response times what another one has asked.
+    pub prefix_cache: bool,
 }
 
 /// Type of the numbers in a KV cache.
@@ -68,6 +72,7 @@ impl Default for MistralrsOptions {
             kv_cache_tokens: None,
             kv_cache_memory_share: None,
             kv_cache_type: KvCacheType::default(),
+            prefix_cache: false,
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! A slot holds the keys and values of one sequence. They are kept when the sequence has
 //! ended: a new sequence with the same prefix reuses the slot, or copies it. Otherwise the
-//! least recently used slot is evicted. The number of slots bounds what is kept.
+//! least recently used slot is evicted. Sequences of different scopes share nothing. The number of slots bounds what is kept.
 
 use std::cmp::Reverse;
 
-use hostler_protocol::TokenId;
+use hostler_protocol::{CacheScope, TokenId};
 
 /// The slots of one engine.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(crate) enum ReusePolicy {
 struct Slot {
     /// The tokens whose keys and values the slot holds, from position 0.
     tokens: Vec<TokenId>,
+    /// The scope of the sequence that they belong to.
+    scope: CacheScope,
     busy: bool,
     last_used: u64,
 }
@@ -60,12 +62,12 @@ impl Slots {
         self.slots.iter().any(|slot| !slot.busy)
     }
 
-    /// Places a sequence with these tokens; `None` if every slot is busy. The caller must
+    /// Places a sequence with these tokens and this scope; `None` if every slot is busy. The caller must
     /// prepare the cache as the placement specifies.
-    pub(crate) fn place(&mut self, tokens: &[TokenId]) -> Option<Placement> {
+    pub(crate) fn place(&mut self, tokens: &[TokenId], scope: &CacheScope) -> Option<Placement> {
         let placement = match self.policy {
             ReusePolicy::Never => Placement { slot: self.least_recently_used(None)?, copy_from: None, keep: 0 },
-            ReusePolicy::SharedPrefix { copy_saves_min } => self.best_placement(tokens, copy_saves_min)?,
+            ReusePolicy::SharedPrefix { copy_saves_min } => self.best_placement(tokens, scope, copy_saves_min)?,
         };
         self.clock += 1;
         let Placement { slot, keep, .. } = placement;
@@ -73,14 +75,18 @@ impl Slots {
         let slot = &mut self.slots[slot];
         slot.tokens.clear();
         slot.tokens.extend_from_slice(&tokens[..keep]);
+        slot.scope.clone_from(scope);
         slot.busy = true;
         slot.last_used = last_used;
         Some(placement)
     }
 
-    fn best_placement(&self, tokens: &[TokenId], copy_saves_min: usize) -> Option<Placement> {
+    fn best_placement(&self, tokens: &[TokenId], scope: &CacheScope, copy_saves_min: usize) -> Option<Placement> {
         let keep_max = tokens.len().saturating_sub(1);
-        let shared = |slot: usize| shared_prefix(&self.slots[slot].tokens, tokens).min(keep_max);
+        let shared = |slot: usize| {
+            let slot = &self.slots[slot];
+            if slot.scope == *scope { shared_prefix(&slot.tokens, tokens).min(keep_max) } else { 0 }
+        };
         let victim = self.least_recently_used(None)?;
         // Among equal prefixes, prefer a slot that is not busy, then the least recently used.
         let source = (0..self.slots.len()).max_by_key(|&index| {

@@ -19,7 +19,12 @@ impl Cache {
 
     /// Places a sequence and feeds all its tokens.
     fn run(&mut self, tokens: &[TokenId]) -> Option<Placement> {
-        let placement = self.slots.place(tokens)?;
+        self.run_in(&CacheScope::default(), tokens)
+    }
+
+    /// The same in a scope.
+    fn run_in(&mut self, scope: &CacheScope, tokens: &[TokenId]) -> Option<Placement> {
+        let placement = self.slots.place(tokens, scope)?;
         if let Some(source) = placement.copy_from {
             self.held[placement.slot] = self.held[source].clone();
         }
@@ -46,6 +51,23 @@ fn the_slot_of_an_ended_sequence_is_reused_and_the_least_recently_used_is_evicte
     cache.slots.release(longer.slot);
     let other = cache.run(&[5, 5]).expect("a slot is free");
     assert_eq!((other.slot, other.keep), (1, 0));
+}
+
+#[test]
+fn a_sequence_of_another_scope_shares_nothing() {
+    let alice = CacheScope { tenant: Some("alice".into()), salt: None };
+    let bob = CacheScope { tenant: Some("bob".into()), salt: None };
+    let mut cache = Cache::new(2, REUSE);
+    let first = cache.run_in(&alice, &[1, 2, 3, 4, 5, 6]).expect("a slot is free");
+    // Neither copied from the busy slot, nor reused when it is free.
+    let other = cache.run_in(&bob, &[1, 2, 3, 4, 5, 6]).expect("a slot is free");
+    assert_eq!((other.copy_from, other.keep), (None, 0));
+    cache.slots.release(first.slot);
+    cache.slots.release(other.slot);
+    let stranger = cache.run_in(&CacheScope::default(), &[1, 2, 3, 4, 5, 6]).expect("a slot is free");
+    assert_eq!((stranger.slot, stranger.keep), (first.slot, 0));
+    let again = cache.run_in(&bob, &[1, 2, 3, 4, 5, 6]).expect("a slot is free");
+    assert_eq!((again.slot, again.keep), (other.slot, 5));
 }
 
 #[test]

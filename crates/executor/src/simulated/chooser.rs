@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::TokenId;
+use hostler_protocol::{CacheScope, TokenId};
 
 use super::candidates::{Choice, Position, Rules, mix};
 use crate::Sequence;
@@ -65,6 +65,11 @@ impl Chooser {
         self.position.text = chain(self.position.text, token);
         self.position.last = token;
         self.answer.push(token);
+    }
+
+    /// The scope of the sequence's cached prefixes.
+    pub(super) fn cache_scope(&self) -> CacheScope {
+        self.sequence.cache_scope.clone()
     }
 
     /// The tokens of prompt and answer.

@@ -156,7 +156,7 @@ impl Driver {
         self.accepted += 1;
         let key = self.accepted;
         // The last token of the prompt is always computed: it gives the first logits.
-        let cached = self.cache.reuse(&sequence.tokens);
+        let cached = self.cache.reuse(&sequence.cache_scope, &sequence.tokens);
         let cached_tokens = cached.min(sequence.prompt().len() as u32 - 1);
         let job = Job {
             key,
@@ -187,7 +187,7 @@ impl Driver {
                 self.count_token();
                 self.planner.remove(key);
                 if let Some(sequence) = self.sequences.remove(&key) {
-                    self.cache.keep(sequence.tokens());
+                    self.cache.keep(sequence.cache_scope(), sequence.tokens());
                     sequence.end(ending);
                 }
             }

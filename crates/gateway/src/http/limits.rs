@@ -21,6 +21,9 @@ pub(crate) const CONTENT_PARTS_MAX: usize = 256;
 /// Most alternatives per position, as in OpenAI's chat API.
 pub(crate) const TOP_LOGPROBS_MAX: u32 = 20;
 
+/// Longest `cache_salt`: room for a digest in any notation. It is kept with every cached prefix.
+pub(crate) const CACHE_SALT_BYTES_MAX: usize = 256;
+
 /// Longest schema, regular expression or grammar, in bytes: compiling one costs far more than
 /// reading it.
 pub(crate) const CONSTRAINT_BYTES_MAX: usize = 64 * 1024;

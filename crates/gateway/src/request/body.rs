@@ -64,6 +64,7 @@ pub(crate) struct GenerationBody {
     pub(crate) regex: Option<String>,
     pub(crate) lark: Option<String>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) cache_salt: Option<String>,
     /// In seconds.
     pub(crate) timeout: Option<f64>,
     /// Set from a header, never from the body.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use hostler_config::ServerConfig;
 use hostler_protocol::{
-    Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams, SessionId,
-    StopConditions, TenantId,
+    CacheScope, Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams,
+    SessionId, StopConditions, TenantId,
 };
 
 use super::body::{Dialect, GenerationBody, ResponseFormat, ResponseFormatType};
@@ -14,7 +14,8 @@ use super::names::SentNames;
 use super::support;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
-    COMPLETION_MAX_TOKENS_DEFAULT, CONSTRAINT_BYTES_MAX, NATIVE_MAX_TOKENS_DEFAULT, TOP_LOGPROBS_MAX,
+    CACHE_SALT_BYTES_MAX, COMPLETION_MAX_TOKENS_DEFAULT, CONSTRAINT_BYTES_MAX, NATIVE_MAX_TOKENS_DEFAULT,
+    TOP_LOGPROBS_MAX,
 };
 
 /// What a generation needs in addition to its model and prompt.
@@ -32,6 +33,9 @@ pub(crate) struct Parameters {
     top_logprobs: Option<u32>,
     pub(crate) priority: Priority,
     session: Option<SessionId>,
+    /// Whether tenants share cached prefixes.
+    share_prefixes: bool,
+    cache_salt: Option<String>,
     timeout: Duration,
     pub(crate) names: SentNames,
 }
@@ -68,6 +72,8 @@ impl Parameters {
             top_logprobs: top_logprobs(body, dialect)?,
             priority: body.priority.unwrap_or_default(),
             session: body.session.clone(),
+            share_prefixes: server.share_prefixes,
+            cache_salt: cache_salt(body)?,
             timeout: timeout(body.timeout, server.request_timeout)?,
             names: SentNames::of(body, dialect),
         };
@@ -94,6 +100,10 @@ impl Parameters {
             constraint: self.constraint.clone(),
             top_logprobs: self.top_logprobs,
             priority: self.priority,
+            cache_scope: CacheScope {
+                tenant: (!self.share_prefixes).then(|| tenant.clone()),
+                salt: self.cache_salt.clone(),
+            },
             tenant,
             session: self.session.clone(),
             deadline: Deadline::after(now, self.timeout),
@@ -198,6 +208,16 @@ fn schema(format: &ResponseFormat) -> Result<Option<Constraint>, RequestError> {
             "response_format.json_schema.schema",
             "response_format.json_schema.schema is required, because the type is json_schema",
         )),
+    }
+}
+
+fn cache_salt(body: &GenerationBody) -> Result<Option<String>, RequestError> {
+    match &body.cache_salt {
+        Some(salt) if !(1..=CACHE_SALT_BYTES_MAX).contains(&salt.len()) => Err(RequestError::invalid(
+            "cache_salt",
+            format!("cache_salt has {} bytes; 1 to {CACHE_SALT_BYTES_MAX} are allowed", salt.len()),
+        )),
+        salt => Ok(salt.clone()),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use actix_rt::Arbiter;
+use hostler_config::ServerConfig;
 use hostler_executor::simulated::{CostModel, SimulatedConfig, SimulatedFactory};
 use hostler_router::{Router, RouterConfig};
 use hostler_scheduler::{LocalScheduler, Scheduler, SchedulerConfig, SchedulerSnapshot, SchedulerState};
 use serde_json::json;
 
+use crate::auth::keys;
 use crate::client::within;
 use crate::harness::{MODEL, Site, chat, serve, with};
 
@@ -21,11 +23,19 @@ impl Stack {
     async fn start(engine: SimulatedConfig, change: impl FnOnce(&mut SchedulerConfig)) -> Self {
         let mut config = SchedulerConfig::new("stack-0", MODEL);
         change(&mut config);
+        Self::start_with(engine, config, |_| {}).await
+    }
+
+    async fn start_with(
+        engine: SimulatedConfig,
+        config: SchedulerConfig,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Self {
         let factory = SimulatedFactory::new(MODEL, engine).expect("a valid engine");
         let scheduler = LocalScheduler::start(config, Arc::new(factory));
         let router = Router::start(RouterConfig::default(), &Arbiter::current());
         router.add(Arc::clone(&scheduler) as _).await.expect("the router runs");
-        let (_, site) = serve(&router, |_| {});
+        let (_, site) = serve(&router, change);
         let stack = Self { site, scheduler, _router: router };
         stack.wait_for(|now| now.state == SchedulerState::Serving).await;
         stack
@@ -162,4 +172,44 @@ async fn a_deadline_ends_a_request() {
     let late = stack.site.post("/generate", &body).await;
     assert_eq!((late.head.status, late.error("code")), (504, json!("deadline_exceeded")));
     stack.wait_for(|now| now.running == 0).await;
+}
+
+/// The `cached_tokens` of a prompt that this client sends with this salt.
+async fn cached(site: &Site, key: &str, salt: Option<&str>) -> u64 {
+    let body = json!({"prompt": "a secret prompt of many tokens", "max_tokens": 1, "cache_salt": salt}).to_string();
+    let key = format!("Bearer {key}");
+    let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
+    let answer = site.send("POST", "/v1/completions", &headers, body.as_bytes()).await.json();
+    answer["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().expect("a number")
+}
+
+#[actix_web::test]
+async fn tenants_share_no_cached_prefixes_unless_configured() {
+    let engine = || SimulatedConfig { prefix_cache_tokens: 4096, ..SimulatedConfig::echo() };
+    let scheduler = || SchedulerConfig::new("stack-0", MODEL);
+    let Stack { site, .. } = &Stack::start_with(engine(), scheduler(), keys).await;
+    assert_eq!(cached(site, "a-secret", None).await, 0);
+    assert_eq!(cached(site, "r-secret", None).await, 0, "another tenant learns nothing");
+    assert_eq!(cached(site, "a-secret", Some("user 1")).await, 0);
+    let own = cached(site, "a-secret", None).await;
+    assert!(own > 0);
+    assert_eq!(cached(site, "a-secret", Some("user 1")).await, own);
+
+    let share = |server: &mut ServerConfig| {
+        keys(server);
+        server.share_prefixes = true;
+    };
+    let Stack { site, .. } = &Stack::start_with(engine(), scheduler(), share).await;
+    assert_eq!(cached(site, "a-secret", None).await, 0);
+    assert_eq!(cached(site, "r-secret", None).await, own);
+    assert_eq!(cached(site, "r-secret", Some("user 1")).await, 0, "a salt separates in any case");
+}
+
+#[actix_web::test]
+async fn a_salt_is_neither_empty_nor_long() {
+    let Stack { site, .. } = &Stack::start(SimulatedConfig::echo(), |_| {}).await;
+    for salt in [String::new(), "x".repeat(257)] {
+        let answer = site.post("/generate", &json!({"prompt": "a", "cache_salt": salt})).await.json();
+        assert_eq!(answer["error"]["param"], json!("cache_salt"), "{answer}");
+    }
 }

@@ -36,7 +36,11 @@ impl RouteRequest {
     /// Routes a generation. The caller hashes the prompt here, on its own task, so that
     /// the router actor does not do it for all of them.
     pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: RoutingPolicy) -> Self {
-        let blocks = if policy == RoutingPolicy::PrefixAware { prompt_blocks(&request.prompt) } else { Vec::new() };
+        let blocks = if policy == RoutingPolicy::PrefixAware {
+            prompt_blocks(&request.cache_scope, &request.prompt)
+        } else {
+            Vec::new()
+        };
         Self {
             id: request.id,
             model: request.model.clone(),

@@ -5,9 +5,9 @@
 //! evicts the least recently used blocks.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use hostler_protocol::Prompt;
+use hostler_protocol::{CacheScope, Prompt};
 
 use super::candidate::Candidate;
 
@@ -26,9 +26,11 @@ const REMEMBERED_MAX: usize = 65_536;
 /// under load, and eight of their schedulers are as good a choice as all.
 const HOLDERS_MAX: usize = 8;
 
-/// The hashes of a prompt's complete blocks.
-pub(crate) fn prompt_blocks(prompt: &Prompt) -> Vec<u64> {
+/// The hashes of a prompt's complete blocks. They include the scope, because engines reuse no
+/// prefix of another scope.
+pub(crate) fn prompt_blocks(scope: &CacheScope, prompt: &Prompt) -> Vec<u64> {
     let mut blocks = Blocks::default();
+    scope.hash(&mut blocks.hasher);
     match prompt {
         Prompt::Text(text) => blocks.push(text.as_bytes()),
         Prompt::Chat(messages) => {
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     fn text(text: &str) -> Vec<u64> {
-        prompt_blocks(&Prompt::Text(text.to_owned()))
+        prompt_blocks(&CacheScope::default(), &Prompt::Text(text.to_owned()))
     }
 
     #[test]
@@ -181,6 +183,8 @@ mod tests {
         let whole = common.len() / BLOCK_BYTES;
         assert_eq!(left[..whole], right[..whole]);
         assert!(text("short").is_empty());
+        let salted = CacheScope { salt: Some("a".to_owned()), ..CacheScope::default() };
+        assert_ne!(prompt_blocks(&salted, &Prompt::Text(common.clone()))[0], text(&common)[0]);
         assert_eq!(text(&"x".repeat(1 << 20)).len(), BLOCKS_MAX);
     }
 

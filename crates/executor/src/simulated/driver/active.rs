@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::{ErrorCode, FinishReason, RequestError, Token, TokenId};
+use hostler_protocol::{CacheScope, ErrorCode, FinishReason, RequestError, Token, TokenId};
 
 use crate::simulated::chooser::Chooser;
 use crate::simulated::codec::{Decoder, END};
@@ -86,6 +86,11 @@ impl ActiveSequence {
     /// The tokens of prompt and answer so far.
     pub(super) fn tokens(&self) -> Arc<[TokenId]> {
         self.chooser.tokens()
+    }
+
+    /// Who may reuse them.
+    pub(super) fn cache_scope(&self) -> CacheScope {
+        self.chooser.cache_scope()
     }
 
     /// Generates one token.
