@@ -42,12 +42,12 @@ struct Tokenized {
 pub(crate) async fn tokenize(
     state: web::Data<AppState>,
     context: RequestContext,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<TokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, return_token_strs) = (body.model.clone(), body.return_token_strs.unwrap_or(false));
     let input = body.into_input(&context)?;
-    let served = state.model(name.as_deref())?;
+    let served = caller.model(&state, name.as_deref())?;
     let tokens = state.router.tokenize(&served.model, input).await?;
     let token_strs = if return_token_strs {
         let pieces = state.router.pieces(&served.model, tokens.clone()).await?;
@@ -106,7 +106,7 @@ struct Detokenized {
 )]
 pub(crate) async fn detokenize(
     state: web::Data<AppState>,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<DetokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     if body.tokens.len() > DETOKENIZE_TOKENS_MAX {
@@ -116,7 +116,7 @@ pub(crate) async fn detokenize(
         )
         .into());
     }
-    let model = state.model_id(body.model.as_deref())?;
+    let model = caller.model_id(&state, body.model.as_deref())?;
     let prompt = if body.skip_special_tokens.unwrap_or(false) {
         state.router.detokenize(&model, body.tokens).await?
     } else {
