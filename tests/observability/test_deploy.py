@@ -54,6 +54,8 @@ def test_each_selector_matches_one_workload():
             wanted = document["spec"]["selector"]
         elif kind == "PodDisruptionBudget":
             wanted = document["spec"]["selector"]["matchLabels"]
+        elif kind == "NetworkPolicy":
+            wanted = document["spec"]["podSelector"]["matchLabels"]
         else:
             continue
         assert sum(wanted.items() <= labels.items() for labels in pods.values()) == 1, f"{kind} {name}"
@@ -68,6 +70,24 @@ def test_the_operator_finds_a_port_of_every_service():
     for service in services:
         assert wanted.items() <= service["metadata"]["labels"].items()
         assert ports <= {port["name"] for port in service["spec"]["ports"]}
+
+
+def test_what_is_open_to_everyone_is_behind_a_network_policy_for_its_port():
+    """The network admits to each pod whom the pod itself does not ask for a key."""
+    all_of = [document for _, document in documents()]
+    (configuration,) = (document for document in all_of if document["kind"] == "ConfigMap")
+    policies = {document["metadata"]["name"]: document for document in all_of if document["kind"] == "NetworkPolicy"}
+    for role, port in (("gateway", "http"), ("worker", "grpc")):
+        assert "open_to_everyone = true" in configuration["data"][f"{role}.toml"]
+        rules = policies[f"hostler-{role}"]["spec"]["ingress"]
+        (rule,) = (rule for rule in rules if {"port": port} in rule["ports"])
+        assert rule["from"], "without sources a rule admits everyone"
+
+
+def test_compose_publishes_ports_on_this_machine_only():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_the_gateways_know_every_worker():

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use hostler_cluster::wire;
 use hostler_protocol::{
-    Batching, CacheScope, Capabilities, ChatMessage, Constraint, Deadline, Driving, Engine, ErrorCode, ErrorReason,
-    FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority, Prompt,
-    RequestError, Role, SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, Usage,
+    Batching, CacheScope, Capabilities, ChatMessage, Constraint, Conversation, Deadline, Driving, Engine, ErrorCode,
+    ErrorReason, FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority,
+    Prompt, RequestError, Role, SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, ToolCall, Usage,
 };
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};
 use proptest::collection::vec;
@@ -26,14 +26,30 @@ fn weighted() -> impl Strategy<Value = Vec<(u32, f32)>> {
 
 fn prompt() -> impl Strategy<Value = Prompt> {
     let role = select(vec![Role::System, Role::User, Role::Assistant, Role::Tool]);
-    let message = (role, any::<String>(), option::of(any::<String>())).prop_map(|(role, content, name)| ChatMessage {
-        role,
-        content,
+    let text = || option::of(any::<String>());
+    let call = (any::<String>(), any::<String>(), any::<String>()).prop_map(|(id, name, arguments)| ToolCall {
+        id,
         name,
+        arguments,
+    });
+    let message = (role, any::<String>(), text(), text(), vec(call, 0..3), text()).prop_map(
+        |(role, content, name, reasoning, tool_calls, tool_call_id)| ChatMessage {
+            role,
+            content,
+            name,
+            reasoning,
+            tool_calls,
+            tool_call_id,
+        },
+    );
+    let chat = (vec(message, 0..4), text(), text()).prop_map(|(messages, tools, variables)| Conversation {
+        messages,
+        tools,
+        variables,
     });
     prop_oneof![
         any::<String>().prop_map(Prompt::Text),
-        vec(message, 0..4).prop_map(Prompt::Chat),
+        chat.prop_map(Prompt::Chat),
         vec(any::<u32>(), 0..9).prop_map(Prompt::Tokens),
     ]
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
 use crate::fields::{DAY_SECONDS, ordered, seconds};
-use crate::rules::{NAME_ALLOWED, is_name, is_socket, is_url, unpaired};
+use crate::rules::{NAME_ALLOWED, is_name, is_socket, is_url, serves_other_machines, unpaired};
+use crate::{ConfigError, Problem};
 
 /// What the URL of a worker may be, for messages.
 const WORKER_ALLOWED: &str = "http://HOST:PORT, https://HOST:PORT and unix:/PATH";
@@ -112,11 +112,13 @@ pub struct EtcdTlsConfig {
 #[serde(deny_unknown_fields, default)]
 #[schemars(transform = ordered::<Self>)]
 pub struct WorkerConfig {
-    /// For `hostler worker`: address to which gateways connect. Every client that can
-    /// connect can use the engines: use an address of a private network, or TLS with
-    /// client_authority.
+    /// For `hostler worker`: address to which gateways connect. An address that other
+    /// machines can reach requires tls.client_authority or open_to_everyone.
     #[schemars(extend("x-allowed" = "IP:PORT or unix:/PATH"))]
     pub listen: String,
+    /// For a worker: whether every client that can connect may use the engines, also from
+    /// other machines. Set it only if a private network or a firewall admits gateways alone.
+    pub open_to_everyone: bool,
     /// For a worker with cluster.etcd: the address at which gateways reach it. Default:
     /// worker.listen; required if that is every address of the machine, such as 0.0.0.0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +190,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:7070".to_owned(),
+            open_to_everyone: false,
             advertise: None,
             name: None,
             http_address: None,
@@ -283,5 +286,21 @@ impl WorkerConfig {
         }
         problems.extend(unpaired("worker.tls", self.tls.certificate.as_ref(), self.tls.key.as_ref()));
         problems
+    }
+    /// Refuses to serve other machines without mutual TLS.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
+        let exposed = self.listen.parse().is_ok_and(|address| serves_other_machines(&address));
+        if self.open_to_everyone || self.tls.client_authority.is_some() || !exposed {
+            return Ok(());
+        }
+        let message = format!(
+            "{} can be reached from other machines, and gateways are not verified: set worker.tls.client_authority, \
+             or worker.open_to_everyone = true to let every client that can connect use the engines",
+            self.listen
+        );
+        Err(ConfigError::Invalid(vec![Problem::new("worker.listen", message)]))
     }
 }

@@ -39,7 +39,7 @@ impl Layer {
     pub fn text(origin: &str, text: &str) -> Result<Self, ConfigError> {
         match toml::from_str(text) {
             Ok(values) => Ok(Self { origin: origin.to_owned(), values }),
-            Err(error) => Err(ConfigError::Syntax { path: origin.to_owned(), reason: error.to_string() }),
+            Err(error) => Err(ConfigError::Syntax { path: origin.to_owned(), reason: reason(text, &error) }),
         }
     }
 
@@ -70,6 +70,16 @@ impl Layer {
         };
         Self { origin: origin.to_owned(), values }
     }
+}
+
+/// Where and what: without the line itself, which may contain a key.
+fn reason(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    });
+    place.unwrap_or_default() + error.message()
 }
 
 fn parse(text: &str) -> Value {

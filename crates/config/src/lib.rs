@@ -13,6 +13,7 @@ mod cluster;
 mod device;
 mod error;
 mod fields;
+mod keys;
 mod layer;
 mod load;
 mod operations;
@@ -26,6 +27,7 @@ mod server;
 pub use cluster::{ClusterConfig, ClusterTlsConfig, EtcdConfig, EtcdTlsConfig, WorkerConfig, WorkerTlsConfig};
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
+pub use keys::{ApiKey, Expiry, Role, Secret};
 pub use layer::Layer;
 pub use load::{Config, load};
 pub use operations::{BenchmarksConfig, LogConfig, LogFormat, ModelsConfig, TracingConfig};
@@ -35,4 +37,4 @@ pub use scheduler::{
     BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,
     RecoveryConfig, SchedulerSpec, WeightFormat,
 };
-pub use server::{ApiKey, Secret, ServerConfig, UnknownFields};
+pub use server::{ServerConfig, UnknownFields};

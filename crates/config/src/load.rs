@@ -169,14 +169,19 @@ fn problem(figment: &Figment, section: &str, error: &figment::Error) -> Problem 
     }
     let key = path.join(".");
     let property = schema::property(&SCHEMA, &key);
-    let message = match (property, property.and_then(schema::allowed), figment.find_value(&key)) {
-        (Some(property), Some(allowed), Ok(value)) if !schema::is_secret(property) => {
-            format!("{} is not allowed; allowed are {allowed}", shown(&value))
-        }
+    let allowed =
+        property.and_then(|property| schema::allowed(property).or_else(|| Some(table_of(&schema::keys_of(property)?))));
+    let message = match (schema::is_secret(&SCHEMA, &key), allowed, figment.find_value(&key)) {
+        (false, Some(allowed), Ok(value)) => format!("{} is not allowed; allowed are {allowed}", shown(&value)),
         (_, Some(allowed), _) => format!("the value is not allowed; allowed are {allowed}"),
-        (_, None, _) => error.kind.to_string(),
+        (false, None, _) => error.kind.to_string(),
+        (true, None, _) => "the value is not allowed".to_owned(),
     };
     Problem { key, origin, message }
+}
+
+fn table_of(keys: &str) -> String {
+    format!("tables with the keys {keys}")
 }
 
 fn unknown_key(field: &str, siblings: &[&str]) -> String {

@@ -1,5 +1,6 @@
 //! Rules for values that a range or a list of words cannot express.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::Problem;
@@ -18,6 +19,11 @@ pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.bytes().next().is_some_and(letter)
         && name.bytes().all(|byte| letter(byte) || matches!(byte, b'-' | b'_'))
+}
+
+/// Whether other machines can connect to a socket that listens on this address.
+pub(crate) fn serves_other_machines(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 /// `unix:/PATH`, with an absolute path.

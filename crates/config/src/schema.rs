@@ -55,9 +55,28 @@ pub(crate) fn property<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// Whether a value must not be shown.
-pub(crate) fn is_secret(schema: &Value) -> bool {
+/// Whether the value at a dotted path must not be shown: it is a secret, or may contain one.
+/// Of a path that does not exist, the nearest table decides.
+pub(crate) fn is_secret(schema: &Value, path: &str) -> bool {
+    let mut nearest = schema;
+    for name in path.split('.') {
+        let Some(inner) = property(nearest, name) else { break };
+        nearest = inner;
+    }
+    contains_secret(nearest)
+}
+
+fn contains_secret(schema: &Value) -> bool {
+    let mut inner = schema["properties"].as_object().into_iter().flat_map(serde_json::Map::values);
     schema["writeOnly"] == true
+        || inner.any(contains_secret)
+        || schema.get("additionalProperties").is_some_and(|inner| inner.is_object() && contains_secret(inner))
+}
+
+/// The keys of a table, if the value is one.
+pub(crate) fn keys_of(schema: &Value) -> Option<String> {
+    let names = schema.get("properties").and(schema[ORDER].as_array())?;
+    Some(names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// What a key allows, for people; `None` for a table of keys.

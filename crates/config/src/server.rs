@@ -1,19 +1,15 @@
 //! `[server]`: the HTTP server and its clients.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::Problem;
 use crate::fields::{DAY_SECONDS, ordered, seconds};
-use crate::rules::{NAME_ALLOWED, is_name};
-
-/// Short keys can be guessed; this bound also refuses an empty one.
-const API_KEY_BYTES_MIN: usize = 8;
+use crate::rules::serves_other_machines;
+use crate::{ApiKey, ConfigError, Problem};
 
 /// `[server]`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,14 +17,21 @@ const API_KEY_BYTES_MIN: usize = 8;
 #[schemars(transform = ordered::<Self>)]
 pub struct ServerConfig {
     /// Address on which the HTTP server listens. Port 0 takes a free one. Use 0.0.0.0:8080
-    /// to serve other machines, and set api_keys then.
+    /// to serve other machines, which requires api_keys or open_to_everyone.
     #[schemars(with = "String", extend("x-allowed" = "IP:PORT"))]
     pub address: SocketAddr,
-    /// The clients that may use the API: NAME is the tenant that requests are accounted to,
-    /// KEY is sent as `Authorization: Bearer KEY`, and admin also permits /admin. Empty:
-    /// every client may do everything.
-    #[schemars(extend("x-allowed" = "NAME = { key = \"KEY\", admin = false }, keys of 8 or more characters"))]
+    /// The clients that may use the API. KEY is sent as `Authorization: Bearer KEY` or
+    /// `x-api-key: KEY`; a role is user, observer, operator or admin. "API keys" in
+    /// docs/configuration.md describes the other keys of this table. Empty: every client may
+    /// do everything.
+    #[schemars(extend("x-allowed" = "NAME = { key = \"KEY\", role = \"user\" }, keys of 8 or more characters"))]
     pub api_keys: BTreeMap<String, ApiKey>,
+    /// Whether to serve other machines although api_keys is empty. Otherwise such an address
+    /// is refused at the start.
+    pub open_to_everyone: bool,
+    /// Whether GET /metrics needs no key. If false, and keys are configured, it requires the
+    /// role observer, operator or admin.
+    pub open_metrics: bool,
     /// Names of this server that clients may use in their URLs while api_keys is empty, besides
     /// localhost and IP addresses. Any other name could be one that a web page lets resolve
     /// to this machine, to use the API from a browser.
@@ -106,31 +109,13 @@ pub enum UnknownFields {
     Refuse,
 }
 
-/// `[server.api_keys.NAME]`: a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(transform = ordered::<Self>)]
-pub struct ApiKey {
-    /// What the client sends as `Authorization: Bearer KEY`.
-    #[schemars(extend("writeOnly" = true, "x-allowed" = KEY_ALLOWED))]
-    pub key: Secret,
-    /// Whether the client may use /admin too.
-    #[serde(default)]
-    pub admin: bool,
-}
-
-const KEY_ALLOWED: &str = "8 or more ASCII letters, digits and signs, without spaces";
-
-/// A key or password. It prints and serialises as dots.
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Secret(String);
-
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             api_keys: BTreeMap::new(),
+            open_to_everyone: false,
+            open_metrics: true,
             hosts: Vec::new(),
             http_threads: 2,
             connections_max: 4096,
@@ -160,49 +145,35 @@ impl ServerConfig {
             }
         }
         for (name, client) in &self.api_keys {
-            let mut refuse = |message: &str| problems.push(Problem::new(format!("server.api_keys.{name}"), message));
-            if !is_name(name) {
-                refuse(NAME_ALLOWED);
+            let mut found = client.problems(name);
+            let hash = client.sha256();
+            if hash.is_some() && self.api_keys.iter().any(|(other, theirs)| other < name && theirs.sha256() == hash) {
+                found.push("another client has the same key; each client needs its own".to_owned());
             }
-            let secret = client.key.reveal();
-            if secret.len() < API_KEY_BYTES_MIN || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-                refuse(&format!("the key is not allowed; allowed are {KEY_ALLOWED}"));
-            }
-            if self.api_keys.iter().any(|(other, theirs)| other < name && theirs.key == client.key) {
-                refuse("another client has the same key; each client needs its own");
-            }
+            let key = format!("server.api_keys.{name}");
+            problems.extend(found.into_iter().map(|message| Problem::new(key.as_str(), message)));
         }
         problems
+    }
+
+    /// Refuses to serve other machines without keys.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
+        if self.open_to_everyone || !self.api_keys.is_empty() || !serves_other_machines(&self.address) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} can be reached from other machines, and no API keys are configured: set server.api_keys, \
+             or server.open_to_everyone = true to let every client that can connect do everything",
+            self.address
+        );
+        Err(ConfigError::Invalid(vec![Problem::new("server.address", message)]))
     }
 }
 
 /// Whether a text can be a name in a URL.
 fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-}
-
-impl Secret {
-    /// The value itself, to compare it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(value: &str) -> Self {
-        Self(value.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"…\"")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("…")
-    }
 }

@@ -1,6 +1,6 @@
 //! Layers, messages and schedulers, as a user sees them.
 
-use hostler_config::{Config, ConfigError, Device, Layer, Problem, Secret, load};
+use hostler_config::{Config, ConfigError, Device, Layer, Problem, load};
 
 fn load_text(text: &str) -> Result<Config, ConfigError> {
     load(&[Layer::text("hostler.toml", text).expect("the file of the test is TOML")], &[])
@@ -94,8 +94,6 @@ fn a_message_names_the_key_the_value_what_is_allowed_and_its_source() {
         ("[tracing]\nsample_ratio = nan", "tracing.sample_ratio", "NaN", "a number from 0 to 1"),
         ("[tracing]\notlp_endpoint = \"https://c:1\"", "tracing.otlp_endpoint", "https://c:1", "http://HOST:PORT"),
         ("[scheduler]\nengine = \"vllm\"", "scheduler.engine", "vllm", "mistralrs, llamacpp, simulated"),
-        ("[server.api_keys.a]\nkey = \"12345678\"\nadmin = 1", "server.api_keys.a.admin", "1", "true and false"),
-        ("[server.api_keys.a]\nkey = 12345678", "server.api_keys.a.key", "the value", "8 or more"),
     ] {
         let complaint = complaint(text);
         assert!(complaint.starts_with(&format!("{key}: ")), "{text}: {complaint}");
@@ -126,25 +124,6 @@ fn a_misspelt_key_is_answered_with_the_nearest_one() {
 fn all_values_out_of_range_are_reported_together() {
     let found = problems("[server]\nhttp_threads = 0\n[scheduler]\nmax_batch_size = 0\nmax_context_length = 1");
     assert_eq!(found.len(), 3, "{found:?}");
-}
-
-#[test]
-fn api_keys_are_checked_and_never_shown() {
-    let config = load_text("[server.api_keys.alice]\nkey = \"alices-secret\"\nadmin = true").expect("it is valid");
-    assert_eq!(config.server.api_keys["alice"].key, Secret::from("alices-secret"));
-    assert!(config.server.api_keys["alice"].admin);
-    assert!(!format!("{config:?}").contains("alices-secret"));
-    assert!(!hostler_config::effective(&config).contains("alices-secret"));
-
-    let client = |name: &str, key: &str| format!("[server.api_keys.{name}]\nkey = \"{key}\"\n");
-    let text = client("alice", "short")
-        + &client("bob", "the key")
-        + &client("carol", "the-key-a")
-        + &client("dave", "the-key-a");
-    let found = problems(&text);
-    let complaints = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert_eq!(found.len(), 3, "{complaints}");
-    assert!(!complaints.contains("short\"") && !complaints.contains("the-key"), "{complaints}");
 }
 
 #[test]

@@ -8,13 +8,12 @@
 mod environment;
 mod filters;
 mod json;
+mod message;
 mod python;
 
-use std::sync::Arc;
-
 use hostler_executor::TextError;
-use hostler_protocol::ChatMessage;
-use minijinja::{Environment, Error, Value, context};
+use hostler_protocol::Conversation;
+use minijinja::{Environment, Error, Value};
 
 const NAME: &str = "chat";
 
@@ -43,9 +42,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`TextError::Template`], with the template's own message if it has one.
-    pub fn render(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
-        let messages: Vec<Value> = messages.iter().map(message_value).collect();
-        self.render_variables(context! { messages, add_generation_prompt => true })
+    pub fn render(&self, chat: &Conversation) -> Result<String, TextError> {
+        self.render_variables(message::variables(chat)?)
     }
 
     /// Renders the template with variables of any kind, such as `tools`.
@@ -56,15 +54,6 @@ impl ChatTemplate {
         let rejected = |error: Error| TextError::Template(error.detail().map_or_else(|| error.to_string(), Into::into));
         self.environment.get_template(NAME).and_then(|template| template.render(variables)).map_err(rejected)
     }
-}
-
-/// The field `name` exists only if the message has a name, because templates test for it.
-fn message_value(message: &ChatMessage) -> Value {
-    let mut fields = vec![("role", message.role.as_str()), ("content", &message.content)];
-    if let Some(name) = &message.name {
-        fields.push(("name", name));
-    }
-    fields.into_iter().map(|(key, value)| (key, Value::from(Arc::<str>::from(value)))).collect()
 }
 
 #[cfg(test)]

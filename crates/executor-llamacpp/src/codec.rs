@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
 use hostler_executor_kit::ChatTemplate;
-use hostler_protocol::{ChatMessage, TokenId};
+use hostler_protocol::{Conversation, TokenId};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 
@@ -92,8 +92,8 @@ impl TextCodec for LlamaCodec {
         Ok(bytes)
     }
 
-    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
-        self.template.as_ref().ok_or(TextError::NoChatTemplate)?.render(messages)
+    fn render_chat(&self, chat: &Conversation) -> Result<String, TextError> {
+        self.template.as_ref().ok_or(TextError::NoChatTemplate)?.render(chat)
     }
 }
 

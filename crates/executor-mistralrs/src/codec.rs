@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
 use hostler_executor_kit::ChatTemplate;
-use hostler_protocol::{ChatMessage, TokenId};
+use hostler_protocol::{Conversation, TokenId};
 use mistralrs::core::llguidance::toktrie::{TokEnv, TokTrie};
 use tokenizers::Tokenizer;
 
@@ -70,8 +70,8 @@ impl TextCodec for MistralrsCodec {
         })
     }
 
-    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
-        self.template.as_ref().ok_or(TextError::NoChatTemplate)?.render(messages)
+    fn render_chat(&self, chat: &Conversation) -> Result<String, TextError> {
+        self.template.as_ref().ok_or(TextError::NoChatTemplate)?.render(chat)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use hostler_protocol::{ChatMessage, Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{Constraint, Conversation, ErrorCode, ModelDescription, RequestError, TokenId};
 
 use crate::{CompileFuture, EngineProgress, LoadError, Sequence, TextError, TokenSink, TokenStream, token_channel};
 
@@ -102,7 +102,7 @@ pub trait TextCodec: Send + Sync {
     ///
     /// # Errors
     /// [`TextError::NoChatTemplate`], or [`TextError::Template`].
-    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError>;
+    fn render_chat(&self, chat: &Conversation) -> Result<String, TextError>;
 }
 
 /// Loads a model. The scheduler keeps the factory, so that it can replace a failed

@@ -30,4 +30,4 @@ pub use api::admin::types as admin;
 pub use api::probes::{Probes, Readiness};
 pub use cluster::{ClusterView, Directory, DirectoryStatus};
 pub use gateway::Gateway;
-pub use hostler_config::{ApiKey, Secret, ServerConfig};
+pub use hostler_config::{ApiKey, Role, Secret, ServerConfig};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use hostler_benchmark::{Benchmarks, Facts, LoopbackGrpc, LoopbackHttp};
-use hostler_config::{ApiKey, BenchmarksConfig, Config};
+use hostler_config::{ApiKey, BenchmarksConfig, Config, Role};
 use hostler_gateway::{ClusterView, Gateway};
 use hostler_models::Store;
 use hostler_router::Router;
@@ -80,7 +80,7 @@ fn loopback_key(clients: &mut BTreeMap<String, ApiKey>) -> Option<String> {
     while clients.contains_key(&name) {
         name.push('_');
     }
-    clients.insert(name, ApiKey { key: key.as_str().into(), admin: true });
+    clients.insert(name, ApiKey::new(&key, Role::Operator));
     Some(key)
 }
 

@@ -28,7 +28,7 @@ pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEve
 pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, TokenId};
 pub use model::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};
 pub use node::{NodeState, NodeStatus};
-pub use prompt::{ChatMessage, Prompt, Role};
+pub use prompt::{ChatMessage, Conversation, Prompt, Role, ToolCall};
 pub use request::{Constraint, GenerationRequest, Priority};
 pub use sampling::SamplingParams;
 pub use stop::StopConditions;

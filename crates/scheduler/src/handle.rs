@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ChatMessage, ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
+    ClaimRequest, Conversation, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
     RequestId, SchedulerId, TokenEvent, TokenId,
 };
 use tokio::sync::watch;
@@ -127,5 +127,5 @@ pub enum TokenizeInput {
         add_special: bool,
     },
     /// A conversation, rendered with the model's chat template.
-    Chat(Vec<ChatMessage>),
+    Chat(Conversation),
 }

@@ -105,7 +105,7 @@ pub(crate) async fn tokenize(executor: &Arc<dyn ModelExecutor>, prompt: Prompt) 
     let bytes = match &prompt {
         Prompt::Tokens(_) => 0,
         Prompt::Text(text) => text.len(),
-        Prompt::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        Prompt::Chat(chat) => chat.text_bytes(),
     };
     if bytes < LONG_TEXT_BYTES {
         return encode(executor.as_ref(), prompt);
@@ -120,7 +120,7 @@ fn encode(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, 
     match prompt {
         Prompt::Tokens(tokens) => Ok(tokens),
         Prompt::Text(prompt) => Ok(text.encode(&prompt, true)?),
-        Prompt::Chat(messages) => Ok(text.encode(&text.render_chat(&messages)?, false)?),
+        Prompt::Chat(chat) => Ok(text.encode(&text.render_chat(&chat)?, false)?),
     }
 }
 

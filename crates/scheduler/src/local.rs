@@ -160,7 +160,7 @@ impl Scheduler for LocalScheduler {
         match input {
             TokenizeInput::Text { text, add_special: true } => intake::tokenize(executor, Prompt::Text(text)).await,
             TokenizeInput::Text { text, add_special: false } => Ok(executor.text().encode(&text, false)?),
-            TokenizeInput::Chat(messages) => intake::tokenize(executor, Prompt::Chat(messages)).await,
+            TokenizeInput::Chat(chat) => intake::tokenize(executor, Prompt::Chat(chat)).await,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use hostler_protocol::{Constraint, Deadline, ErrorCode, FinishReason, Prompt, TokenEvent};
+use hostler_protocol::{Constraint, Conversation, Deadline, ErrorCode, FinishReason, Prompt, TokenEvent};
 use hostler_scheduler::{Scheduler, SchedulerState};
 use support::{FakeFactory, config, eventually, is_idle, read, request, serving, until};
 
@@ -96,7 +96,7 @@ async fn a_request_that_can_never_run_is_refused_with_what_would_fit() {
     assert_eq!(refusal(with_logprobs).await.param.as_deref(), Some("logprobs"));
 
     let mut chat = request(1, 1);
-    chat.prompt = Prompt::Chat(Vec::new());
+    chat.prompt = Prompt::Chat(Conversation::default());
     assert_eq!(refusal(chat).await.param.as_deref(), Some("messages"));
     scheduler.stop().await;
 }

@@ -13,7 +13,7 @@ use hostler_executor::{
     Sequence, TextCodec, TextError, TokenSink,
 };
 use hostler_protocol::{
-    Batching, ChatMessage, Constraint, Driving, FinishReason, ModelDescription, Prefill, Token, TokenId,
+    Batching, Constraint, Conversation, Driving, FinishReason, ModelDescription, Prefill, Token, TokenId,
 };
 
 use crate::model_description;
@@ -217,7 +217,7 @@ impl TextCodec for FakeEngine {
         Ok(b"x".to_vec())
     }
 
-    fn render_chat(&self, _: &[ChatMessage]) -> Result<String, TextError> {
+    fn render_chat(&self, _: &Conversation) -> Result<String, TextError> {
         Err(TextError::NoChatTemplate)
     }
 }

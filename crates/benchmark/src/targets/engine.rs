@@ -87,7 +87,7 @@ fn tokens(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, 
     let text = executor.text();
     match prompt {
         Prompt::Text(prompt) => text.encode(&prompt, true),
-        Prompt::Chat(messages) => text.encode(&text.render_chat(&messages)?, false),
+        Prompt::Chat(chat) => text.encode(&text.render_chat(&chat)?, false),
         Prompt::Tokens(tokens) => Ok(tokens),
     }
 }

@@ -27,7 +27,7 @@ pub struct RequestTemplate {
 impl RequestTemplate {
     /// The request for `job`.
     pub(super) fn request(&self, job: &Job) -> GenerationRequest {
-        let prompt = if self.chat { Prompt::Chat(conversation(job)) } else { Prompt::Text(job.text()) };
+        let prompt = if self.chat { Prompt::Chat(conversation(job).into()) } else { Prompt::Text(job.text()) };
         GenerationRequest {
             sampling: SamplingParams { temperature: job.temperature, ..SamplingParams::default() },
             stop: StopConditions {
@@ -55,7 +55,7 @@ impl RequestTemplate {
 
 /// The conversation so far and the prompt.
 fn conversation(job: &Job) -> Vec<ChatMessage> {
-    let message = |role, content: &str| ChatMessage { role, content: content.to_owned(), name: None };
+    let message = |role, content: &str| ChatMessage::new(role, content);
     let history =
         job.history.iter().flat_map(|turn| [message(Role::User, &turn.prompt), message(Role::Assistant, &turn.answer)]);
     history.chain([message(Role::User, &job.prompt)]).collect()

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use hostler_protocol::{
-    CacheScope, ChatMessage, Constraint, Deadline, EmbeddingInput, FencingToken, GenerationRequest, Prompt,
-    SamplingParams, StopConditions,
+    CacheScope, ChatMessage, Constraint, Conversation, Deadline, EmbeddingInput, FencingToken, GenerationRequest,
+    Prompt, SamplingParams, StopConditions, ToolCall,
 };
 
 use super::event::{weighted_from_proto, weighted_to_proto};
@@ -18,7 +18,7 @@ use super::{Malformed, duration_from_proto, duration_to_proto, proto};
 pub fn request_to_proto(request: GenerationRequest, now: Instant) -> proto::GenerationRequest {
     let prompt = match request.prompt {
         Prompt::Text(text) => part::Prompt::Text(text),
-        Prompt::Chat(messages) => part::Prompt::Chat(chat_to_proto(messages)),
+        Prompt::Chat(chat) => part::Prompt::Chat(chat_to_proto(chat)),
         Prompt::Tokens(tokens) => part::Prompt::Tokens(proto::Tokens { tokens }),
     };
     let constraint = request.constraint.map(|constraint| match constraint {
@@ -55,7 +55,7 @@ pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Re
     let priority = message.priority().try_into()?;
     let prompt = match message.prompt.ok_or_else(|| Malformed::missing("request.prompt"))? {
         part::Prompt::Text(text) => Prompt::Text(text),
-        part::Prompt::Chat(messages) => Prompt::Chat(chat_from_proto(messages)?),
+        part::Prompt::Chat(chat) => Prompt::Chat(chat_from_proto(chat)?),
         part::Prompt::Tokens(tokens) => Prompt::Tokens(tokens.tokens),
     };
     let constraint = message.constraint.map(|constraint| match constraint {
@@ -91,25 +91,38 @@ pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Re
 
 /// A conversation as a message.
 #[must_use]
-pub fn chat_to_proto(messages: Vec<ChatMessage>) -> proto::Chat {
-    let messages = messages.into_iter().map(|message| proto::ChatMessage {
+pub fn chat_to_proto(chat: Conversation) -> proto::Chat {
+    let call = |ToolCall { id, name, arguments }| proto::ToolCall { id, name, arguments };
+    let messages = chat.messages.into_iter().map(|message| proto::ChatMessage {
         role: proto::Role::from(message.role).into(),
         content: message.content,
         name: message.name,
+        reasoning: message.reasoning,
+        tool_calls: message.tool_calls.into_iter().map(call).collect(),
+        tool_call_id: message.tool_call_id,
     });
-    proto::Chat { messages: messages.collect() }
+    proto::Chat { messages: messages.collect(), tools: chat.tools, variables: chat.variables }
 }
 
 /// A message as a conversation.
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn chat_from_proto(chat: proto::Chat) -> Result<Vec<ChatMessage>, Malformed> {
+pub fn chat_from_proto(chat: proto::Chat) -> Result<Conversation, Malformed> {
+    let call = |proto::ToolCall { id, name, arguments }| ToolCall { id, name, arguments };
     let message = |message: proto::ChatMessage| {
         let role = message.role().try_into()?;
-        Ok(ChatMessage { role, content: message.content, name: message.name })
+        Ok(ChatMessage {
+            role,
+            content: message.content,
+            name: message.name,
+            reasoning: message.reasoning,
+            tool_calls: message.tool_calls.into_iter().map(call).collect(),
+            tool_call_id: message.tool_call_id,
+        })
     };
-    chat.messages.into_iter().map(message).collect()
+    let messages = chat.messages.into_iter().map(message).collect::<Result<_, _>>()?;
+    Ok(Conversation { messages, tools: chat.tools, variables: chat.variables })
 }
 
 fn sampling_to_proto(sampling: &SamplingParams) -> proto::Sampling {

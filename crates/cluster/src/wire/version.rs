@@ -5,7 +5,7 @@ use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
 
 /// The version of this program. It is incremented when the meaning of a message changes.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The metadata key under which a caller sends its version.
 const KEY: &str = "hostler-protocol";

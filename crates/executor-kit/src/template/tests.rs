@@ -1,6 +1,7 @@
 //! Tests of the rendering of single constructs; `tests/templates.rs` has those of whole templates.
 
-use hostler_protocol::Role;
+use hostler_protocol::{ChatMessage, Conversation, Role, ToolCall};
+use minijinja::context;
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +11,7 @@ fn compile(source: &str) -> ChatTemplate {
 }
 
 fn message(role: Role, content: &str) -> ChatMessage {
-    ChatMessage { role, content: content.into(), name: None }
+    ChatMessage::new(role, content)
 }
 
 #[test]
@@ -21,14 +22,14 @@ fn a_conversation_is_rendered() {
          {%- if add_generation_prompt %}[assistant]{% endif %}",
     );
     let messages = [message(Role::System, " be brief "), message(Role::User, "<b>")];
-    let text = template.render(&messages).expect("it renders");
+    let text = template.render(&messages.to_vec().into()).expect("it renders");
     assert_eq!(text, "<s>[system]be brief</s>\n[user]<b></s>\n[assistant]");
 }
 
 #[test]
 fn an_error_has_the_templates_message() {
     let template = compile("{{ raise_exception('roles must alternate') }}");
-    let error = template.render(&[]).expect_err("it is rejected");
+    let error = template.render(&Conversation::default()).expect_err("it is rejected");
     assert!(matches!(error, TextError::Template(reason) if reason == "roles must alternate"));
 }
 
@@ -40,7 +41,7 @@ fn an_invalid_template_is_an_error_with_its_line() {
 
 #[test]
 fn values_are_printed_as_python_prints_them() {
-    let text = |source: &str| compile(source).render(&[]).expect(source);
+    let text = |source: &str| compile(source).render(&Conversation::default()).expect(source);
     assert_eq!(text("{{ true }} {{ none }} {{ [1, 'a', 2.0] }} {{ {'a': \"it's\", 'b': none} }}"), {
         r#"True None [1, 'a', 2.0] {'a': "it's", 'b': None}"#
     });
@@ -61,4 +62,34 @@ proptest! {
         let format = Value::from(format);
         let _ = compile("{{ strftime_now(format) }}").render_variables(context! { format });
     }
+}
+
+#[test]
+fn calls_results_tools_and_variables_reach_the_template() {
+    let template = compile(
+        "{% for tool in tools %}{{ tool.function.name }};{% endfor %}{{ enable_thinking }};{% for message in messages %}\
+         {{ message.role }}:{{ message.content }}:{{ message.reasoning_content }}:{{ message.tool_call_id }}\
+         {%- for call in message.tool_calls %}{{ call.id }}={{ call.function.name }}\
+         {{ call.function.arguments | tojson }}{{ call.function.arguments.city }}{% endfor %};{% endfor %}",
+    );
+    let call =
+        |id: &str, arguments: &str| ToolCall { id: id.into(), name: "weather".into(), arguments: arguments.into() };
+    let chat = Conversation {
+        messages: vec![
+            ChatMessage {
+                reasoning: Some("hm".into()),
+                tool_calls: vec![call("a", r#"{"city": "Rome"}"#), call("b", ""), call("c", "{\"cut")],
+                ..message(Role::Assistant, "")
+            },
+            ChatMessage { tool_call_id: Some("a".into()), ..message(Role::Tool, "sunny") },
+        ],
+        tools: Some(r#"[{"type": "function", "function": {"name": "weather"}}]"#.into()),
+        variables: Some(r#"{"enable_thinking": false, "messages": []}"#.into()),
+    };
+    assert_eq!(
+        template.render(&chat).expect("it renders"),
+        "weather;False;assistant::hm:a=weather{\"city\": \"Rome\"}Romeb=weather{}c=weather\"{\\\"cut\";tool:sunny::a;"
+    );
+    let broken = Conversation { tools: Some("[".into()), ..Conversation::default() };
+    assert!(matches!(template.render(&broken), Err(TextError::Template(_))));
 }

@@ -1,7 +1,7 @@
 //! The simulated engine's tokenizer: bytes, a few special tokens, and 1024 made-up
 //! words. Decoding an encoded text gives the same text.
 
-use hostler_protocol::{ChatMessage, Role, TokenId};
+use hostler_protocol::{Conversation, Role, TokenId};
 
 use crate::text::{ByteDecoder, IncrementalDecoder};
 use crate::{TextCodec, TextError};
@@ -101,15 +101,24 @@ impl TextCodec for Codec {
         })
     }
 
-    fn render_chat(&self, messages: &[ChatMessage]) -> Result<String, TextError> {
+    fn render_chat(&self, chat: &Conversation) -> Result<String, TextError> {
         let mut text = String::from(SPECIAL[(BEGIN - END) as usize]);
-        for message in messages {
+        if let Some(tools) = &chat.tools {
+            text.push_str(role_token(Role::System));
+            text.push_str(tools);
+            text.push_str(SPECIAL[0]);
+        }
+        for message in &chat.messages {
             text.push_str(role_token(message.role));
             if let Some(name) = &message.name {
                 text.push_str(name);
                 text.push_str(": ");
             }
             text.push_str(&message.content);
+            for call in &message.tool_calls {
+                text.push_str(&call.name);
+                text.push_str(&call.arguments);
+            }
             text.push_str(SPECIAL[0]);
         }
         text.push_str(role_token(Role::Assistant));
@@ -146,6 +155,7 @@ impl IncrementalDecoder for Decoder {
 
 #[cfg(test)]
 mod tests {
+    use hostler_protocol::ChatMessage;
     use proptest::prelude::*;
 
     use super::*;
@@ -162,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_rendered_chat_contains_the_special_tokens() {
-        let message = ChatMessage { role: Role::User, content: "hi".into(), name: Some("Ann".into()) };
-        let text = Codec.render_chat(&[message]).expect("it renders");
+        let message = ChatMessage { name: Some("Ann".into()), ..ChatMessage::new(Role::User, "hi") };
+        let text = Codec.render_chat(&vec![message].into()).expect("it renders");
         assert_eq!(text, "<|begin|><|user|>Ann: hi<|end|><|assistant|>");
         let tokens = Codec.encode(&text, false).expect("it encodes");
         assert_eq!((tokens[0], tokens[1], tokens.last()), (BEGIN, END + 3, Some(&(END + 4))));

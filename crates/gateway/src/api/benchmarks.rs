@@ -12,7 +12,6 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::http::auth::Admin;
 use crate::http::bodies::{List, Success};
 use crate::http::error::ApiError;
 use crate::http::sse;
@@ -41,11 +40,10 @@ fn body(record: BenchmarkRecord) -> BenchmarkBody {
     path = "/benchmark",
     tag = "benchmarks",
     responses((status = 200, description = "The result")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn run_benchmark(
     state: web::Data<AppState>,
-    _: Admin,
     Json(order): Json<CompatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     // Boxed: the future holds the whole order, and would be part of the handler's.
@@ -59,11 +57,10 @@ pub(crate) async fn run_benchmark(
     path = "/v1/benchmarks",
     tag = "benchmarks",
     responses((status = 202, description = "The benchmark, which waits for its turn")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn create_benchmark(
     state: web::Data<AppState>,
-    _: Admin,
     Json(order): Json<Order>,
 ) -> Result<HttpResponse, ApiError> {
     let id = state.benchmarks.submit(order).await?;
@@ -77,9 +74,9 @@ pub(crate) async fn create_benchmark(
     path = "/v1/benchmarks",
     tag = "benchmarks",
     responses((status = 200, description = "The benchmarks")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
-pub(crate) async fn list_benchmarks(state: web::Data<AppState>, _: Admin) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list_benchmarks(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let list: List<_> = state.benchmarks.list().await?.into_iter().rev().map(body).collect();
     Ok(HttpResponse::Ok().json(list))
 }
@@ -91,13 +88,9 @@ pub(crate) async fn list_benchmarks(state: web::Data<AppState>, _: Admin) -> Res
     tag = "benchmarks",
     params(("id" = String, Path, description = "The benchmark's id")),
     responses((status = 200, description = "The benchmark")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
-pub(crate) async fn get_benchmark(
-    state: web::Data<AppState>,
-    _: Admin,
-    id: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn get_benchmark(state: web::Data<AppState>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let record = state.benchmarks.get(&BenchmarkId::from(id.as_str())).await?;
     Ok(HttpResponse::Ok().json(body(record)))
 }
@@ -111,11 +104,10 @@ pub(crate) async fn get_benchmark(
     tag = "benchmarks",
     params(("id" = String, Path, description = "The benchmark's id")),
     responses((status = 200, description = "The benchmark")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn cancel_benchmark(
     state: web::Data<AppState>,
-    _: Admin,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = BenchmarkId::from(id.as_str());
@@ -131,11 +123,10 @@ pub(crate) async fn cancel_benchmark(
     tag = "benchmarks",
     params(("id" = String, Path, description = "The benchmark's id")),
     responses((status = 200, description = "A stream of progress reports")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn benchmark_events(
     state: web::Data<AppState>,
-    _: Admin,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let progress = state.benchmarks.progress(&BenchmarkId::from(id.as_str())).await?;

@@ -1,4 +1,4 @@
-//! Health, probes and metrics, which need no key.
+//! Health, probes and metrics.
 
 use actix_web::{HttpResponse, web};
 use hostler_protocol::RequestError;
@@ -87,7 +87,7 @@ fn check_ready(state: &AppState, model: Option<&str>) -> Result<(), RequestError
     if state.is_leaving() {
         return Err(RequestError::shutting_down());
     }
-    match model.map(|name| state.model(Some(name))).transpose()? {
+    match model.map(|name| state.any_model(name)).transpose()? {
         Some(model) if !model.ready => {
             Err(RequestError::unavailable(format!("model {:?} is not ready", model.model.as_str())))
         }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
@@ -10,53 +11,57 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 
 use super::{admin, benchmarks, health, native, openai};
+use crate::http::access::Access;
+use crate::http::auth::authorize;
 use crate::http::bodies::Success;
 use crate::http::error::ApiError;
 
-/// Lists every handler once. What a handler's `#[utoipa::path]` says is its method, its path
-/// and its summary; the operation's id is the function's name, which must be unique.
+/// Lists every handler once, with who may use it: a route without an [`Access`] does not compile.
+/// What a handler's `#[utoipa::path]` says is its method, its path and its summary; the
+/// operation's id is the function's name, which must be unique.
 macro_rules! handlers {
-    ($($($segment:ident)::+),+ $(,)?) => {
+    ($($($segment:ident)::+ => $access:ident),+ $(,)?) => {
         #[derive(OpenApi)]
         #[openapi(paths($($($segment)::+),+))]
         struct Description;
 
         /// Every handler by its path in this module.
-        const HANDLERS: &[(&str, fn() -> Route)] = &[$((stringify!($($segment)::+), || web::to($($segment)::+))),+];
+        const HANDLERS: &[(&str, Access, fn() -> Route)] =
+            &[$((stringify!($($segment)::+), Access::$access, || web::to($($segment)::+))),+];
     };
 }
 
 handlers![
-    index,
-    health::health,
-    health::livez,
-    health::readyz,
-    health::metrics,
-    openai::models::list_models,
-    openai::models::get_model,
-    openai::chat::chat_completions,
-    openai::completions::completions,
-    openai::embeddings::embeddings,
-    openai::requests::cancel_request,
-    openai::tokenize::tokenize,
-    openai::tokenize::detokenize,
-    native::generate::generate,
-    native::generate::generate_stream,
-    native::model::encode,
-    native::model::model_info,
-    benchmarks::run_benchmark,
-    benchmarks::create_benchmark,
-    benchmarks::list_benchmarks,
-    benchmarks::get_benchmark,
-    benchmarks::cancel_benchmark,
-    benchmarks::benchmark_events,
-    admin::cluster::cluster,
-    admin::cluster::schedulers,
-    admin::explain::explain_route,
-    admin::claims::create_claim,
-    admin::claims::list_claims,
-    admin::claims::release_claim,
-    admin::claims::renew_claim,
+    index => Open,
+    health::health => Open,
+    health::livez => Open,
+    health::readyz => Open,
+    health::metrics => Metrics,
+    openai::models::list_models => Use,
+    openai::models::get_model => Use,
+    openai::chat::chat_completions => Use,
+    openai::completions::completions => Use,
+    openai::embeddings::embeddings => Use,
+    openai::requests::cancel_request => Use,
+    openai::tokenize::tokenize => Use,
+    openai::tokenize::detokenize => Use,
+    native::generate::generate => Use,
+    native::generate::generate_stream => Use,
+    native::model::encode => Use,
+    native::model::model_info => Use,
+    benchmarks::run_benchmark => Operate,
+    benchmarks::create_benchmark => Operate,
+    benchmarks::list_benchmarks => Observe,
+    benchmarks::get_benchmark => Observe,
+    benchmarks::cancel_benchmark => Operate,
+    benchmarks::benchmark_events => Observe,
+    admin::cluster::cluster => Observe,
+    admin::cluster::schedulers => Observe,
+    admin::explain::explain_route => Observe,
+    admin::claims::create_claim => Operate,
+    admin::claims::list_claims => Observe,
+    admin::claims::release_claim => Operate,
+    admin::claims::renew_claim => Operate,
 ];
 
 /// One endpoint.
@@ -64,6 +69,7 @@ struct Endpoint {
     method: Method,
     path: String,
     summary: String,
+    access: Access,
     handler: fn() -> Route,
 }
 
@@ -74,11 +80,11 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         let mut all = paths.iter().flat_map(|(path, item)| operations(item).map(move |one| (path, one)));
         all.find(|(_, (_, operation))| operation.operation_id.as_deref() == Some(id))
     };
-    let endpoint = |&(name, handler): &(&str, fn() -> Route)| {
+    let endpoint = |&(name, access, handler): &(&str, Access, fn() -> Route)| {
         let id = name.rsplit("::").next().unwrap_or(name).trim();
         let (path, (method, operation)) = described(id).expect("`handlers!` lists only described handlers");
         let summary = operation.summary.as_deref().unwrap_or_default().trim_end_matches('.').to_owned();
-        Endpoint { method, path: path.clone(), summary, handler }
+        Endpoint { method, path: path.clone(), summary, access, handler }
     };
     HANDLERS.iter().map(endpoint).collect()
 });
@@ -94,8 +100,11 @@ impl Endpoint {
     }
 
     fn route(&self) -> Route {
-        let methods = self.methods();
-        (self.handler)().guard(guard::fn_guard(move |request| methods.contains(&request.head().method)))
+        let (methods, access) = (self.methods(), self.access);
+        let authorized = move |state, request, next| authorize(access, state, request, next);
+        (self.handler)()
+            .guard(guard::fn_guard(move |request| methods.contains(&request.head().method)))
+            .wrap(from_fn(authorized))
     }
 }
 

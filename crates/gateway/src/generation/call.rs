@@ -42,7 +42,7 @@ impl GenerationCall {
         format: impl FnOnce(RequestId, ModelId) -> F,
     ) -> Result<HttpResponse, ApiError> {
         let Self { state, context, caller, body } = self;
-        let model = state.model_id(body.model.as_deref())?;
+        let model = caller.model_id(&state, body.model.as_deref())?;
         let (stream, include_usage, names) = (parameters.stream, parameters.include_usage, parameters.names);
         let request = StartRequest { model, prompts, parameters, caller };
         let started = start(&state, &context, request).await.map_err(|error| names.put_into(error))?;

@@ -50,13 +50,15 @@ pub(super) struct StartedGeneration {
 pub(super) async fn start(
     state: &AppState,
     context: &RequestContext,
-    request: StartRequest,
+    mut request: StartRequest,
 ) -> Result<StartedGeneration, RequestError> {
+    let priority = request.caller.priority(request.parameters.priority)?;
+    request.parameters.priority = Some(priority);
     let (n, model) = (request.parameters.n, request.model.clone());
     context.generation.replace(Some(GenerationLabels {
         model: model.clone(),
-        tenant: state.keys.label(&request.caller.tenant).to_owned(),
-        priority: request.parameters.priority,
+        tenant: state.keys.label(request.caller.tenant()).to_owned(),
+        priority,
         max_tokens: request.parameters.stop.max_tokens,
         temperature: request.parameters.sampling.temperature,
     }));
@@ -124,7 +126,7 @@ fn requests(request: StartRequest, context: &RequestContext) -> Vec<GenerationRe
     let mut requests = Vec::with_capacity(prompts.len() * parameters.n as usize);
     for prompt in prompts {
         for answer in 0..parameters.n {
-            let mut request = parameters.request(model.clone(), prompt.clone(), caller.tenant.clone(), answer, now);
+            let mut request = parameters.request(model.clone(), prompt.clone(), caller.tenant().clone(), answer, now);
             request.claim = caller.claim;
             let index = u32::try_from(requests.len()).unwrap_or(u32::MAX);
             request.id = choice_id(context.id, index).unwrap_or(request.id);

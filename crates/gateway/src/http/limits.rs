@@ -18,6 +18,9 @@ pub(crate) const MESSAGES_MAX: usize = 1024;
 /// Most parts of one message's content; only a client that splits by words sends more.
 pub(crate) const CONTENT_PARTS_MAX: usize = 256;
 
+/// Most tool calls in one message: OpenAI allows as many tools.
+pub(crate) const TOOL_CALLS_MAX: usize = 128;
+
 /// Most alternatives per position, as in OpenAI's chat API.
 pub(crate) const TOP_LOGPROBS_MAX: u32 = 20;
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use actix_web::{HttpRequest, web};
 use hostler_benchmark::Benchmarks;
-use hostler_protocol::{ErrorCode, ModelId, RequestError};
+use hostler_protocol::{ErrorCode, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
 
@@ -71,31 +71,33 @@ impl AppState {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// The model that a request names, or the only one if it names none.
-    pub(crate) fn model(&self, name: Option<&str>) -> Result<ServedModel, RequestError> {
-        let mut models = self.router.models();
-        let Some(name) = name else {
-            return match models.len() {
-                0 => Err(RequestError::unavailable("no model is served yet")),
-                1 => Ok(models.remove(0)),
-                _ => Err(RequestError::invalid(
-                    "model",
-                    format!("model is required, because several are served: {}", names(&models)),
-                )),
-            };
-        };
-        match models.iter().position(|served| served.model.as_str() == name) {
-            Some(index) => Ok(models.swap_remove(index)),
-            None => Err(RequestError::unknown_model(
-                &shortened(name, MODEL_NAME_BYTES_MAX),
-                models.iter().map(|served| served.model.as_str()),
-            )),
-        }
+    /// A served model, for probes.
+    pub(crate) fn any_model(&self, name: &str) -> Result<ServedModel, RequestError> {
+        choose(self.router.models(), Some(name))
     }
+}
 
-    /// As [`AppState::model`], for callers that need only its name.
-    pub(crate) fn model_id(&self, name: Option<&str>) -> Result<ModelId, RequestError> {
-        self.model(name).map(|served| served.model)
+/// The model of this name, or the only one if there is no name.
+///
+/// # Errors
+/// There is no such model, or several and no name.
+pub(super) fn choose(mut models: Vec<ServedModel>, name: Option<&str>) -> Result<ServedModel, RequestError> {
+    let Some(name) = name else {
+        return match models.len() {
+            0 => Err(RequestError::unavailable("no model is served yet")),
+            1 => Ok(models.remove(0)),
+            _ => Err(RequestError::invalid(
+                "model",
+                format!("model is required, because several are served: {}", names(&models)),
+            )),
+        };
+    };
+    match models.iter().position(|served| served.model.as_str() == name) {
+        Some(index) => Ok(models.swap_remove(index)),
+        None => Err(RequestError::unknown_model(
+            &shortened(name, MODEL_NAME_BYTES_MAX),
+            models.iter().map(|served| served.model.as_str()),
+        )),
     }
 }
 

@@ -40,7 +40,7 @@ fn check(request: &HttpRequest, state: &AppState) -> Result<(), RequestError> {
     if !request.method().is_safe() {
         same_site(host, text(headers, &ORIGIN), text(headers, &SEC_FETCH_SITE))?;
     }
-    if state.config.api_keys.is_empty() && !OPEN_PATHS.contains(&request.path()) {
+    if state.keys.is_open() && !OPEN_PATHS.contains(&request.path()) {
         known_host(host, &state.config.hosts)?;
     }
     Ok(())

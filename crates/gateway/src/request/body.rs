@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hostler_protocol::{Priority, SessionId, TokenId};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::fields::{LogprobsField, PromptField, Stop};
 use super::message::Message;
@@ -61,6 +61,9 @@ pub(crate) struct GenerationBody {
     #[serde(deserialize_with = "whole")]
     pub(crate) top_logprobs: Option<u32>,
     pub(crate) response_format: Option<Object<ResponseFormat>>,
+    pub(crate) reasoning_effort: Option<ReasoningEffort>,
+    /// Variables of the chat template.
+    pub(crate) chat_template_kwargs: Option<Object<Map<String, Value>>>,
     pub(crate) regex: Option<String>,
     pub(crate) lark: Option<String>,
     pub(crate) priority: Option<Priority>,
@@ -90,7 +93,6 @@ pub(crate) struct GenerationBody {
     pub(crate) audio: Unsupported,
     pub(crate) prediction: Unsupported,
     pub(crate) web_search_options: Unsupported,
-    pub(crate) reasoning_effort: Unsupported,
     pub(crate) verbosity: Unsupported,
     pub(crate) ebnf: Unsupported,
     pub(crate) echo: Unsupported,
@@ -102,7 +104,18 @@ pub(crate) struct GenerationBody {
     pub(crate) add_generation_prompt: Unsupported,
     pub(crate) continue_final_message: Unsupported,
     pub(crate) chat_template: Unsupported,
-    pub(crate) chat_template_kwargs: Unsupported,
+}
+
+/// `reasoning_effort`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReasoningEffort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
 }
 
 /// `stream_options`

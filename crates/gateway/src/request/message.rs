@@ -1,15 +1,16 @@
-//! Chat messages: text only. No part of a message is dropped silently.
+//! Chat messages: text, tool calls and their results, reasoning. No part of a message is dropped
+//! silently.
 
 use std::fmt;
 
-use hostler_protocol::{ChatMessage, RequestError, Role};
+use hostler_protocol::{ChatMessage, RequestError, Role, ToolCall};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::wrappers::{Object, Present, Unsupported};
 use crate::http::context::RequestContext;
-use crate::http::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX};
+use crate::http::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX, TOOL_CALLS_MAX};
 
 /// One message, as clients send it.
 #[derive(Debug, Deserialize)]
@@ -21,17 +22,49 @@ pub(crate) struct Message {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
-    tool_calls: Unsupported,
+    tool_calls: Option<Vec<Object<Call>>>,
+    #[serde(default)]
+    tool_call_id: Option<String>,
+    /// `reasoning` is its newer name in vLLM.
+    #[serde(default, alias = "reasoning")]
+    reasoning_content: Option<String>,
     #[serde(default)]
     function_call: Unsupported,
     #[serde(default)]
     audio: Unsupported,
     #[serde(default)]
-    tool_call_id: Present,
-    #[serde(default)]
     refusal: Present,
     #[serde(default)]
     annotations: Present,
+}
+
+/// An entry of `tool_calls`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    id: String,
+    #[serde(default)]
+    r#type: CallType,
+    function: Object<CalledFunction>,
+    /// Its position in a stream, which some clients keep.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the order of the calls says the same")]
+    index: Present,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CallType {
+    #[default]
+    Function,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CalledFunction {
+    name: String,
+    /// JSON text.
+    arguments: String,
 }
 
 /// `content`: a text, or parts.
@@ -105,18 +138,20 @@ pub(crate) fn conversation(
 
 impl Message {
     fn into_domain(self, index: usize, context: &RequestContext) -> Result<ChatMessage, RequestError> {
-        let refused =
-            [("tool_calls", &self.tool_calls), ("function_call", &self.function_call), ("audio", &self.audio)];
-        for (field, value) in refused {
-            if value.is_active(&[]) {
-                return Err(invalid(index, field, "only text messages are supported"));
-            }
+        if self.function_call.is_active(&[]) {
+            return Err(invalid(index, "function_call", "it is not supported; send the call in tool_calls"));
         }
-        let harmless = [
-            ("messages.tool_call_id", self.tool_call_id),
-            ("messages.refusal", self.refusal),
-            ("messages.annotations", self.annotations),
-        ];
+        if self.audio.is_active(&[]) {
+            return Err(invalid(index, "audio", "only text messages are supported"));
+        }
+        let tool_calls = calls(self.tool_calls.unwrap_or_default(), self.role, index)?;
+        if self.tool_call_id.is_some() && self.role != Role::Tool {
+            return Err(invalid(index, "tool_call_id", "only messages of role \"tool\" have this field"));
+        }
+        if self.reasoning_content.is_some() && self.role != Role::Assistant {
+            return Err(invalid(index, "reasoning_content", "only messages of role \"assistant\" have this field"));
+        }
+        let harmless = [("messages.refusal", self.refusal), ("messages.annotations", self.annotations)];
         for (field, present) in harmless {
             if present.0 {
                 context.ignore(field);
@@ -129,8 +164,34 @@ impl Message {
             Some(Content::Text(text)) => text,
             Some(Content::Parts(parts)) => joined(parts, index)?,
         };
-        Ok(ChatMessage { role: self.role, content, name: self.name })
+        Ok(ChatMessage {
+            name: self.name,
+            reasoning: self.reasoning_content.filter(|reasoning| !reasoning.is_empty()),
+            tool_calls,
+            tool_call_id: self.tool_call_id,
+            ..ChatMessage::new(self.role, content)
+        })
     }
+}
+
+/// Converts the calls of one message.
+fn calls(calls: Vec<Object<Call>>, role: Role, index: usize) -> Result<Vec<ToolCall>, RequestError> {
+    if !calls.is_empty() && role != Role::Assistant {
+        return Err(invalid(index, "tool_calls", "only messages of role \"assistant\" have this field"));
+    }
+    if calls.len() > TOOL_CALLS_MAX {
+        return Err(invalid(
+            index,
+            "tool_calls",
+            &format!("{} calls; at most {TOOL_CALLS_MAX} are allowed", calls.len()),
+        ));
+    }
+    let call = |Object(Call { id, r#type: CallType::Function, function: Object(function), .. })| ToolCall {
+        id,
+        name: function.name,
+        arguments: function.arguments,
+    };
+    Ok(calls.into_iter().map(call).collect())
 }
 
 /// Joins text parts, a line each.
@@ -175,11 +236,8 @@ mod tests {
             r#"[{"role": "developer", "content": "be brief"},
                 {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]"#,
         );
-        let expected = [(Role::System, "be brief"), (Role::User, "a\nb")].map(|(role, content)| ChatMessage {
-            role,
-            content: content.into(),
-            name: None,
-        });
+        let expected =
+            [(Role::System, "be brief"), (Role::User, "a\nb")].map(|(role, content)| ChatMessage::new(role, content));
         assert_eq!(messages, Ok(expected.to_vec()));
     }
 
@@ -193,13 +251,42 @@ mod tests {
             (r#"[{"role": "user", "content": [{"type": "text"}]}]"#, "messages[0].content[0].text"),
             (r#"[{"role": "user", "content": []}]"#, "messages[0].content"),
             (r#"[{"role": "user"}]"#, "messages[0].content"),
-            (r#"[{"role": "assistant", "content": "a", "tool_calls": [{"id": 1}]}]"#, "messages[0].tool_calls"),
+            (r#"[{"role": "user", "content": "a", "tool_call_id": "x"}]"#, "messages[0].tool_call_id"),
+            (r#"[{"role": "user", "content": "a", "reasoning": "x"}]"#, "messages[0].reasoning_content"),
+            (
+                r#"[{"role": "user", "content": "a",
+                    "tool_calls": [{"id": "x", "function": {"name": "f", "arguments": "{}"}}]}]"#,
+                "messages[0].tool_calls",
+            ),
+            (
+                r#"[{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]"#,
+                "messages[0].function_call",
+            ),
             ("[]", "messages"),
         ];
         for (json, param) in cases {
             let error = read(json).expect_err(json);
             assert_eq!(error.param.as_deref(), Some(param), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn calls_their_results_and_reasoning_are_kept() {
+        let messages = read(
+            r#"[{"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
+                {"role": "tool", "tool_call_id": "a", "content": "2"}]"#,
+        );
+        let call = ToolCall { id: "a".into(), name: "f".into(), arguments: r#"{"x": 1}"#.into() };
+        let expected = vec![
+            ChatMessage {
+                reasoning: Some("hm".into()),
+                tool_calls: vec![call],
+                ..ChatMessage::new(Role::Assistant, "")
+            },
+            ChatMessage { tool_call_id: Some("a".into()), ..ChatMessage::new(Role::Tool, "2") },
+        ];
+        assert_eq!(messages, Ok(expected));
     }
 
     #[test]

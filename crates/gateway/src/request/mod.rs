@@ -11,6 +11,7 @@ mod numbers;
 mod parameters;
 mod parse;
 mod support;
+mod template;
 mod wrappers;
 
 pub(crate) use body::{Dialect, GenerationBody};
@@ -20,4 +21,5 @@ pub(crate) use json::Json;
 pub(crate) use message::{Message, conversation};
 pub(crate) use numbers::whole;
 pub(crate) use parameters::Parameters;
+pub(crate) use template::template_variables;
 pub(crate) use wrappers::{Object, Present};

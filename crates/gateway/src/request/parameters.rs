@@ -31,7 +31,8 @@ pub(crate) struct Parameters {
     pub(crate) stop: StopConditions,
     constraint: Option<Constraint>,
     top_logprobs: Option<u32>,
-    pub(crate) priority: Priority,
+    /// As requested; the caller's key decides what is allowed.
+    pub(crate) priority: Option<Priority>,
     session: Option<SessionId>,
     /// Whether tenants share cached prefixes.
     share_prefixes: bool,
@@ -70,7 +71,7 @@ impl Parameters {
             stop: stop(body, dialect)?,
             constraint: constraint(body)?,
             top_logprobs: top_logprobs(body, dialect)?,
-            priority: body.priority.unwrap_or_default(),
+            priority: body.priority,
             session: body.session.clone(),
             share_prefixes: server.share_prefixes,
             cache_salt: cache_salt(body)?,
@@ -99,7 +100,7 @@ impl Parameters {
             stop: self.stop.clone(),
             constraint: self.constraint.clone(),
             top_logprobs: self.top_logprobs,
-            priority: self.priority,
+            priority: self.priority.unwrap_or_default(),
             cache_scope: CacheScope {
                 tenant: (!self.share_prefixes).then(|| tenant.clone()),
                 salt: self.cache_salt.clone(),

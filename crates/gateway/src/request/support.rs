@@ -2,7 +2,7 @@
 
 use hostler_protocol::RequestError;
 
-use super::body::{Dialect, GenerationBody};
+use super::body::{Dialect, GenerationBody, ReasoningEffort};
 use crate::http::context::RequestContext;
 
 /// Refuses fields that are not supported, and reports those that are ignored.
@@ -24,6 +24,8 @@ fn refuse_misplaced(body: &GenerationBody, dialect: Dialect) -> Result<(), Reque
         ("prompt", chat && body.prompt.is_some()),
         ("max_completion_tokens", native && body.max_completion_tokens.is_some()),
         ("top_logprobs", !chat && body.top_logprobs.is_some()),
+        ("reasoning_effort", !chat && body.reasoning_effort.is_some_and(|effort| effort != ReasoningEffort::None)),
+        ("chat_template_kwargs", !chat && body.chat_template_kwargs.as_ref().is_some_and(|given| !given.is_empty())),
         ("logprobs", native && body.logprobs.is_some()),
         ("n", native && body.n.is_some()),
         ("stream_options", native && body.stream_options.is_some()),
@@ -55,15 +57,13 @@ fn refuse_unsupported(body: &GenerationBody) -> Result<(), RequestError> {
     body.best_of.refuse("best_of", &["1"], "only 1 is supported; request several answers with n")?;
     body.prediction.refuse("prediction", &[], NOT_SUPPORTED)?;
     body.web_search_options.refuse("web_search_options", &[], NOT_SUPPORTED)?;
-    body.reasoning_effort.refuse("reasoning_effort", &["none"], "only \"none\" is supported")?;
     body.verbosity.refuse("verbosity", &["medium"], "only \"medium\" is supported")?;
     body.prompt_logprobs.refuse("prompt_logprobs", &[], NOT_SUPPORTED)?;
     body.skip_special_tokens.refuse("skip_special_tokens", &["true"], "special tokens are always skipped")?;
     body.include_stop_str_in_output.refuse("include_stop_str_in_output", &[], NOT_SUPPORTED)?;
     body.add_generation_prompt.refuse("add_generation_prompt", &["true"], "only true is supported")?;
     body.continue_final_message.refuse("continue_final_message", &[], NOT_SUPPORTED)?;
-    body.chat_template.refuse("chat_template", &[], "the model's own chat template is always used")?;
-    body.chat_template_kwargs.refuse("chat_template_kwargs", &[], NOT_SUPPORTED)
+    body.chat_template.refuse("chat_template", &[], "the model's own chat template is always used")
 }
 
 /// Reports fields that have no effect here and are harmless.

@@ -148,7 +148,7 @@ impl Scheduler for FakeScheduler {
         self.requests.lock().expect("not poisoned").push(request.clone());
         let prompt = match &request.prompt {
             Prompt::Text(text) => text.clone(),
-            Prompt::Chat(messages) => messages.last().map_or_else(String::new, |message| message.content.clone()),
+            Prompt::Chat(chat) => chat.messages.last().map_or_else(String::new, |message| message.content.clone()),
             Prompt::Tokens(tokens) => "t".repeat(tokens.len()),
         };
         let prompt_tokens = u32::try_from(prompt.chars().count()).expect("a short prompt");
@@ -202,7 +202,7 @@ impl Scheduler for FakeScheduler {
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
         let text = match input {
             TokenizeInput::Text { text, .. } => text,
-            TokenizeInput::Chat(messages) => messages.into_iter().map(|message| message.content).collect(),
+            TokenizeInput::Chat(chat) => chat.messages.into_iter().map(|message| message.content).collect(),
         };
         Ok(text.bytes().map(TokenId::from).collect())
     }

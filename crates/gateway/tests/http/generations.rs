@@ -23,10 +23,7 @@ async fn every_supported_field_arrives() {
         "logprobs": true, "top_logprobs": 4, "ignore_eos": true, "priority": "batch", "timeout": 5.5,
     });
     let request = submitted("/v1/chat/completions", &with(chat("hello"), fields)).await;
-    assert_eq!(
-        request.prompt,
-        Prompt::Chat(vec![ChatMessage { role: Role::User, content: "hello".into(), name: None }])
-    );
+    assert_eq!(request.prompt, Prompt::Chat(vec![ChatMessage::new(Role::User, "hello")].into()));
     let sampling = &request.sampling;
     assert_eq!((sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p), (0.5, 0.9, Some(40), 0.05));
     assert_eq!((sampling.repetition_penalty, sampling.frequency_penalty, sampling.presence_penalty), (1.1, 0.2, -0.2));
@@ -97,4 +94,23 @@ async fn the_model_is_optional_only_if_one_is_served() {
     let unknown = harness.post("/generate", &json!({"prompt": "a", "model": "third"})).await;
     assert_eq!((unknown.head.status, unknown.error("param")), (404, json!("model")));
     assert!(unknown.error("message").to_string().contains("demo, second"));
+}
+
+#[actix_web::test]
+async fn calls_and_template_variables_reach_the_scheduler() {
+    let body = json!({
+        "messages": [
+            {"role": "user", "content": "weather?"},
+            {"role": "assistant", "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+        ],
+        "reasoning_effort": "low",
+        "chat_template_kwargs": {"enable_thinking": true},
+    });
+    let Prompt::Chat(chat) = submitted("/v1/chat/completions", &body).await.prompt else { panic!("it is a chat") };
+    assert_eq!(chat.messages[1].tool_calls[0].name, "weather");
+    assert_eq!(chat.messages[2].tool_call_id.as_deref(), Some("c1"));
+    let variables: Value = serde_json::from_str(&chat.variables.expect("some")).expect("it is JSON");
+    assert_eq!(variables, json!({"reasoning_effort": "low", "enable_thinking": true}));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hostler_gateway::ApiKey;
+use hostler_gateway::{ApiKey, Role};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, chat, with};
@@ -95,7 +95,7 @@ async fn every_request_is_counted_once_with_its_outcome() {
 #[actix_web::test]
 async fn the_key_names_the_tenant_and_requests_without_a_model_are_not_counted() {
     const MODEL: &str = "records-of-alice";
-    let key = ApiKey { key: "alices-key".into(), admin: true };
+    let key = ApiKey::new("alices-key", Role::Admin);
     let harness = Harness::start_with(|config| config.api_keys = [("alice".to_owned(), key)].into()).await;
     harness.add(MODEL).await;
     let metrics = ModelMetrics { harness: &harness, model: MODEL, tenant: "alice" };

@@ -22,6 +22,7 @@ use crate::view::Workers;
 
 pub(crate) fn run(options: &GatewayOptions, as_json: bool) -> anyhow::Result<()> {
     let config = configuration::load_gateway(options)?;
+    config.server.check_exposure()?;
     if config.cluster.workers.is_empty() && !config.cluster.etcd.is_used() {
         let message = "cluster.workers and cluster.etcd.endpoints are empty; a gateway needs workers, such as \
                        http://10.0.0.2:7070, or an etcd in which they register, such as http://10.0.0.1:2379";

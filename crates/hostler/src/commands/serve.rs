@@ -27,6 +27,7 @@ use crate::wire::OwnWire;
 
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = replicas::expand(configuration::load(options)?)?;
+    config.server.check_exposure()?;
     schedulers::check(&config)?;
     init_logs(&config.log)?;
     // Metric handles that are created before this record nothing.

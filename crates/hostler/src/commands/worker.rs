@@ -40,6 +40,7 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     } else {
         (replicas::expand(configuration::load_worker(options)?)?, None)
     };
+    config.worker.check_exposure()?;
     schedulers::check(&config)?;
     init_logs(&config.log)?;
     let node = options.child.as_deref();

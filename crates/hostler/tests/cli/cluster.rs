@@ -77,6 +77,10 @@ fn a_missing_required_key_is_named() {
     assert!(ended.code == Some(2) && ended.stderr.contains("http://HOST:PORT"), "{ended:?}");
     let ended = hostler.run(&["worker", "--engine", "simulated", "--model", "m", "--listen", "here"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("unix:/PATH"), "{ended:?}");
+    let ended = hostler.run(&["worker", "--engine", "simulated", "--model", "m", "--listen", "0.0.0.0:0"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("worker.open_to_everyone"), "{ended:?}");
+    let ended = hostler.run(&["gateway", "--worker", "http://127.0.0.1:1", "--address", "0.0.0.0:0"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("server.open_to_everyone"), "{ended:?}");
     let hostler = hostler.with("HOSTLER_WORKER__TLS__CERTIFICATE", "/no/such/file");
     let ended = hostler.run(&["worker", "--engine", "simulated", "--model", "m"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("worker.tls.key"), "{ended:?}");

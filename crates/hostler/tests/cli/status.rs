@@ -144,8 +144,7 @@ fn watch_without_a_terminal_appends_tables_and_ends_when_the_pipe_closes() {
 fn an_admin_key_is_required_if_keys_are_configured() {
     let hostler = Hostler::new();
     let file = hostler.folder.path().join("keys.toml");
-    let keys =
-        "[server.api_keys]\nalice = { key = \"alices-key\" }\nroot = { key = \"the-roots-key\", admin = true }\n";
+    let keys = "[server.api_keys]\nalice = { key = \"alices-key\" }\nroot = { key = \"the-roots-key\", role = \"observer\" }\n";
     std::fs::write(&file, keys).expect("it is writable");
     let server = hostler.serve(&["--config", file.to_str().expect("plain names")]);
     for (key, status_code) in

@@ -78,7 +78,7 @@ impl RouteRequest {
 fn generation_tokens(request: &GenerationRequest) -> u64 {
     let prompt = match &request.prompt {
         Prompt::Text(text) => text.len() / BYTES_PER_TOKEN,
-        Prompt::Chat(messages) => messages.iter().map(|message| message.content.len() / BYTES_PER_TOKEN).sum(),
+        Prompt::Chat(chat) => chat.text_bytes() / BYTES_PER_TOKEN,
         Prompt::Tokens(tokens) => tokens.len(),
     };
     let answer = request.stop.max_tokens.map_or(UNBOUNDED_ANSWER_TOKENS, u64::from);

@@ -33,12 +33,22 @@ pub(crate) fn prompt_blocks(scope: &CacheScope, prompt: &Prompt) -> Vec<u64> {
     scope.hash(&mut blocks.hasher);
     match prompt {
         Prompt::Text(text) => blocks.push(text.as_bytes()),
-        Prompt::Chat(messages) => {
-            for message in messages {
+        Prompt::Chat(chat) => {
+            // Templates render the tools before the messages.
+            for text in [&chat.variables, &chat.tools].into_iter().flatten() {
+                blocks.push(text.as_bytes());
+                blocks.push(&[0]);
+            }
+            for message in &chat.messages {
                 blocks.push(message.role.as_str().as_bytes());
                 blocks.push(&[0]);
                 blocks.push(message.content.as_bytes());
                 blocks.push(&[0]);
+                for call in &message.tool_calls {
+                    blocks.push(call.name.as_bytes());
+                    blocks.push(call.arguments.as_bytes());
+                    blocks.push(&[0]);
+                }
             }
         }
         Prompt::Tokens(tokens) => {

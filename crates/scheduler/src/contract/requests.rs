@@ -30,8 +30,9 @@ pub(super) async fn answered(scheduler: &dyn Scheduler) -> Result<(), Violation>
 }
 
 pub(super) async fn prompts(scheduler: &dyn Scheduler) -> Result<(), Violation> {
-    let message = ChatMessage { role: Role::User, content: "hello".to_owned(), name: None };
-    for prompt in [Prompt::Text("once upon".to_owned()), Prompt::Chat(vec![message]), Prompt::Tokens(vec![1, 2])] {
+    let message = ChatMessage::new(Role::User, "hello");
+    for prompt in [Prompt::Text("once upon".to_owned()), Prompt::Chat(vec![message].into()), Prompt::Tokens(vec![1, 2])]
+    {
         let request = GenerationRequest { prompt, ..request(0, 3) };
         let answer = read(submit(scheduler, request).await?).await?;
         ensure!(answer.end.is_ok() && answer.tokens.len() == 3, "{answer:?}");

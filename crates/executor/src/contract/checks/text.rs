@@ -1,6 +1,6 @@
 //! Checks of the tokenizer and the chat template.
 
-use hostler_protocol::{ChatMessage, Role};
+use hostler_protocol::{ChatMessage, Conversation, Role};
 
 use crate::TextError;
 use crate::contract::report::ensure;
@@ -53,14 +53,14 @@ pub(super) fn unknown_tokens(subject: &Subject) -> Result<(), Violation> {
 
 pub(super) fn chat(subject: &Subject) -> Result<(), Violation> {
     let messages = [(Role::System, "You answer in one word."), (Role::User, "What colour is a ripe lemon?")];
-    let messages = messages.map(|(role, content)| ChatMessage { role, content: content.into(), name: None });
-    let rendered = subject.executor().text().render_chat(&messages);
+    let chat = Conversation::from(messages.map(|(role, content)| ChatMessage::new(role, content)).to_vec());
+    let rendered = subject.executor().text().render_chat(&chat);
     if !subject.description().capabilities.chat {
         ensure!(matches!(rendered, Err(TextError::NoChatTemplate)), "without a template it renders {rendered:?}");
         return Ok(());
     }
     let rendered = rendered.map_err(|error| Violation(format!("cannot render a chat: {error}")))?;
-    for message in &messages {
+    for message in &chat.messages {
         ensure!(rendered.contains(&message.content), "{:?} is missing in {rendered:?}", message.content);
     }
     Ok(())

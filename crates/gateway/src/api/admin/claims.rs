@@ -9,7 +9,7 @@ use hostler_router::{ClaimSelector, ClaimSpec};
 use serde::{Deserialize, Serialize};
 
 use super::types::ClaimBody;
-use crate::http::auth::Admin;
+use crate::http::auth::Caller;
 use crate::http::bodies::List;
 use crate::http::error::ApiError;
 use crate::http::limits::{CLAIM_OWNER_BYTES_MAX, CLAIM_TTL_SECONDS};
@@ -64,14 +64,14 @@ struct TokenBody {
     path = "/admin/claims",
     tag = "admin",
     responses((status = 201, description = "The claim")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn create_claim(
     state: web::Data<AppState>,
-    admin: Admin,
+    caller: Caller,
     Json(body): Json<CreateClaimBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let owner = body.owner.unwrap_or_else(|| admin.tenant.to_string());
+    let owner = body.owner.unwrap_or_else(|| caller.tenant().to_string());
     if owner.is_empty() || owner.len() > CLAIM_OWNER_BYTES_MAX {
         let message = format!("owner has {} bytes; 1 to {CLAIM_OWNER_BYTES_MAX} are allowed", owner.len());
         return Err(RequestError::invalid("owner", message).into());
@@ -112,9 +112,9 @@ pub(crate) async fn create_claim(
     path = "/admin/claims",
     tag = "admin",
     responses((status = 200, description = "The claims")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
-pub(crate) async fn list_claims(state: web::Data<AppState>, _: Admin) -> HttpResponse {
+pub(crate) async fn list_claims(state: web::Data<AppState>) -> HttpResponse {
     let list: List<_> = state.router.schedulers().iter().filter_map(ClaimBody::of).collect();
     HttpResponse::Ok().json(list)
 }
@@ -126,11 +126,10 @@ pub(crate) async fn list_claims(state: web::Data<AppState>, _: Admin) -> HttpRes
     tag = "admin",
     params(("token" = u64, Path, description = "The claim's token")),
     responses((status = 200, description = "The claim has been released")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn release_claim(
     state: web::Data<AppState>,
-    _: Admin,
     token: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let token = parse_token(&token)?;
@@ -147,11 +146,10 @@ pub(crate) async fn release_claim(
     tag = "admin",
     params(("token" = u64, Path, description = "The claim's token")),
     responses((status = 200, description = "The claim has been renewed")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn renew_claim(
     state: web::Data<AppState>,
-    _: Admin,
     token: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let token = parse_token(&token)?;

@@ -4,7 +4,6 @@ use actix_web::{HttpResponse, web};
 use hostler_scheduler::SchedulerSnapshot;
 
 use super::types::{ClaimBody, ClusterBody, GatewayBody, NodeBody, PlacedSchedulerBody, SchedulerBody};
-use crate::http::auth::Admin;
 use crate::http::bodies::List;
 use crate::http::state::AppState;
 
@@ -14,9 +13,9 @@ use crate::http::state::AppState;
     path = "/admin/cluster",
     tag = "admin",
     responses((status = 200, description = "The cluster as this gateway knows it")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["observer"]))
 )]
-pub(crate) async fn cluster(state: web::Data<AppState>, _: Admin) -> HttpResponse {
+pub(crate) async fn cluster(state: web::Data<AppState>) -> HttpResponse {
     let view = &*state.cluster;
     let nodes = view.nodes();
     let joined = state.router.schedulers();
@@ -48,9 +47,9 @@ pub(crate) async fn cluster(state: web::Data<AppState>, _: Admin) -> HttpRespons
     path = "/admin/schedulers",
     tag = "admin",
     responses((status = 200, description = "The schedulers that have joined the router")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["observer"]))
 )]
-pub(crate) async fn schedulers(state: web::Data<AppState>, _: Admin) -> HttpResponse {
+pub(crate) async fn schedulers(state: web::Data<AppState>) -> HttpResponse {
     let list: List<_> = state.router.schedulers().into_iter().map(SchedulerBody::from).collect();
     HttpResponse::Ok().json(list)
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use hostler_protocol::{GenerationRequest, Prompt, SessionId};
 use serde::Deserialize;
 
-use crate::http::auth::Admin;
+use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
@@ -32,15 +32,15 @@ pub(crate) struct ExplainQuery {
         ("session" = Option<String>, Query, description = "The value of x-hostler-session")
     ),
     responses((status = 200, description = "The candidates and the choice among them")),
-    security(("api_key" = ["admin"]))
+    security(("api_key" = ["observer"]))
 )]
 pub(crate) async fn explain_route(
     state: web::Data<AppState>,
-    _: Admin,
+    caller: Caller,
     query: web::Query<ExplainQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let ExplainQuery { model, prompt, session } = query.into_inner();
-    let model = state.model_id(model.as_deref())?;
+    let model = caller.model_id(&state, model.as_deref())?;
     let mut request = GenerationRequest::new(model, Prompt::Text(prompt));
     request.session = session.map(SessionId::new);
     Ok(HttpResponse::Ok().json(state.router.explain(&request).await?))

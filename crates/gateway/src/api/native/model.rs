@@ -37,12 +37,12 @@ struct ModelInfo<'a> {
 )]
 pub(crate) async fn model_info(
     state: web::Data<AppState>,
-    _: Caller,
+    caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let query = web::Query::<ModelInfoQuery>::from_query(request.query_string())
         .map_err(|error| RequestError::invalid("model", format!("the query is invalid: {error}")))?;
-    let served = state.model(query.model.as_deref())?;
+    let served = caller.model(&state, query.model.as_deref())?;
     let info =
         ModelInfo { model: served.model.as_str(), ready: served.ready, description: served.description.as_deref() };
     Ok(HttpResponse::Ok().json(Success::new(info)))
@@ -76,10 +76,10 @@ struct Encoded {
 pub(crate) async fn encode(
     state: web::Data<AppState>,
     context: RequestContext,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<EncodeBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let model = state.model_id(body.model.as_deref())?;
+    let model = caller.model_id(&state, body.model.as_deref())?;
     let input = TokenizeInput::Text { text: body.text, add_special: body.add_special_tokens.unwrap_or(true) };
     let tokens = state.router.tokenize(&model, input).await?;
     context.prompt_tokens.set(u32::try_from(tokens.len()).ok());

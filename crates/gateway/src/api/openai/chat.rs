@@ -2,13 +2,13 @@
 
 use actix_web::HttpResponse;
 use bytes::BytesMut;
-use hostler_protocol::{Finish, Prompt, RequestError, Token};
+use hostler_protocol::{Conversation, Finish, Prompt, RequestError, Token};
 use serde::Serialize;
 
 use super::envelope::Envelope;
 use crate::generation::{Answer, GenerationCall, LabelledToken, ResponseFormat, Tally, TokenLogprob, UsageBody};
 use crate::http::error::ApiError;
-use crate::request::{Dialect, conversation};
+use crate::request::{Dialect, conversation, template_variables};
 
 /// Answers a conversation (OpenAI).
 #[utoipa::path(
@@ -22,7 +22,9 @@ pub(crate) async fn chat_completions(mut call: GenerationCall) -> Result<HttpRes
     let parameters = call.parameters(Dialect::Chat)?;
     let messages = call.body.messages.take();
     let messages = messages.ok_or_else(|| RequestError::invalid("messages", "messages is required"))?;
-    let prompts = vec![Prompt::Chat(conversation(messages, &call.context)?)];
+    let variables = template_variables(call.body.reasoning_effort, call.body.chat_template_kwargs.as_deref())?;
+    let messages = conversation(messages, &call.context)?;
+    let prompts = vec![Prompt::Chat(Conversation { messages, tools: None, variables })];
     let include_usage = parameters.include_usage;
     call.respond(prompts, parameters, |id, model| ChatFormat(Envelope::new("chatcmpl-", id, model, include_usage)))
         .await

@@ -79,14 +79,14 @@ struct EmbeddingUsage {
 pub(crate) async fn embeddings(
     state: web::Data<AppState>,
     context: RequestContext,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<EmbeddingsBody>,
 ) -> Result<HttpResponse, ApiError> {
     if body.user.0 {
         context.ignore("user");
     }
     let inputs = inputs(body.input)?;
-    let model = state.model(body.model.as_deref())?;
+    let model = caller.model(&state, body.model.as_deref())?;
     let dimensions = model.description.as_ref().map(|description| description.capabilities.embedding_dimensions);
     check_dimensions(body.dimensions, dimensions)?;
     let format = body.encoding_format.unwrap_or_default();

@@ -63,8 +63,8 @@ impl<'a> ModelBody<'a> {
     responses((status = 200, description = "The models")),
     security(("api_key" = []))
 )]
-pub(crate) async fn list_models(state: web::Data<AppState>, _: Caller) -> HttpResponse {
-    let models = state.router.models();
+pub(crate) async fn list_models(state: web::Data<AppState>, caller: Caller) -> HttpResponse {
+    let models = caller.models(&state);
     let list: List<_> = models.iter().map(|served| ModelBody::new(served, state.started_unix)).collect();
     HttpResponse::Ok().json(list)
 }
@@ -80,9 +80,9 @@ pub(crate) async fn list_models(state: web::Data<AppState>, _: Caller) -> HttpRe
 )]
 pub(crate) async fn get_model(
     state: web::Data<AppState>,
-    _: Caller,
+    caller: Caller,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let served = state.model(Some(&id))?;
+    let served = caller.model(&state, Some(&id))?;
     Ok(HttpResponse::Ok().json(ModelBody::new(&served, state.started_unix)))
 }

@@ -6,7 +6,6 @@ use hostler_protocol::{ErrorCode, RequestError, RequestId};
 use serde::Serialize;
 
 use crate::generation::choice_ids;
-use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
@@ -31,7 +30,6 @@ struct Cancelled<'a> {
 )]
 pub(crate) async fn cancel_request(
     state: web::Data<AppState>,
-    _: Caller,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let digits = ["chatcmpl-", "cmpl-", "gen-"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(&id);

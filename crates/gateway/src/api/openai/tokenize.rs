@@ -1,16 +1,17 @@
 //! `POST /tokenize` and `POST /detokenize`, in vLLM's shapes.
 
 use actix_web::{HttpResponse, web};
-use hostler_protocol::{RequestError, TokenId};
+use hostler_protocol::{Conversation, RequestError, TokenId};
 use hostler_scheduler::TokenizeInput;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::http::auth::Caller;
 use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::limits::DETOKENIZE_TOKENS_MAX;
 use crate::http::state::AppState;
-use crate::request::{Json, Message, Object, conversation};
+use crate::request::{Json, Message, Object, conversation, template_variables};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +19,7 @@ pub(crate) struct TokenizeBody {
     model: Option<String>,
     prompt: Option<String>,
     messages: Option<Vec<Object<Message>>>,
+    chat_template_kwargs: Option<Object<Map<String, Value>>>,
     add_special_tokens: Option<bool>,
     add_generation_prompt: Option<bool>,
     return_token_strs: Option<bool>,
@@ -42,12 +44,12 @@ struct Tokenized {
 pub(crate) async fn tokenize(
     state: web::Data<AppState>,
     context: RequestContext,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<TokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, return_token_strs) = (body.model.clone(), body.return_token_strs.unwrap_or(false));
     let input = body.into_input(&context)?;
-    let served = state.model(name.as_deref())?;
+    let served = caller.model(&state, name.as_deref())?;
     let tokens = state.router.tokenize(&served.model, input).await?;
     let token_strs = if return_token_strs {
         let pieces = state.router.pieces(&served.model, tokens.clone()).await?;
@@ -73,7 +75,14 @@ impl TokenizeBody {
             (None, Some(_)) if self.add_generation_prompt == Some(false) => {
                 Err(RequestError::invalid("add_generation_prompt", "add_generation_prompt: only true is supported"))
             }
-            (None, Some(messages)) => Ok(TokenizeInput::Chat(conversation(messages, context)?)),
+            (None, Some(messages)) => Ok(TokenizeInput::Chat(Conversation {
+                messages: conversation(messages, context)?,
+                tools: None,
+                variables: template_variables(None, self.chat_template_kwargs.as_deref())?,
+            })),
+            (_, None) if self.chat_template_kwargs.is_some() => {
+                Err(RequestError::invalid("chat_template_kwargs", "chat_template_kwargs is only allowed with messages"))
+            }
             (None, None) => Err(RequestError::invalid("prompt", "prompt or messages is required")),
             (Some(_), Some(_)) => Err(RequestError::invalid("messages", "prompt and messages are mutually exclusive")),
         }
@@ -106,7 +115,7 @@ struct Detokenized {
 )]
 pub(crate) async fn detokenize(
     state: web::Data<AppState>,
-    _: Caller,
+    caller: Caller,
     Json(body): Json<DetokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     if body.tokens.len() > DETOKENIZE_TOKENS_MAX {
@@ -116,7 +125,7 @@ pub(crate) async fn detokenize(
         )
         .into());
     }
-    let model = state.model_id(body.model.as_deref())?;
+    let model = caller.model_id(&state, body.model.as_deref())?;
     let prompt = if body.skip_special_tokens.unwrap_or(false) {
         state.router.detokenize(&model, body.tokens).await?
     } else {
