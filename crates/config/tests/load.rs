@@ -166,6 +166,7 @@ fn addresses_names_and_certificates_are_checked() {
         ("[worker]\nadvertise = \"10.0.0.2:7070\"", "worker.advertise"),
         ("[worker.tls]\nkey = \"k\"", "worker.tls.certificate: it is missing"),
         ("[worker.tls]\nclient_authority = \"a\"", "worker.tls.certificate: it is missing"),
+        ("[server]\ncors_origins = [\"https://app.example/\"]", "server.cors_origins: \"https://app.example/\""),
         ("[worker]\nlisten = \"7070\"", "worker.listen: \"7070\" is not allowed; allowed are IP:PORT and unix:/PATH"),
         ("[worker]\nname = \"A b\"", "worker.name: this name is not allowed"),
         ("[scheduler]\nisolation = \"fork\"", "scheduler.isolation: \"fork\" is not allowed; allowed are auto"),

@@ -103,7 +103,8 @@ fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>]
         println!("serving {model} ({weight_format}) by {} on {device}", engine.as_str());
     }
     let Some(model) = models.first() else { return };
-    let key = if config.server.api_keys.is_empty() { "" } else { " -H \"Authorization: Bearer $KEY\"" };
+    let is_open = config.server.api_keys.is_empty() && config.server.key_file.is_none();
+    let key = if is_open { "" } else { " -H \"Authorization: Bearer $KEY\"" };
     println!("listening on {url}; try:\n");
     println!("  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{{");
     println!("    \"model\": \"{}\", \"max_tokens\": 64,", model.model);
