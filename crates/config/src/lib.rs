@@ -39,4 +39,4 @@ pub use scheduler::{
     BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,
     RecoveryConfig, SchedulerSpec, WeightFormat,
 };
-pub use server::{ServerConfig, UnknownFields};
+pub use server::{ServerConfig, ServerTlsConfig, UnknownFields};

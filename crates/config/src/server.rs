@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{DAY_SECONDS, ordered, seconds};
-use crate::rules::{is_origin, serves_other_machines};
+use crate::rules::{is_origin, serves_other_machines, unpaired};
 use crate::{ApiKey, ConfigError, Problem};
 
 /// `[server]`: the HTTP server.
@@ -107,6 +107,30 @@ pub struct ServerConfig {
     #[serde(rename = "drain_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 0, max = DAY_SECONDS))]
     pub drain_timeout: Duration,
+    /// `[server.tls]`: for clients that connect by `https`.
+    pub tls: ServerTlsConfig,
+}
+
+/// `[server.tls]`: how the server authenticates itself, and clients to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(transform = ordered::<Self>)]
+pub struct ServerTlsConfig {
+    /// The certificate that the HTTP server presents, followed by those of intermediate
+    /// authorities. With it, the server speaks only TLS: 1.2 or 1.3, HTTP/1.1 or HTTP/2. It is
+    /// read again when it changes. Requires server.tls.key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub certificate: Option<PathBuf>,
+    /// The private key of that certificate. It is read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub key: Option<PathBuf>,
+    /// Certificate of the authority that signs the certificates which clients must present, in
+    /// addition to their API keys. Omitted: clients need no certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub client_authority: Option<PathBuf>,
 }
 
 /// What happens to unknown fields of a body.
@@ -143,6 +167,7 @@ impl Default for ServerConfig {
             stalled_client_timeout: Duration::from_secs(60),
             unready: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: ServerTlsConfig::default(),
         }
     }
 }
@@ -156,6 +181,11 @@ impl ServerConfig {
                 let message = format!("{host:?} is not allowed; allowed are names without a port, such as \"gateway\"");
                 problems.push(Problem::new("server.hosts", message));
             }
+        }
+        problems.extend(unpaired("server.tls", self.tls.certificate.as_ref(), self.tls.key.as_ref()));
+        if self.tls.client_authority.is_some() && self.tls.certificate.is_none() {
+            let message = "it is missing; a server that verifies clients needs a certificate of its own";
+            problems.push(Problem::new("server.tls.certificate", message));
         }
         for origin in self.cors_origins.iter().filter(|origin| !is_origin(origin)) {
             let message = format!("{origin:?} is not allowed; allowed are origins such as \"https://app.example\"");
@@ -173,13 +203,24 @@ impl ServerConfig {
         problems
     }
 
+    /// Whether clients need no key.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.api_keys.is_empty() && self.key_file.is_none()
+    }
+
+    /// The scheme of the server's URLs.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.certificate.is_some() { "https" } else { "http" }
+    }
+
     /// Refuses to serve other machines without keys.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`].
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        let has_keys = !self.api_keys.is_empty() || self.key_file.is_some();
-        if self.open_to_everyone || has_keys || !serves_other_machines(&self.address) {
+        if self.open_to_everyone || !self.is_open() || !serves_other_machines(&self.address) {
             return Ok(());
         }
         let message = format!(

@@ -164,6 +164,8 @@ fn addresses_names_and_certificates_are_checked() {
             "worker.advertise: it is missing",
         ),
         ("[worker]\nadvertise = \"10.0.0.2:7070\"", "worker.advertise"),
+        ("[server.tls]\nkey = \"k\"", "server.tls.certificate: it is missing"),
+        ("[server.tls]\nclient_authority = \"a\"", "server.tls.certificate: it is missing"),
         ("[worker.tls]\nkey = \"k\"", "worker.tls.certificate: it is missing"),
         ("[worker.tls]\nclient_authority = \"a\"", "worker.tls.certificate: it is missing"),
         ("[server]\ncors_origins = [\"https://app.example/\"]", "server.cors_origins: \"https://app.example/\""),

@@ -12,7 +12,8 @@ use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
 use crate::http::state::AppState;
-use crate::http::{key_store, server, shutdown};
+use crate::http::watch::watch;
+use crate::http::{server, shutdown};
 use crate::{ClusterView, ServerConfig, api};
 
 /// A gateway that serves. Dropping it does not stop it.
@@ -21,7 +22,7 @@ pub struct Gateway {
     state: web::Data<AppState>,
     server: ServerHandle,
     task: JoinHandle<io::Result<()>>,
-    /// Reads the key file when it changes.
+    /// Reads the key file and the certificate when they change.
     watch: JoinHandle<()>,
 }
 
@@ -30,7 +31,7 @@ impl Gateway {
     /// actix system; the caller handles signals.
     ///
     /// # Errors
-    /// If the address cannot be bound, or the key file or the audit file cannot be used.
+    /// If the address cannot be bound, or a file that the configuration names cannot be used.
     pub fn start(
         config: ServerConfig,
         router: Router,
@@ -41,7 +42,11 @@ impl Gateway {
         let state = web::Data::new(AppState::new(config, router, benchmarks, cluster, exporter)?);
         let (address, server) = server::bind(&state, api::routes::configure)?;
         let handle = server.handle();
-        let watch = actix_web::rt::spawn(key_store::watch(Arc::clone(&state.keys)));
+        let (keys, certificate) = (Arc::clone(&state.keys), state.certificate.clone());
+        let watch = actix_web::rt::spawn(watch(Arc::new(move || {
+            keys.refresh();
+            certificate.iter().for_each(|certificate| certificate.refresh());
+        })));
         Ok(Self { address, state, server: handle, task: actix_web::rt::spawn(server), watch })
     }
 

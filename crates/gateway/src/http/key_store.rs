@@ -4,19 +4,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
-use actix_web::web;
 use hostler_config::{ApiKey, ServerConfig, parse_keys, render_keys};
 use hostler_protocol::{ErrorCode, RequestError};
 
 use super::keys::KeyTable;
-
-/// How often the file is looked at. It is read only if it has changed.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+use super::watch::{Version, version};
 
 /// Every key, and the table that requests are checked against.
 pub(crate) struct Keys {
@@ -34,16 +30,13 @@ struct Stored {
     version: Option<Version>,
 }
 
-/// Differs between two versions of a file: its inode, its size, and when it was modified.
-type Version = (u64, u64, i64, i64);
-
 impl Keys {
     /// Reads the file, if one is configured. It need not exist.
     ///
     /// # Errors
     /// The file cannot be read, or is invalid.
     pub(crate) fn open(config: &ServerConfig) -> io::Result<Self> {
-        let is_open = config.api_keys.is_empty() && config.key_file.is_none();
+        let is_open = config.is_open();
         let table = if is_open { KeyTable::everyone() } else { KeyTable::default() };
         let keys = Self {
             configured: config.api_keys.clone(),
@@ -121,7 +114,7 @@ impl Keys {
     }
 
     /// Reads the file if it has changed since it was last read. Blocks.
-    fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         let Some(path) = &self.file else { return };
         let mut stored = self.lock();
         let now = version(path);
@@ -178,22 +171,6 @@ impl Keys {
         // A panic leaves what was last read, which is complete.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Looks at the key file from time to time, for ever.
-pub(crate) async fn watch(keys: Arc<Keys>) {
-    loop {
-        tokio::time::sleep(WATCH_INTERVAL).await;
-        let keys = Arc::clone(&keys);
-        if web::block(move || keys.refresh()).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn version(path: &Path) -> Option<Version> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// Replaces a file as a whole, so that a reader sees either version. Only its owner can read it.

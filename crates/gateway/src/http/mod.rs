@@ -18,5 +18,7 @@ pub(crate) mod shutdown;
 pub(crate) mod sse;
 pub(crate) mod state;
 pub(crate) mod timing;
+mod tls;
 mod trace;
 mod trust;
+pub(crate) mod watch;

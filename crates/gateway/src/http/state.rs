@@ -15,6 +15,7 @@ use super::audit::Audit;
 use super::error::shortened;
 use super::key_store::Keys;
 use super::limits::MODEL_NAME_BYTES_MAX;
+use super::tls::Certificate;
 use crate::{ClusterView, ServerConfig};
 
 /// The application state that every handler gets as `web::Data<AppState>`.
@@ -26,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) config: ServerConfig,
     pub(crate) keys: Arc<Keys>,
     pub(super) audit: Audit,
+    /// `None`: plain HTTP.
+    pub(crate) certificate: Option<Arc<Certificate>>,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -35,7 +38,7 @@ pub(crate) struct AppState {
 
 impl AppState {
     /// # Errors
-    /// The key file is invalid, or the audit file cannot be opened.
+    /// The key file or the certificate is invalid, or the audit file cannot be opened.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
@@ -49,6 +52,7 @@ impl AppState {
             cluster,
             exporter,
             keys: Arc::new(Keys::open(&config)?),
+            certificate: Certificate::open(&config.tls)?,
             audit: Audit::open(config.audit_file.as_deref())?,
             config,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),

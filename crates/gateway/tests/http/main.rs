@@ -22,5 +22,6 @@ mod soak;
 mod stack;
 mod streaming;
 mod support;
+mod tls;
 mod trust;
 mod wire;
