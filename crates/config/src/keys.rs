@@ -137,8 +137,9 @@ impl ApiKey {
         Some(bytes)
     }
 
-    /// What is wrong with it. Messages do not show keys.
-    pub(crate) fn problems(&self, name: &str) -> Vec<String> {
+    /// What is wrong with it and its name. Messages do not show keys.
+    #[must_use]
+    pub fn problems(&self, name: &str) -> Vec<String> {
         let mut problems = Vec::new();
         let tenant = self.tenant.as_deref().unwrap_or(name);
         if !is_name(name) || !is_name(tenant) {

@@ -62,6 +62,12 @@ impl Layer {
         Some(Self::value(&format!("environment variable {name}"), &key, parse(text)))
     }
 
+    /// The same values, under a dotted key.
+    pub(crate) fn below(self, key: &str) -> Self {
+        let values = self.values;
+        Self::value(&self.origin, key, values)
+    }
+
     /// One value, under a dotted key.
     pub fn value(origin: &str, key: &str, value: impl Into<Value>) -> Self {
         let values = match figment::util::nest(key, value.into()) {

@@ -13,6 +13,7 @@ mod cluster;
 mod device;
 mod error;
 mod fields;
+mod key_file;
 mod keys;
 mod layer;
 mod load;
@@ -27,6 +28,7 @@ mod server;
 pub use cluster::{ClusterConfig, ClusterTlsConfig, EtcdConfig, EtcdTlsConfig, WorkerConfig, WorkerTlsConfig};
 pub use device::{CoreSet, Device, DeviceError};
 pub use error::{ConfigError, Problem};
+pub use key_file::{parse_keys, render_keys};
 pub use keys::{ApiKey, Expiry, Role, Secret};
 pub use layer::Layer;
 pub use load::{Config, load};
@@ -37,4 +39,4 @@ pub use scheduler::{
     BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,
     RecoveryConfig, SchedulerSpec, WeightFormat,
 };
-pub use server::{ServerConfig, UnknownFields};
+pub use server::{ServerConfig, ServerTlsConfig, UnknownFields};

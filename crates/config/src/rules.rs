@@ -36,6 +36,16 @@ pub(crate) fn is_url(text: &str) -> bool {
     is_authority(text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")))
 }
 
+/// `http://HOST`, `https://HOST` or either with a port, as browsers write origins: in lower
+/// case, and without a path.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    host.is_some_and(|host| {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(allowed)
+    })
+}
+
 /// `http://HOST:PORT`, with or without a final `/`.
 pub(crate) fn is_plaintext_url(text: &str) -> bool {
     is_authority(text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')))
@@ -62,6 +72,18 @@ pub(crate) fn unpaired(section: &str, certificate: Option<&PathBuf>, key: Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for good in ["https://app.example", "http://localhost:3000", "https://[::1]:8443"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in
+            ["", "*", "null", "app.example", "https://", "https://app.example/", "https://App.example", "ftp://a"]
+        {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_plaintext_url_has_a_host_and_a_port() {

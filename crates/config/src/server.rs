@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{DAY_SECONDS, ordered, seconds};
-use crate::rules::serves_other_machines;
+use crate::rules::{is_origin, serves_other_machines, unpaired};
 use crate::{ApiKey, ConfigError, Problem};
 
 /// `[server]`: the HTTP server.
@@ -26,6 +27,20 @@ pub struct ServerConfig {
     /// do everything.
     #[schemars(extend("x-allowed" = "NAME = { key = \"KEY\", role = \"user\" }, keys of 8 or more characters"))]
     pub api_keys: BTreeMap<String, ApiKey>,
+    /// A file with more API keys, a table for each: `[NAME]` with the keys of api_keys. It is
+    /// read again when it changes. POST and DELETE /admin/keys change it. With it, no client
+    /// is served without a key, even if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a TOML file, which need not exist"))]
+    pub key_file: Option<PathBuf>,
+    /// A file to which a line of JSON is appended for each administrative act: who did what,
+    /// with which outcome. Omitted: these lines are in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a file"))]
+    pub audit_file: Option<PathBuf>,
+    /// Origins of web pages that may use the API from a browser (CORS). Empty: none may.
+    #[schemars(extend("x-allowed" = "a list of https://HOST or http://HOST, with the port if it is not the default"))]
+    pub cors_origins: Vec<String>,
     /// Whether to serve other machines although api_keys is empty. Otherwise such an address
     /// is refused at the start.
     pub open_to_everyone: bool,
@@ -96,6 +111,30 @@ pub struct ServerConfig {
     #[serde(rename = "drain_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 0, max = DAY_SECONDS))]
     pub drain_timeout: Duration,
+    /// `[server.tls]`: for clients that connect by `https`.
+    pub tls: ServerTlsConfig,
+}
+
+/// `[server.tls]`: how the server authenticates itself, and clients to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(transform = ordered::<Self>)]
+pub struct ServerTlsConfig {
+    /// The certificate that the HTTP server presents, followed by those of intermediate
+    /// authorities. With it, the server speaks only TLS: 1.2 or 1.3, HTTP/1.1 or HTTP/2. It is
+    /// read again when it changes. Requires server.tls.key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub certificate: Option<PathBuf>,
+    /// The private key of that certificate. It is read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub key: Option<PathBuf>,
+    /// Certificate of the authority that signs the certificates which clients must present, in
+    /// addition to their API keys. Omitted: clients need no certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-allowed" = "a PEM file"))]
+    pub client_authority: Option<PathBuf>,
 }
 
 /// What happens to unknown fields of a body.
@@ -114,6 +153,9 @@ impl Default for ServerConfig {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             api_keys: BTreeMap::new(),
+            key_file: None,
+            audit_file: None,
+            cors_origins: Vec::new(),
             open_to_everyone: false,
             open_metrics: true,
             hosts: Vec::new(),
@@ -130,12 +172,13 @@ impl Default for ServerConfig {
             stalled_client_timeout: Duration::from_secs(60),
             unready: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: ServerTlsConfig::default(),
         }
     }
 }
 
 impl ServerConfig {
-    /// What is wrong with the names and the keys of clients. Messages do not show keys.
+    /// What is wrong with the names, origins and keys of clients. Messages do not show keys.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for host in &self.hosts {
@@ -143,6 +186,15 @@ impl ServerConfig {
                 let message = format!("{host:?} is not allowed; allowed are names without a port, such as \"gateway\"");
                 problems.push(Problem::new("server.hosts", message));
             }
+        }
+        problems.extend(unpaired("server.tls", self.tls.certificate.as_ref(), self.tls.key.as_ref()));
+        if self.tls.client_authority.is_some() && self.tls.certificate.is_none() {
+            let message = "it is missing; a server that verifies clients needs a certificate of its own";
+            problems.push(Problem::new("server.tls.certificate", message));
+        }
+        for origin in self.cors_origins.iter().filter(|origin| !is_origin(origin)) {
+            let message = format!("{origin:?} is not allowed; allowed are origins such as \"https://app.example\"");
+            problems.push(Problem::new("server.cors_origins", message));
         }
         for (name, client) in &self.api_keys {
             let mut found = client.problems(name);
@@ -156,17 +208,29 @@ impl ServerConfig {
         problems
     }
 
+    /// Whether clients need no key.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.api_keys.is_empty() && self.key_file.is_none()
+    }
+
+    /// The scheme of the server's URLs.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.certificate.is_some() { "https" } else { "http" }
+    }
+
     /// Refuses to serve other machines without keys.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`].
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if self.open_to_everyone || !self.api_keys.is_empty() || !serves_other_machines(&self.address) {
+        if self.open_to_everyone || !self.is_open() || !serves_other_machines(&self.address) {
             return Ok(());
         }
         let message = format!(
-            "{} can be reached from other machines, and no API keys are configured: set server.api_keys, \
-             or server.open_to_everyone = true to let every client that can connect do everything",
+            "{} can be reached from other machines, and no API keys are configured: set server.api_keys \
+             or server.key_file, or server.open_to_everyone = true to let every client that can connect do everything",
             self.address
         );
         Err(ConfigError::Invalid(vec![Problem::new("server.address", message)]))

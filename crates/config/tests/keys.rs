@@ -100,6 +100,7 @@ fn serving_other_machines_needs_keys_or_consent() {
         let refusal = exposure(&server).expect_err("there are no keys").to_string();
         assert!(refusal.contains("server.api_keys") && refusal.contains("server.open_to_everyone"), "{refusal}");
         assert!(exposure(&format!("{server}open_to_everyone = true")).is_ok());
+        assert!(exposure(&format!("{server}key_file = \"/keys.toml\"")).is_ok());
         assert!(exposure(&format!("{server}api_keys = {{ a = {{ key = \"12345678\" }} }}")).is_ok());
     }
     for address in ["127.0.0.1:8080", "127.0.0.2:0", "[::1]:8080", "[::ffff:127.0.0.1]:80"] {

@@ -12,6 +12,7 @@ use hostler_router::Router;
 use hostler_telemetry::Exporter;
 
 use crate::http::state::AppState;
+use crate::http::watch::watch;
 use crate::http::{server, shutdown};
 use crate::{ClusterView, ServerConfig, api};
 
@@ -21,6 +22,8 @@ pub struct Gateway {
     state: web::Data<AppState>,
     server: ServerHandle,
     task: JoinHandle<io::Result<()>>,
+    /// Reads the key file and the certificate when they change.
+    watch: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -28,7 +31,7 @@ impl Gateway {
     /// actix system; the caller handles signals.
     ///
     /// # Errors
-    /// If the address cannot be bound.
+    /// If the address cannot be bound, or a file that the configuration names cannot be used.
     pub fn start(
         config: ServerConfig,
         router: Router,
@@ -36,10 +39,15 @@ impl Gateway {
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> io::Result<Self> {
-        let state = web::Data::new(AppState::new(config, router, benchmarks, cluster, exporter));
+        let state = web::Data::new(AppState::new(config, router, benchmarks, cluster, exporter)?);
         let (address, server) = server::bind(&state, api::routes::configure)?;
         let handle = server.handle();
-        Ok(Self { address, state, server: handle, task: actix_web::rt::spawn(server) })
+        let (keys, certificate) = (Arc::clone(&state.keys), state.certificate.clone());
+        let watch = actix_web::rt::spawn(watch(Arc::new(move || {
+            keys.refresh();
+            certificate.iter().for_each(|certificate| certificate.refresh());
+        })));
+        Ok(Self { address, state, server: handle, task: actix_web::rt::spawn(server), watch })
     }
 
     /// The address that it listens on, with the port that the system chose if it was 0.
@@ -52,6 +60,8 @@ impl Gateway {
     /// listener closes and running requests have `drain_timeout` to end. Returns whether
     /// everything ended in time.
     pub async fn stop(self) -> bool {
-        shutdown::shut_down(&self.state, self.server, self.task).await
+        let in_time = shutdown::shut_down(&self.state, self.server, self.task).await;
+        self.watch.abort();
+        in_time
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP API: OpenAI's endpoints and native ones, SSE, errors, limits, keys.
 //!
-//! [`Gateway::start`] serves a [`hostler_router::Router`] by HTTP/1.1. Its layers, each of
-//! which imports only those after it:
+//! [`Gateway::start`] serves a [`hostler_router::Router`] by HTTP/1.1, and with TLS also by
+//! HTTP/2. Its layers, each of which imports only those after it:
 //!
 //! - `gateway`: the server with every API on it;
 //! - `api`: endpoints and their routes, a folder for each API;

@@ -1,12 +1,11 @@
 //! The HTTP server and the benchmark service.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
 use hostler_benchmark::{Benchmarks, Facts, LoopbackGrpc, LoopbackHttp};
-use hostler_config::{ApiKey, BenchmarksConfig, Config, Role};
+use hostler_config::{ApiKey, BenchmarksConfig, Config, Role, ServerConfig};
 use hostler_gateway::{ClusterView, Gateway};
 use hostler_models::Store;
 use hostler_router::Router;
@@ -36,10 +35,14 @@ impl Http {
         let benchmarks = Benchmarks::start(benchmarks(config), COMMIT.map(str::to_owned), router.clone(), facts)
             .context("cannot store results of benchmarks: see benchmarks.store")?;
         let mut server = config.server.clone();
-        let api_key = loopback_key(&mut server.api_keys);
+        let api_key = loopback_key(&mut server);
         let gateway = Gateway::start(server, router.clone(), benchmarks.clone(), cluster, exporter)
-            .with_context(|| format!("cannot listen on {}", config.server.address))?;
-        benchmarks.set_loopback_http(LoopbackHttp { url: format!("http://{}", reachable(gateway.address())), api_key });
+            .with_context(|| format!("cannot serve HTTP on {}", config.server.address))?;
+        // The load generator speaks plain HTTP, so with TLS its ladder ends below this rung.
+        if config.server.tls.certificate.is_none() {
+            let url = format!("http://{}", reachable(gateway.address()));
+            benchmarks.set_loopback_http(LoopbackHttp { url, api_key });
+        }
         Ok(Self { gateway, benchmarks })
     }
 
@@ -70,17 +73,15 @@ fn benchmarks(config: &Config) -> BenchmarksConfig {
 
 /// Adds a client for the benchmarks of this process, which send requests to its own HTTP
 /// server. `None`: the server accepts requests without a key.
-fn loopback_key(clients: &mut BTreeMap<String, ApiKey>) -> Option<String> {
-    if clients.is_empty() {
+fn loopback_key(server: &mut ServerConfig) -> Option<String> {
+    if server.is_open() {
         return None;
     }
     let secret: [u8; LOOPBACK_KEY_BYTES] = rand::random();
     let key: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut name = "benchmark".to_owned();
-    while clients.contains_key(&name) {
-        name.push('_');
-    }
-    clients.insert(name, ApiKey::new(&key, Role::Operator));
+    // No key of a user can have this name.
+    let entry = ApiKey { tenant: Some("benchmark".to_owned()), ..ApiKey::new(&key, Role::Operator) };
+    server.api_keys.insert("(benchmark)".to_owned(), entry);
     Some(key)
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn start(
     let (n, model) = (request.parameters.n, request.model.clone());
     context.generation.replace(Some(GenerationLabels {
         model: model.clone(),
-        tenant: state.keys.label(request.caller.tenant()).to_owned(),
+        tenant: state.keys.table().label(request.caller.tenant()).to_owned(),
         priority,
         max_tokens: request.parameters.stop.max_tokens,
         temperature: request.parameters.sampling.temperature,

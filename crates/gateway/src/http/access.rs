@@ -16,6 +16,8 @@ pub(crate) enum Access {
     Observe,
     /// The right to claim schedulers and to run benchmarks.
     Operate,
+    /// The right to change who may do what.
+    Administer,
 }
 
 impl Access {
@@ -26,7 +28,13 @@ impl Access {
             Self::Use => &[Role::User, Role::Operator, Role::Admin],
             Self::Metrics | Self::Observe => &[Role::Observer, Role::Operator, Role::Admin],
             Self::Operate => &[Role::Operator, Role::Admin],
+            Self::Administer => &[Role::Admin],
         }
+    }
+
+    /// Whether what is done with it is audited.
+    pub(super) const fn is_administrative(self) -> bool {
+        matches!(self, Self::Operate | Self::Administer)
     }
 
     /// Refuses a role that does not have it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
@@ -12,6 +13,8 @@ use hostler_protocol::{ErrorCode, FencingToken, ModelId, Priority, RequestError,
 use hostler_router::ServedModel;
 
 use super::access::Access;
+use super::audit::Act;
+use super::context::RequestContext;
 use super::error::ApiError;
 pub(crate) use super::keys::Identity;
 use super::state::{AppState, choose};
@@ -89,17 +92,43 @@ pub(crate) async fn authorize(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_open = access == Access::Open || (access == Access::Metrics && state.config.open_metrics);
-    if !is_open {
-        let checked = caller(&state, request.headers()).and_then(|caller| {
-            access.check(caller.identity.role, "this endpoint")?;
-            Ok(caller)
-        });
-        match checked {
-            Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(error) => return Ok(request.error_response(ApiError::from(error))),
-        }
+    if is_open {
+        return next.call(request).await;
     }
-    next.call(request).await
+    let head = request.request().clone();
+    let caller = caller(&state, head.headers());
+    let refusal = match &caller {
+        Ok(caller) => access.check(caller.identity.role, "this endpoint").err(),
+        Err(error) => Some(error.clone()),
+    };
+    let response = match refusal {
+        Some(error) => request.error_response(ApiError::from(error)),
+        None => {
+            if let Ok(caller) = &caller {
+                head.extensions_mut().insert(caller.clone());
+            }
+            next.call(request).await?
+        }
+    };
+    if access.is_administrative() && !head.method().is_safe() {
+        let identity = caller.as_ref().ok().map(|caller| &*caller.identity);
+        audit(&state, &head, identity, response.status());
+    }
+    Ok(response)
+}
+
+/// Records an administrative act, or the attempt at one.
+fn audit(state: &AppState, request: &HttpRequest, identity: Option<&Identity>, status: StatusCode) {
+    let context = request.extensions().get::<RequestContext>().cloned();
+    state.audit.record(&Act {
+        key: identity.and_then(|identity| identity.name.as_deref()),
+        role: identity.map(|identity| identity.role.as_str()),
+        address: request.peer_addr().map(|address| address.ip().to_string()),
+        method: request.method().as_str(),
+        path: request.path(),
+        status: status.as_u16(),
+        request_id: context.as_ref().map_or("", |context| context.request_id.as_str()),
+    });
 }
 
 /// The caller that a request's headers name.
@@ -108,8 +137,9 @@ pub(crate) async fn authorize(
 /// `Unauthenticated` without a valid key; `Forbidden` or `InvalidRequest` for the claim.
 fn caller(state: &AppState, headers: &HeaderMap) -> Result<Caller, RequestError> {
     // Without keys, clients may send whatever they send to other servers.
-    let key = if state.keys.is_open() { None } else { sent_key(headers)? };
-    let identity = state.keys.identity(key, hostler_util::unix_time())?;
+    let table = state.keys.table();
+    let key = if table.is_open() { None } else { sent_key(headers)? };
+    let identity = table.identity(key, hostler_util::unix_time())?;
     let claim = headers.get(CLAIM).map(|token| {
         Access::Operate.check(identity.role, CLAIM)?;
         let token = token.to_str().ok().and_then(|token| token.parse().ok());

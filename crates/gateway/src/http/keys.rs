@@ -1,4 +1,4 @@
-//! The API keys, and whom each of them identifies.
+//! A table of API keys, and whom each of them identifies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
@@ -13,8 +13,9 @@ use subtle::ConstantTimeEq;
 use super::limits::TENANT_LABELS_MAX;
 use crate::ApiKey;
 
-/// The configured keys, by their hashes: no key stays in memory.
-pub(crate) struct Keys {
+/// Keys by their hashes: no key stays in memory.
+#[derive(Default)]
+pub(crate) struct KeyTable {
     identities: HashMap<Digest, Arc<Identity>>,
     /// Who everyone is, if no keys are configured.
     everyone: Option<Arc<Identity>>,
@@ -28,6 +29,8 @@ const OTHER: &str = "other";
 /// What a key says of its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
+    /// The key's name; `None`: no keys are configured.
+    pub(crate) name: Option<String>,
     pub(crate) tenant: TenantId,
     pub(crate) role: Role,
     /// The models that it may use; `None`: all.
@@ -41,6 +44,7 @@ impl Identity {
     /// Every client of a server without keys.
     pub(super) fn everyone() -> Self {
         Self {
+            name: None,
             tenant: TenantId::default(),
             role: Role::Admin,
             models: None,
@@ -51,6 +55,7 @@ impl Identity {
 
     fn of(name: &str, key: &ApiKey) -> Self {
         Self {
+            name: Some(name.to_owned()),
             tenant: TenantId::new(key.tenant.as_deref().unwrap_or(name)),
             role: key.role,
             models: key.models.as_ref().map(|models| models.iter().map(|model| ModelId::new(model.as_str())).collect()),
@@ -60,19 +65,28 @@ impl Identity {
     }
 }
 
-impl Keys {
-    pub(crate) fn new(keys: &BTreeMap<String, ApiKey>) -> Self {
+impl KeyTable {
+    /// The table of a server without keys.
+    pub(super) fn everyone() -> Self {
+        Self { everyone: Some(Arc::new(Identity::everyone())), ..Self::default() }
+    }
+
+    /// A table that follows on `previous`, whose labels remain: over all tables of a process, the
+    /// values of the label are bounded.
+    pub(super) fn new(keys: &BTreeMap<String, ApiKey>, previous: &Self) -> Self {
         let identities: HashMap<_, _> = keys
             .iter()
             // The configuration refuses an entry without a key.
             .filter_map(|(name, key)| Some((Digest(key.sha256()?), Arc::new(Identity::of(name, key)))))
             .collect();
-        let tenants: BTreeSet<TenantId> = identities.values().map(|identity| identity.tenant.clone()).collect();
-        Self {
-            everyone: keys.is_empty().then(|| Arc::new(Identity::everyone())),
-            identities,
-            labelled: tenants.into_iter().take(TENANT_LABELS_MAX).collect(),
+        let tenants: BTreeSet<&TenantId> = identities.values().map(|identity| &identity.tenant).collect();
+        let mut labelled = previous.labelled.clone();
+        for tenant in tenants {
+            if labelled.len() < TENANT_LABELS_MAX {
+                labelled.insert(tenant.clone());
+            }
         }
+        Self { everyone: None, identities, labelled }
     }
 
     /// Whether every client may do everything.
@@ -142,8 +156,12 @@ mod tests {
         ApiKey::new(key, Role::User)
     }
 
-    fn keys<'a>(keys: impl IntoIterator<Item = (&'a str, ApiKey)>) -> Keys {
-        Keys::new(&keys.into_iter().map(|(name, key)| (name.to_owned(), key)).collect())
+    fn keys<'a>(keys: impl IntoIterator<Item = (&'a str, ApiKey)>) -> KeyTable {
+        after(&KeyTable::default(), keys)
+    }
+
+    fn after<'a>(previous: &KeyTable, keys: impl IntoIterator<Item = (&'a str, ApiKey)>) -> KeyTable {
+        KeyTable::new(&keys.into_iter().map(|(name, key)| (name.to_owned(), key)).collect(), previous)
     }
 
     fn code(result: Result<Arc<Identity>, RequestError>) -> Option<ErrorCode> {
@@ -188,12 +206,14 @@ mod tests {
         assert_eq!(keys.label(&"t000".into()), "t000");
         assert_eq!(keys.label(&"t099".into()), "t099");
         assert_eq!(keys.label(&"t100".into()), "other");
-        assert_eq!(Keys::new(&BTreeMap::new()).label(&TenantId::default()), "anonymous");
+        let later = after(&keys, [("new", key("n-key"))]);
+        assert_eq!((later.label(&"t000".into()), later.label(&"new".into())), ("t000", "other"));
+        assert_eq!(KeyTable::everyone().label(&TenantId::default()), "anonymous");
     }
 
     #[test]
     fn every_caller_may_do_everything_if_no_keys_are_configured() {
-        let keys = Keys::new(&BTreeMap::new());
+        let keys = KeyTable::everyone();
         assert!(keys.is_open());
         let everyone = keys.identity(Some(b"any"), at(0)).expect("nobody is refused");
         assert_eq!(*everyone, Identity::everyone());

@@ -2,10 +2,13 @@
 //! each request. Knows no endpoint.
 
 pub(crate) mod access;
+mod audit;
 pub(crate) mod auth;
 pub(crate) mod bodies;
 pub(crate) mod context;
+mod cors;
 pub(crate) mod error;
+pub(crate) mod key_store;
 mod keys;
 pub(crate) mod limits;
 mod observe;
@@ -15,5 +18,7 @@ pub(crate) mod shutdown;
 pub(crate) mod sse;
 pub(crate) mod state;
 pub(crate) mod timing;
+mod tls;
 mod trace;
 mod trust;
+pub(crate) mod watch;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Server};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
@@ -17,7 +18,7 @@ use super::trust::trust;
 /// Binds, and returns the bound address and the server, which serves once it is polled.
 ///
 /// # Errors
-/// If the address cannot be bound.
+/// If the address cannot be bound, or the certificate of the clients' authority cannot be read.
 pub(crate) fn bind(
     state: &web::Data<AppState>,
     routes: fn(&mut web::ServiceConfig),
@@ -40,15 +41,18 @@ pub(crate) fn bind(
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .on_connect(move |connection, _: &mut Extensions| {
-        if let Some(connection) = connection.downcast_ref::<TcpStream>() {
+        let encrypted = connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+        if let Some(connection) = connection.downcast_ref::<TcpStream>().or(encrypted) {
             set_stalled_client_timeout(connection, stalled_client_timeout);
         }
     })
     .disable_signals()
-    .shutdown_timeout((config.drain_timeout + 3 * LAST_BYTES).as_secs())
-    .listen(listener)?
-    .run();
-    Ok((address, server))
+    .shutdown_timeout((config.drain_timeout + 3 * LAST_BYTES).as_secs());
+    let server = match &state.certificate {
+        None => server.listen(listener)?,
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?)?,
+    };
+    Ok((address, server.run()))
 }
 
 /// Makes the kernel close the connection if its client leaves sent data unread or

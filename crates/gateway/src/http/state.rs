@@ -1,5 +1,6 @@
 //! What all worker threads of the gateway share.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,9 +11,11 @@ use hostler_protocol::{ErrorCode, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
 
+use super::audit::Audit;
 use super::error::shortened;
-use super::keys::Keys;
+use super::key_store::Keys;
 use super::limits::MODEL_NAME_BYTES_MAX;
+use super::tls::Certificate;
 use crate::{ClusterView, ServerConfig};
 
 /// The application state that every handler gets as `web::Data<AppState>`.
@@ -22,7 +25,10 @@ pub(crate) struct AppState {
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) exporter: Exporter,
     pub(crate) config: ServerConfig,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
+    pub(super) audit: Audit,
+    /// `None`: plain HTTP.
+    pub(crate) certificate: Option<Arc<Certificate>>,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -31,25 +37,29 @@ pub(crate) struct AppState {
 }
 
 impl AppState {
+    /// # Errors
+    /// The key file or the certificate is invalid, or the audit file cannot be opened.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
         benchmarks: Benchmarks,
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             router,
             benchmarks,
             cluster,
             exporter,
-            keys: Keys::new(&config.api_keys),
+            keys: Arc::new(Keys::open(&config)?),
+            certificate: Certificate::open(&config.tls)?,
+            audit: Audit::open(config.audit_file.as_deref())?,
             config,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),
             started_unix: unix_seconds(),
             leaving: AtomicBool::new(false),
-        }
+        })
     }
 
     /// The state, for extractors.

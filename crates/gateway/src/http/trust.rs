@@ -1,4 +1,4 @@
-//! Refuses what a web page makes a browser send. Without keys, a browser on this machine is
+//! Refuses what a web page makes a browser send, unless its origin is allowed. Without keys, a browser on this machine is
 //! all that a page of another site needs to use the API: by a request across sites, or by a
 //! name that it lets resolve to this machine (DNS rebinding).
 
@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 use hostler_protocol::{ErrorCode, RequestError};
 
+use super::cors;
 use super::error::{ApiError, shortened};
 use super::state::AppState;
 
@@ -28,19 +29,28 @@ pub(super) async fn trust(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match check(request.request(), &state) {
-        Ok(()) => next.call(request).await,
-        Err(error) => Ok(request.error_response(ApiError::from(error))),
+    let origin = cors::allowed(request.headers(), &state.config.cors_origins).cloned();
+    let checked = check(request.request(), &state, origin.is_some());
+    let mut response = match checked {
+        Ok(()) if origin.is_some() && cors::is_preflight(request.method(), request.headers()) => {
+            request.into_response(cors::preflight())
+        }
+        Ok(()) => next.call(request).await?,
+        Err(error) => request.error_response(ApiError::from(error)),
+    };
+    if let Some(origin) = origin {
+        cors::permit(response.headers_mut(), origin);
     }
+    Ok(response)
 }
 
-fn check(request: &HttpRequest, state: &AppState) -> Result<(), RequestError> {
+fn check(request: &HttpRequest, state: &AppState, is_allowed: bool) -> Result<(), RequestError> {
     let headers = request.headers();
     let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(headers, &HOST));
-    if !request.method().is_safe() {
+    if !is_allowed && !request.method().is_safe() {
         same_site(host, text(headers, &ORIGIN), text(headers, &SEC_FETCH_SITE))?;
     }
-    if state.keys.is_open() && !OPEN_PATHS.contains(&request.path()) {
+    if state.keys.table().is_open() && !OPEN_PATHS.contains(&request.path()) {
         known_host(host, &state.config.hosts)?;
     }
     Ok(())

@@ -14,19 +14,20 @@ enum Access {
     Use,
     Observe,
     Operate,
+    Administer,
 }
 
-use Access::{Observe, Operate, Public, Use};
+use Access::{Administer, Observe, Operate, Public, Use};
 
 /// The keys of [`keys`], and what each may do besides what is public.
 const KEYS: [(&str, &[Access]); 4] = [
     ("a-secret", &[Use]),
     ("m-secret", &[Observe]),
     ("o-secret", &[Use, Observe, Operate]),
-    ("r-secret", &[Use, Observe, Operate]),
+    ("r-secret", &[Use, Observe, Operate, Administer]),
 ];
 
-const ROUTES: [(&str, &str, Access); 30] = [
+const ROUTES: [(&str, &str, Access); 33] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("GET", "/livez", Public),
@@ -53,6 +54,9 @@ const ROUTES: [(&str, &str, Access); 30] = [
     ("GET", "/admin/cluster", Observe),
     ("GET", "/admin/schedulers", Observe),
     ("GET", "/admin/route/explain", Observe),
+    ("POST", "/admin/keys", Administer),
+    ("GET", "/admin/keys", Observe),
+    ("DELETE", "/admin/keys/{name}", Administer),
     ("POST", "/admin/claims", Operate),
     ("GET", "/admin/claims", Observe),
     ("DELETE", "/admin/claims/{token}", Operate),
@@ -62,7 +66,7 @@ const ROUTES: [(&str, &str, Access); 30] = [
 /// A path with values for its parameters. Nothing has the id or the token, except the model.
 fn concrete(path: &str) -> String {
     let id = if path.starts_with("/v1/models") { "demo" } else { "unknown" };
-    path.replace("{id}", id).replace("{token}", "1")
+    path.replace("{id}", id).replace("{token}", "1").replace("{name}", "unknown")
 }
 
 #[actix_web::test]

@@ -83,7 +83,7 @@ fn roster(config: &Config, etcd: Option<&Etcd>) -> watch::Receiver<Roster> {
 
 /// Prints the URL.
 fn announce(config: &Config, http: &Http, as_json: bool) {
-    let url = format!("http://{}", reachable(http.address()));
+    let url = format!("{}://{}", config.server.scheme(), reachable(http.address()));
     let cluster = &config.cluster;
     if as_json {
         let places =

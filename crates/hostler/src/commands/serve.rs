@@ -92,7 +92,7 @@ async fn serve(
 
 /// Prints the URL and an example request.
 fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>], as_json: bool) {
-    let url = format!("http://{}", reachable(bound));
+    let url = format!("{}://{}", config.server.scheme(), reachable(bound));
     if as_json {
         let names: Vec<_> = models.iter().map(|model| model.model.as_str()).collect();
         println!("{}", json!({ "ready": true, "url": url, "models": names }));
@@ -103,7 +103,7 @@ fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>]
         println!("serving {model} ({weight_format}) by {} on {device}", engine.as_str());
     }
     let Some(model) = models.first() else { return };
-    let key = if config.server.api_keys.is_empty() { "" } else { " -H \"Authorization: Bearer $KEY\"" };
+    let key = if config.server.is_open() { "" } else { " -H \"Authorization: Bearer $KEY\"" };
     println!("listening on {url}; try:\n");
     println!("  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{{");
     println!("    \"model\": \"{}\", \"max_tokens\": 64,", model.model);

@@ -3,4 +3,5 @@
 pub(super) mod claims;
 pub(super) mod cluster;
 pub(super) mod explain;
+pub(super) mod keys;
 pub mod types;
