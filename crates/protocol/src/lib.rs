@@ -6,6 +6,7 @@
 
 mod claim;
 mod deadline;
+mod dialect;
 mod embedding;
 mod error;
 mod event;
@@ -20,6 +21,7 @@ mod trace;
 
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
+pub use dialect::{Dialect, ReasoningFormat, ToolFormat, UnknownFormat};
 pub use embedding::{EmbeddingInput, Embeddings};
 pub use error::{ErrorCode, ErrorReason, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
