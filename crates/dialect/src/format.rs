@@ -36,14 +36,25 @@ pub(crate) struct Objects {
     pub(crate) open: &'static str,
     /// Ends them; without it, they end with the object or the array.
     pub(crate) close: Option<&'static str>,
-    /// The objects are in an array.
-    pub(crate) array: bool,
+    /// How several calls are written.
+    pub(crate) list: List,
     /// The key of the name; empty if the name is itself the key of the arguments.
     pub(crate) name: &'static str,
     /// The keys of the arguments; models are given the first.
     pub(crate) arguments: &'static [&'static str],
     /// An answer that begins with an object may be a call, without `open`.
     pub(crate) bare: bool,
+}
+
+/// How several objects are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// Each with its tags.
+    Each,
+    /// One a line.
+    Lines,
+    /// In an array.
+    Array,
 }
 
 /// A name, then the arguments in JSON.
@@ -53,7 +64,7 @@ pub(crate) struct Named {
     pub(crate) open: &'static str,
     /// Begins each call; if it is absent, `open` does.
     pub(crate) begin: Option<&'static str>,
-    /// The name is written between these, and what else is there is skipped.
+    /// The name is written between these. An id may precede a tag, and a number follows a colon.
     pub(crate) name: (&'static str, &'static str),
     /// Between the name and the arguments.
     pub(crate) separator: &'static str,
@@ -114,7 +125,7 @@ pub(crate) struct Tags {
 const OBJECTS: Objects = Objects {
     open: "<tool_call>",
     close: Some("</tool_call>"),
-    array: false,
+    list: List::Each,
     name: "name",
     arguments: &["arguments", "parameters"],
     bare: false,
@@ -168,7 +179,7 @@ pub(crate) const fn shape(format: ToolFormat) -> &'static Shape {
             ..OBJECTS
         }),
         ToolFormat::MistralArray => {
-            &Shape::Objects(Objects { open: "[TOOL_CALLS]", close: None, array: true, ..OBJECTS })
+            &Shape::Objects(Objects { open: "[TOOL_CALLS]", close: None, list: List::Array, ..OBJECTS })
         }
         ToolFormat::Mistral => &Shape::Named(Named {
             open: "[TOOL_CALLS]",
@@ -219,14 +230,22 @@ pub(crate) const fn shape(format: ToolFormat) -> &'static Shape {
             end: Some("<|tool_call_end|>"),
             close: Some("<|tool_calls_section_end|>"),
         }),
-        ToolFormat::Phi4 => &Shape::Objects(Objects { open: "functools", close: None, array: true, ..OBJECTS }),
-        ToolFormat::Granite3 => &Shape::Objects(Objects { open: "<|tool_call|>", close: None, array: true, ..OBJECTS }),
-        ToolFormat::Apriel => {
-            &Shape::Objects(Objects { open: "<tool_calls>", close: Some("</tool_calls>"), array: true, ..OBJECTS })
+        ToolFormat::Phi4 => &Shape::Objects(Objects { open: "functools", close: None, list: List::Array, ..OBJECTS }),
+        ToolFormat::Granite3 => {
+            &Shape::Objects(Objects { open: "<|tool_call|>", close: None, list: List::Array, ..OBJECTS })
         }
-        ToolFormat::MiniMaxM1 => {
-            &Shape::Objects(Objects { open: "<tool_calls>", close: Some("</tool_calls>"), ..OBJECTS })
-        }
+        ToolFormat::Apriel => &Shape::Objects(Objects {
+            open: "<tool_calls>",
+            close: Some("</tool_calls>"),
+            list: List::Array,
+            ..OBJECTS
+        }),
+        ToolFormat::MiniMaxM1 => &Shape::Objects(Objects {
+            open: "<tool_calls>",
+            close: Some("</tool_calls>"),
+            list: List::Lines,
+            ..OBJECTS
+        }),
         ToolFormat::MiniMaxM2 => &Shape::Tagged(Tagged {
             open: "<minimax:tool_call>",
             begin: Some("<invoke name=\""),
@@ -240,12 +259,12 @@ pub(crate) const fn shape(format: ToolFormat) -> &'static Shape {
             close: Some("</minimax:tool_call>"),
         }),
         ToolFormat::Nemotron => {
-            &Shape::Objects(Objects { open: "<TOOLCALL>", close: Some("</TOOLCALL>"), array: true, ..OBJECTS })
+            &Shape::Objects(Objects { open: "<TOOLCALL>", close: Some("</TOOLCALL>"), list: List::Array, ..OBJECTS })
         }
         ToolFormat::Cohere => &Shape::Objects(Objects {
             open: "<|START_ACTION|>",
             close: Some("<|END_ACTION|>"),
-            array: true,
+            list: List::Array,
             name: "tool_name",
             arguments: &["parameters"],
             bare: false,
@@ -284,7 +303,7 @@ pub(crate) const fn shape(format: ToolFormat) -> &'static Shape {
         ToolFormat::Apertus => &Shape::Objects(Objects {
             open: "<|tools_prefix|>",
             close: Some("<|tools_suffix|>"),
-            array: true,
+            list: List::Array,
             name: "",
             arguments: &[],
             bare: false,
@@ -295,6 +314,9 @@ pub(crate) const fn shape(format: ToolFormat) -> &'static Shape {
 /// The tags around reasoning; none for harmony, which has messages instead.
 pub(crate) const fn tags(format: ReasoningFormat) -> Option<&'static Tags> {
     Some(match format {
+        ReasoningFormat::Granite3 => {
+            &Tags { open: "<think>", close: "</think>", answer: &["<response>", "</response>"] }
+        }
         ReasoningFormat::ThinkTags => &Tags { open: "<think>", close: "</think>", answer: &[] },
         ReasoningFormat::Harmony => return None,
         ReasoningFormat::Mistral => &Tags { open: "[THINK]", close: "[/THINK]", answer: &[] },

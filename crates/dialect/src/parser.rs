@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use hostler_protocol::{Dialect, ReasoningFormat, ToolFormat};
 
+pub(crate) use self::harmony::MARKERS as HARMONY;
 use self::harmony::Messages;
 use self::named::NamedCalls;
 use self::objects::ObjectCalls;
@@ -50,12 +51,11 @@ enum State {
 
 impl Parser {
     /// A parser for an answer of a model with this dialect, which may call these tools. A model
-    /// whose dialect has no format of calls uses that of `describe`. Without
+    /// that gets them [described](crate::is_described) uses the tags of `hermes`. Without
     /// tools, tags of calls are text.
     #[must_use]
     pub fn new(dialect: &Dialect, tools: Arc<[Tool]>, starts_in_reasoning: bool) -> Self {
-        let tool_format = (!tools.is_empty()).then(|| tool_format(dialect));
-        let shape = tool_format.map(format::shape);
+        let shape = (!tools.is_empty()).then(|| shape(dialect));
         let is_harmony =
             dialect.tools == Some(ToolFormat::Harmony) || dialect.reasoning == Some(ReasoningFormat::Harmony);
         let state = if is_harmony {
@@ -146,7 +146,17 @@ impl Parser {
     }
 }
 
-/// The format in which a model writes calls: its own, or that in which they are described to it.
-pub(crate) fn tool_format(dialect: &Dialect) -> ToolFormat {
-    dialect.tools.unwrap_or(ToolFormat::Hermes)
+/// Whether answers are messages.
+pub(crate) fn is_harmony(dialect: &Dialect) -> bool {
+    dialect.tools == Some(ToolFormat::Harmony) || dialect.reasoning == Some(ReasoningFormat::Harmony)
+}
+
+/// The format in which the template asks for calls.
+pub(crate) fn tool_format(dialect: &Dialect) -> Option<ToolFormat> {
+    dialect.tools.filter(|_| dialect.template_renders_tools)
+}
+
+/// How a model writes calls: as its template asks for, or as they are described to it.
+pub(crate) fn shape(dialect: &Dialect) -> &'static Shape {
+    format::shape(tool_format(dialect).unwrap_or(ToolFormat::Hermes))
 }

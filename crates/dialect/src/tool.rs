@@ -32,3 +32,13 @@ impl Tool {
         self.parameters.get("properties")?.get(key)
     }
 }
+
+/// Whether a schema allows only strings.
+pub(crate) fn is_string(schema: &Value) -> bool {
+    match (schema.get("type"), schema.get("enum"), schema.get("const")) {
+        (Some(Value::String(kind)), ..) => kind == "string",
+        (_, Some(Value::Array(values)), _) => values.iter().all(Value::is_string),
+        (.., Some(value)) => value.is_string(),
+        _ => false,
+    }
+}

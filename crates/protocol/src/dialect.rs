@@ -111,6 +111,8 @@ formats! {
     ReasoningFormat, "reasoning format":
     /// `<think>` tags.
     ThinkTags = "think_tags",
+    /// `<think>` tags, and `<response>` tags around the answer: Granite 3.
+    Granite3 = "granite3",
     /// The analysis channel: gpt-oss.
     Harmony = "harmony",
     /// `[THINK]` tags: Mistral.
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_reported_with_the_allowed_ones() {
         let error = "xml".parse::<ReasoningFormat>().map_err(|error| error.to_string());
-        let allowed = "think_tags, harmony, mistral, seed_oss, cohere, gemma4, apriel, minimax_m3";
+        let allowed = "think_tags, granite3, harmony, mistral, seed_oss, cohere, gemma4, apriel, minimax_m3";
         assert_eq!(error, Err(format!("\"xml\" is no reasoning format; allowed are {allowed}")));
     }
 }

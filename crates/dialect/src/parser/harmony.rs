@@ -13,6 +13,10 @@ const MESSAGE: &str = "<|message|>";
 /// Ends a message.
 const ENDS: [&str; 5] = ["<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>"];
 
+/// The special tokens of the format.
+pub(crate) const MARKERS: [&str; 7] =
+    ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>", "<|return|>"];
+
 /// Parses messages.
 #[derive(Debug)]
 pub(crate) struct Messages {

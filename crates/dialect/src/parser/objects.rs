@@ -5,7 +5,7 @@ use super::json::{Place, Value, is_space};
 use super::scan::Scanner;
 use super::step::{Ending, HEAD_BYTES_MAX, Step};
 use crate::event::Output;
-use crate::format::Objects;
+use crate::format::{List, Objects};
 use crate::tool::Tool;
 
 /// Parses the calls behind a format's opening tag.
@@ -95,7 +95,7 @@ impl ObjectCalls {
         match &mut self.state {
             State::Between => match c {
                 '{' => self.state = State::Head(Head::default()),
-                ']' if self.format.array && self.format.close.is_none() => {
+                ']' if self.format.list == List::Array && self.format.close.is_none() => {
                     return if self.called { Step::Done } else { Step::Reject };
                 }
                 '[' | ']' | ',' | ';' => {}

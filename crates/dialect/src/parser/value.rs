@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::json::{escape, quote};
 use crate::format::Kind;
+use crate::tool::is_string;
 
 /// Maximum length of a value that is no string, in bytes: it is converted when it is complete.
 /// A longer one is passed on as a string.
@@ -88,15 +89,4 @@ impl ArgumentValue {
 /// A key as the beginning of a member.
 pub(crate) fn member(key: &str, is_first: bool) -> String {
     format!("{}{}: ", if is_first { "" } else { ", " }, quote(key))
-}
-
-/// The schema wants a string. Where it allows one alongside other types, text that is JSON of
-/// such a type is not one.
-pub(crate) fn is_string(schema: &Json) -> bool {
-    match (schema.get("type"), schema.get("enum"), schema.get("const")) {
-        (Some(Json::String(kind)), ..) => kind == "string",
-        (_, Some(Json::Array(values)), _) => values.iter().all(Json::is_string),
-        (.., Some(value)) => value.is_string(),
-        _ => false,
-    }
 }

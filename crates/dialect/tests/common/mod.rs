@@ -26,7 +26,7 @@ pub(crate) fn tools() -> Arc<[Tool]> {
 }
 
 pub(crate) fn dialect(tools: Option<ToolFormat>, reasoning: Option<ReasoningFormat>) -> Dialect {
-    Dialect { tools, reasoning, ..Dialect::default() }
+    Dialect { tools, template_renders_tools: tools.is_some(), reasoning, ..Dialect::default() }
 }
 
 /// The answer in these pieces.
