@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use hostler_dialect::{Choice, Forced, Tool, grammar, markers};
-use hostler_protocol::{Dialect, ReasoningFormat, ToolFormat};
+use hostler_executor_kit::constraint::ConstraintCompiler;
+use hostler_protocol::{Constraint, Dialect, ReasoningFormat, ToolFormat};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie, TokenId};
 use llguidance::{Matcher, ParserFactory};
@@ -362,6 +364,26 @@ fn reasoning_may_begin_in_the_prompt() {
             let text = format!("Is it <tool_call>?\n</think>\n\n{call}").replace("<tool_call>?", "<b>?");
             assert_eq!(vocabulary.accepts(&lark, &text), Ok(()), "{lark}");
             assert!(vocabulary.accepts(&lark, &call).is_err());
+        }
+    }
+}
+
+#[test]
+fn grammars_are_within_the_limits_of_the_compiler() {
+    let tools: Vec<_> = (0..40)
+        .flat_map(|copy| tools().into_iter().map(move |tool| Tool { name: format!("{}_{copy}", tool.name), ..tool }))
+        .collect();
+    for &format in ToolFormat::ALL {
+        let (reasoning, _) = reasoning(format);
+        for (dialect, vocabulary) in dialects(format, Some(reasoning)) {
+            let compiler = ConstraintCompiler::new(Arc::new(vocabulary.factory), &[vocabulary.end]);
+            let compiler = compiler.expect("a thread starts");
+            for choice in [Choice::Auto, Choice::Required] {
+                let lark = grammar(&forced(&dialect, &tools, choice)).expect("there are tools");
+                assert!(lark.len() < 64 * 1024, "{format}: {} bytes", lark.len());
+                let compiled = block_on(compiler.compile(Constraint::Lark(lark), Vec::new()));
+                assert!(compiled.is_ok(), "{format}, {choice:?}: {:?}", compiled.err());
+            }
         }
     }
 }
