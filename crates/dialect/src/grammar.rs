@@ -59,7 +59,7 @@ pub fn grammar(forced: &Forced<'_>) -> Option<String> {
     let reasoning = tags.map_or(String::new(), |tags| reasoning(&mut writer, tags, forced.starts_in_reasoning));
     let answer = match forced.choice {
         Choice::Required => format!("{SPACE}? {}", calls.whole),
-        Choice::Auto => free(&mut writer, shape, &calls, tags.filter(|_| !forced.starts_in_reasoning), forced.tools),
+        Choice::Auto => free(&mut writer, shape, &calls, tags, forced),
     };
     writer.rule("answer", &answer);
     Some(writer.finish(&format!("{reasoning} answer")))
@@ -77,16 +77,18 @@ fn reasoning(writer: &mut Writer<'_>, tags: &Tags, has_begun: bool) -> String {
 }
 
 /// Text, which may be followed by calls.
-fn free(writer: &mut Writer<'_>, shape: &Shape, calls: &Calls, reasoning: Option<&Tags>, tools: &[Tool]) -> String {
+fn free(writer: &mut Writer<'_>, shape: &Shape, calls: &Calls, tags: Option<&Tags>, forced: &Forced<'_>) -> String {
     // Text must not hide the tag of the reasoning.
-    let mut excluded: String = match reasoning {
-        Some(tags) if writer.special(tags.open).is_none() => format!(" & ~/{}.*/s", regex(tags.open)),
+    let mut excluded: String = match tags {
+        Some(tags) if !forced.starts_in_reasoning && writer.special(tags.open).is_none() => {
+            format!(" & ~/{}.*/s", regex(tags.open))
+        }
         _ => String::new(),
     };
     if let Shape::Objects(format) = shape
         && format.bare
     {
-        for tool in tools {
+        for tool in forced.tools {
             excluded += &format!(" & ~/{}.*/s", regex(&calls::object_begin(format, &tool.name)));
         }
         writer.rule("FREE", &format!("{ANY}{excluded}"));
@@ -96,7 +98,10 @@ fn free(writer: &mut Writer<'_>, shape: &Shape, calls: &Calls, reasoning: Option
     let open = shape.open().unwrap_or_default();
     writer.rule("LEAD", &format!("{ANY}{excluded}"));
     if let Some(open) = writer.special(open) {
-        return format!("LEAD ({open} {})?", calls.opened);
+        let answer = tags.map_or(&[][..], |tags| tags.answer);
+        let answer: Vec<_> = answer.iter().filter_map(|tag| writer.special(tag)).collect();
+        let others = if answer.is_empty() { String::new() } else { format!("(({}) LEAD)*", answer.join(" | ")) };
+        return format!("LEAD {others} ({open} {})?", calls.opened);
     }
     writer.rule("FREE", &format!("{ANY} & ~/.*{}.*/s{excluded}", regex(open)));
     writer.rule("lead[lazy]", &format!("LEAD {}", writer.literal(open)));

@@ -369,6 +369,16 @@ fn reasoning_may_begin_in_the_prompt() {
 }
 
 #[test]
+fn tags_around_the_answer_are_allowed() {
+    let tools = tools();
+    for (dialect, vocabulary) in dialects(ToolFormat::Cohere, Some(ReasoningFormat::Cohere)) {
+        let lark = grammar(&forced(&dialect, &tools, Choice::Auto)).expect("there are tools");
+        let text = "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>It rains.<|END_RESPONSE|>";
+        assert_eq!(vocabulary.accepts(&lark, text), Ok(()), "{lark}");
+    }
+}
+
+#[test]
 fn grammars_are_within_the_limits_of_the_compiler() {
     let tools: Vec<_> = (0..40)
         .flat_map(|copy| tools().into_iter().map(move |tool| Tool { name: format!("{}_{copy}", tool.name), ..tool }))
