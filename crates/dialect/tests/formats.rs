@@ -106,6 +106,10 @@ fn values_between_tags_become_json_by_the_schema() {
     let arguments =
         json!({"city": "\n42 \"a\"\n<b>\n", "hourly": true, "places": ["x", "y"], "days": "a few", "other": {"a": 1}});
     assert_eq!(calls(ToolFormat::Qwen3Coder, text), [("get_weather".to_owned(), arguments)]);
+    for (value, expected) in [("42", json!("42")), ("None", json!(null)), ("null", json!(null)), ("", json!(""))] {
+        let text = format!("<tool_call>get_weather<arg_key>note</arg_key><arg_value>{value}</arg_value></tool_call>");
+        assert_eq!(calls(ToolFormat::Glm, &text), [("get_weather".to_owned(), json!({"note": expected}))]);
+    }
     let text = "<tool_call>\n<function=stop>\n</function>\n</tool_call>";
     assert_eq!(calls(ToolFormat::Qwen3Coder, text), [("stop".to_owned(), json!({}))]);
 }

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::json::{escape, quote};
 use crate::format::Kind;
-use crate::tool::is_string;
+use crate::tool::{allows, is_string};
 
 /// Maximum length of a value that is no string, in bytes: it is converted when it is complete.
 /// A longer one is passed on as a string.
@@ -14,6 +14,7 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct ArgumentValue {
     kind: Kind,
+    schema: Option<Json>,
     /// Drop a line break at the beginning and one at the end.
     lines: bool,
     /// The value is a string, of which the beginning has been written.
@@ -30,7 +31,8 @@ impl ArgumentValue {
             Kind::BySchema if schema.is_some_and(is_string) => Kind::Text,
             kind => kind,
         };
-        Self { kind, lines, in_string: false, at_start: true, text: String::new() }
+        let schema = schema.filter(|_| kind == Kind::BySchema).cloned();
+        Self { kind, schema, lines, in_string: false, at_start: true, text: String::new() }
     }
 
     /// Takes text, and returns what can be written of it.
@@ -44,14 +46,14 @@ impl ArgumentValue {
         if self.kind == Kind::Text || self.in_string {
             return self.string(true) + "\"";
         }
-        let text = self.text.trim();
-        match text {
-            "True" => return "true".to_owned(),
-            "False" => return "false".to_owned(),
-            "None" => return "null".to_owned(),
-            _ => {}
-        }
-        if serde_json::from_str::<Json>(text).is_ok() {
+        let text = match self.text.trim() {
+            "True" => "true",
+            "False" => "false",
+            "None" => "null",
+            text => text,
+        };
+        let is_allowed = |value: &Json| self.schema.as_ref().is_none_or(|schema| allows(schema, value));
+        if serde_json::from_str(text).is_ok_and(|value| is_allowed(&value)) {
             return text.to_owned();
         }
         self.string(true) + "\""

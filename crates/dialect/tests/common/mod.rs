@@ -19,7 +19,8 @@ pub(crate) struct Answer {
 pub(crate) fn tools() -> Arc<[Tool]> {
     let weather = json!({"type": "object", "required": ["city"], "properties": {
         "city": {"type": "string"}, "days": {"type": "integer"}, "hourly": {"type": "boolean"},
-        "places": {"type": "array", "items": {"type": "string"}}}});
+        "places": {"type": "array", "items": {"type": "string"}},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]}}});
     [("get_weather", weather), ("stop", json!({"type": "object", "properties": {}}))]
         .map(|(name, parameters)| Tool { name: name.to_owned(), description: None, parameters, strict: false })
         .into()
