@@ -225,6 +225,8 @@ fn others() {
     assert_eq!(calls(ToolFormat::Functionary, text), two());
     let text = "<|function_call|>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Nara\", \"days\": 3}}";
     assert_eq!(calls(ToolFormat::GigaChat, text), [weather("Nara", 3)]);
+    let text = format!("<|function_call|>{{\"name\": \"stop\"}}\n{text}");
+    assert_eq!(calls(ToolFormat::GigaChat, &text), [("stop".to_owned(), json!({})), weather("Nara", 3)]);
     let text = "<|tools_prefix|>[{\"get_weather\": {\"city\": \"Kyōto\", \"days\": 2}}, {\"get_weather\": {\"city\": \"Nara\", \"days\": 3}}]\
                 <|tools_suffix|>";
     assert_eq!(calls(ToolFormat::Apertus, text), two());

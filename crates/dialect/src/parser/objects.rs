@@ -76,6 +76,13 @@ impl ObjectCalls {
         Step::More
     }
 
+    /// Behind an object. A single one without closing tag ends the calls.
+    fn end(&mut self) -> Step {
+        self.state = State::Between;
+        let is_last = self.format.list == List::Each && self.format.close.is_none() && !self.format.bare;
+        if is_last { Step::Done } else { Step::More }
+    }
+
     /// At the closing tag.
     fn close(&self, out: &mut Output) -> Step {
         match &self.state {
@@ -117,7 +124,7 @@ impl ObjectCalls {
             },
             State::Rest(value) => {
                 if value.step(c) == Place::Last {
-                    self.state = State::Between;
+                    return self.end();
                 }
             }
         }
@@ -131,27 +138,26 @@ impl ObjectCalls {
         if self.bare && head.name().is_some_and(|name| !is_known(name)) {
             return Step::Reject;
         }
-        self.state = match found {
+        match found {
             Found::More => return Step::More,
             Found::Nothing => return Step::Reject,
             Found::Call(name) => {
                 out.call(&name);
-                State::Arguments(Value::default())
+                self.state = State::Arguments(Value::default());
             }
             Found::Late { name, arguments } => {
                 out.call(&name);
                 out.arguments(&arguments);
-                State::Rest(Value::in_object())
+                self.state = State::Rest(Value::in_object());
             }
             Found::Bare(name) => {
                 out.call(&name);
                 out.arguments("{}");
-                State::Between
             }
-        };
+        }
         self.called = true;
         self.raw.clear();
-        Step::More
+        if matches!(self.state, State::Head(_)) { self.end() } else { Step::More }
     }
 
     pub(crate) fn finish(mut self) -> Ending {
