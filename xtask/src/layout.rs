@@ -31,6 +31,7 @@ const fn boundary(name: &'static str, forbidden: &'static [&'static [&'static st
 /// The boundaries that the code map in `ARCHITECTURE.md` states.
 const BOUNDARIES: &[Boundary] = &[
     boundary("hostler-protocol", &[ASYNC, ACTORS, HTTP, ENGINES, MODEL_FILES, CONFIGURATION]),
+    boundary("hostler-dialect", &[ASYNC, ACTORS, HTTP, ENGINES, LOGIC, NODES, MODEL_FILES, CONFIGURATION]),
     boundary("hostler-executor", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, MODEL_FILES]),
     boundary("hostler-executor-kit", &[ENGINES, ENGINE_CRATES, ACTORS, HTTP, ABOVE_EXECUTORS, MODEL_FILES]),
     boundary("hostler-executor-mistralrs", &[ACTORS, HTTP_SERVER, ABOVE_EXECUTORS, MODEL_FILES]),

@@ -7,6 +7,7 @@
 mod cache;
 mod claim;
 mod deadline;
+mod dialect;
 mod embedding;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod trace;
 pub use cache::CacheScope;
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
+pub use dialect::{Dialect, ReasoningFormat, ToolFormat, UnknownFormat};
 pub use embedding::{EmbeddingInput, Embeddings};
 pub use error::{ErrorCode, ErrorReason, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
