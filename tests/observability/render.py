@@ -57,6 +57,8 @@ def shown(value: float, unit: str) -> str:
             return f"{value / 2**20:.0f} MiB"
         case "reqps":
             return f"{value:.3g} req/s"
+        case _ if unit.startswith("suffix:"):
+            return f"{value:.4g}{unit.removeprefix('suffix:')}"
     return f"{value:.4g}"
 
 

@@ -57,6 +57,23 @@ def test_every_panel_has_a_title_a_description_and_a_unit():
             )
 
 
+def test_rates_of_tokens_have_their_own_units():
+    rates = 0
+    for name, dashboard in dashboards().items():
+        for panel in panels(dashboard):
+            expressions = [target["expr"] for target in panel.get("targets", [])]
+            of_tokens = [re.search(r"rate\(hostler_\w+_tokens_total|_tokens_per_second", each) for each in expressions]
+            if not expressions or not all(of_tokens):
+                continue
+            unit = panel["fieldConfig"]["defaults"]["unit"]
+            if not any("/" in each for each in expressions):
+                assert unit == "suffix: tokens/s", f"{name}: {panel['title']} has the unit {unit}"
+            elif any("joules" in each for each in expressions):
+                assert unit == "suffix: tokens/J", f"{name}: {panel['title']} has the unit {unit}"
+            rates += 1
+    assert rates >= 7
+
+
 def test_every_dashboard_has_the_variables_and_links_to_the_others():
     titles = [dashboard["title"] for dashboard in dashboards().values()]
     assert len(set(titles)) == 5

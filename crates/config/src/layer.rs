@@ -18,6 +18,8 @@ const SEPARATOR: &str = "__";
 pub struct Layer {
     origin: String,
     values: Dict,
+    /// A variable with the prefix, but without a section. It has no values.
+    stray: Option<String>,
 }
 
 impl Layer {
@@ -38,13 +40,14 @@ impl Layer {
     /// [`ConfigError::Syntax`].
     pub fn text(origin: &str, text: &str) -> Result<Self, ConfigError> {
         match toml::from_str(text) {
-            Ok(values) => Ok(Self { origin: origin.to_owned(), values }),
+            Ok(values) => Ok(Self { origin: origin.to_owned(), values, stray: None }),
             Err(error) => Err(ConfigError::Syntax { path: origin.to_owned(), reason: reason(text, &error) }),
         }
     }
 
     /// The environment, one layer for each variable. A value that is valid TOML (`8`,
-    /// `true`, `["a"]`) is read as TOML, any other as text.
+    /// `true`, `["a"]`) is read as TOML, any other as text. A variable without a double
+    /// underscore that resembles a key is a problem, which [`load`](crate::load) reports.
     pub fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Self> {
         let mut layers: Vec<_> =
             variables.into_iter().filter_map(|(name, text)| Self::variable(&name, &text)).collect();
@@ -56,7 +59,7 @@ impl Layer {
     fn variable(name: &str, text: &str) -> Option<Self> {
         let path = name.strip_prefix(PREFIX)?;
         if !path.contains(SEPARATOR) {
-            return None;
+            return Some(Self { origin: name.to_owned(), values: Dict::new(), stray: Some(path.to_owned()) });
         }
         let key = path.split(SEPARATOR).collect::<Vec<_>>().join(".").to_ascii_lowercase();
         Some(Self::value(&format!("environment variable {name}"), &key, parse(text)))
@@ -74,7 +77,26 @@ impl Layer {
             Value::Dict(_, values) => values,
             _ => Dict::new(),
         };
-        Self { origin: origin.to_owned(), values }
+        Self { origin: origin.to_owned(), values, stray: None }
+    }
+
+    /// What follows the prefix in the name of a variable that has no section.
+    pub(crate) fn stray(&self) -> Option<&str> {
+        self.stray.as_deref()
+    }
+
+    /// Removes a key, or the value that holds it if that is not a table. Whether it was there.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let mut table = &mut self.values;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() || !matches!(table.get(part), Some(Value::Dict(..))) {
+                return table.remove(part).is_some();
+            }
+            let Some(Value::Dict(_, inner)) = table.get_mut(part) else { return false };
+            table = inner;
+        }
+        false
     }
 }
 

@@ -24,6 +24,7 @@ mod rules;
 mod scheduler;
 mod schema;
 mod server;
+mod stray;
 
 pub use cluster::{ClusterConfig, ClusterTlsConfig, EtcdConfig, EtcdTlsConfig, WorkerConfig, WorkerTlsConfig};
 pub use device::{CoreSet, Device, DeviceError};

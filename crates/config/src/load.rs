@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::nearest;
 use crate::fields::ordered;
 use crate::schema::{self, shown};
+use crate::stray;
 use crate::{
     BenchmarksConfig, ClusterConfig, ConfigError, Layer, LogConfig, ModelsConfig, NamedScheduler, Problem,
     RouterConfig, SchedulerSpec, ServerConfig, TracingConfig, WorkerConfig,
@@ -69,43 +70,73 @@ pub(crate) static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(schema::of
 /// if both are empty, `[scheduler]` is the only scheduler.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`].
+/// [`ConfigError::Invalid`], with every problem that can be found.
 pub fn load(layers: &[Layer], models: &[String]) -> Result<Config, ConfigError> {
-    let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
-    let sections: Sections = figment.extract().map_err(|error| ConfigError::Invalid(explain(&figment, "", error)))?;
-
-    let mut problems = Vec::new();
-    schema::out_of_range(&SCHEMA, "", &table(&sections), &mut problems);
-    problems.extend(sections.server.problems());
-    problems.extend(sections.log.problems());
-    problems.extend(sections.tracing.problems());
-    problems.extend(sections.cluster.problems());
-    problems.extend(sections.worker.problems(&sections.cluster.etcd));
-    let schedulers = match (models, sections.schedulers.is_empty()) {
-        ([], true) => named_by_model(vec![sections.scheduler]),
-        ([], false) => own_sections(&figment, sections.schedulers.keys(), &mut problems),
-        (models, _) => named_by_model(
-            models.iter().map(|model| SchedulerSpec { model: model.clone(), ..sections.scheduler.clone() }).collect(),
-        ),
-    };
-    problems.extend(schedulers.iter().flat_map(NamedScheduler::problems));
-    if !problems.is_empty() {
-        for problem in &mut problems {
-            problem.origin = problem.origin.take().or_else(|| origin(&figment, &problem.key));
+    let mut layers = layers.to_vec();
+    let mut problems: Vec<Problem> =
+        layers.iter().filter_map(Layer::stray).filter_map(|path| stray::problem(&SCHEMA, path)).collect();
+    // A value that cannot be read ends the reading. So it is reported and left out, and the rest is
+    // read again.
+    let (figment, sections, schedulers) = loop {
+        let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+        let mut unread = match read(&figment, models) {
+            Ok((sections, schedulers)) => break (figment, sections, schedulers),
+            Err(unread) => unread,
+        };
+        complete_origins(&figment, &mut unread);
+        let mut is_shorter = false;
+        for problem in unread {
+            layers.iter_mut().for_each(|layer| is_shorter |= layer.remove(&problem.key));
+            problems.push(problem);
         }
+        if !is_shorter {
+            return Err(ConfigError::Invalid(problems));
+        }
+    };
+
+    let mut refused = Vec::new();
+    schema::out_of_range(&SCHEMA, "", &table(&sections), &mut refused);
+    refused.extend(sections.server.problems());
+    refused.extend(sections.log.problems());
+    refused.extend(sections.tracing.problems());
+    refused.extend(sections.cluster.problems());
+    refused.extend(sections.worker.problems(&sections.cluster.etcd));
+    refused.extend(schedulers.iter().flat_map(NamedScheduler::problems));
+    complete_origins(&figment, &mut refused);
+    problems.extend(refused);
+    if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
     let Sections { server, log, tracing, models, router, benchmarks, cluster, worker, .. } = sections;
     Ok(Config { server, log, tracing, models, router, benchmarks, cluster, worker, schedulers })
 }
 
+/// The sections, and the schedulers that they define; the problems of values that cannot be read.
+fn read(figment: &Figment, models: &[String]) -> Result<(Sections, Vec<NamedScheduler>), Vec<Problem>> {
+    let sections: Sections = figment.extract().map_err(|error| explain(figment, "", error))?;
+    let common = &sections.scheduler;
+    let schedulers = match (models, sections.schedulers.is_empty()) {
+        ([], true) => named_by_model(vec![common.clone()]),
+        ([], false) => own_sections(figment, sections.schedulers.keys())?,
+        (models, _) => named_by_model(
+            models.iter().map(|model| SchedulerSpec { model: model.clone(), ..common.clone() }).collect(),
+        ),
+    };
+    Ok((sections, schedulers))
+}
+
+fn complete_origins(figment: &Figment, problems: &mut [Problem]) {
+    for problem in problems {
+        problem.origin = problem.origin.take().or_else(|| origin(figment, &problem.key));
+    }
+}
+
 /// `[schedulers.NAME]` over `[scheduler]`, for each name.
 fn own_sections<'a>(
     figment: &Figment,
     names: impl Iterator<Item = &'a String>,
-    problems: &mut Vec<Problem>,
-) -> Vec<NamedScheduler> {
-    let mut schedulers = Vec::new();
+) -> Result<Vec<NamedScheduler>, Vec<Problem>> {
+    let (mut schedulers, mut problems) = (Vec::new(), Vec::new());
     for name in names {
         let section = format!("schedulers.{name}");
         let merged = figment.focus("scheduler").merge(figment.focus(&section));
@@ -114,7 +145,7 @@ fn own_sections<'a>(
             Err(error) => problems.extend(explain(figment, &section, error)),
         }
     }
-    schedulers
+    if problems.is_empty() { Ok(schedulers) } else { Err(problems) }
 }
 
 /// Names schedulers by their models: `smollm2`, and `smollm2-2` for the next one.

@@ -127,6 +127,49 @@ fn all_values_out_of_range_are_reported_together() {
 }
 
 #[test]
+fn every_value_that_cannot_be_read_is_reported_in_one_run() {
+    let text = "[sever]\nx = 1\n[server]\naddress = \"localhost\"\nhttp_threads = 0\nunredy_seconds = 1\n\
+                [cluster]\nworkers = [1]\n[schedulers.a]\ndevice = \"gpu\"\nmodle = \"m\"\n\
+                [schedulers.b]\nmax_batch_size = 0\n[log]\nfilter = \"inf\"";
+    let found = problems(text);
+    let mut keys: Vec<_> = found.iter().map(|problem| problem.key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "cluster.workers.0",
+            "log.filter",
+            "schedulers.a.device",
+            "schedulers.a.modle",
+            "schedulers.b.max_batch_size",
+            "server.address",
+            "server.http_threads",
+            "server.unredy_seconds",
+            "sever"
+        ]
+    );
+    assert!(found.iter().all(|problem| problem.origin.as_deref() == Some("hostler.toml")), "{found:?}");
+}
+
+#[test]
+fn a_variable_that_resembles_a_key_is_a_problem_with_the_right_name() {
+    for (name, meant) in [
+        ("HOSTLER_SCHEDULER_MAX_BATCH_SIZE", "HOSTLER_SCHEDULER__MAX_BATCH_SIZE"),
+        ("HOSTLER_LOG_FILTR", "HOSTLER_LOG__FILTER"),
+        ("HOSTLER_CLUSTER_ETCD_ENDPOINTS", "HOSTLER_CLUSTER__ETCD__ENDPOINTS"),
+    ] {
+        let layers = Layer::environment([variable(name, "3"), variable("HOSTLER_SERVER__HTTP_THREADS", "0")]);
+        let message = load(&layers, &[]).expect_err("it would be ignored").to_string();
+        let lines: Vec<_> = message.lines().collect();
+        assert_eq!(lines.len(), 2, "{message}");
+        assert!(lines[0].starts_with(name) && lines[0].contains(&format!("did you mean {meant},")), "{message}");
+    }
+    let others = ["CONFIG", "TEST_MODEL", "BIN", "PORT", "SERVICE_HOST", "SERVER_PORT_8080_TCP", "WORKER_SERVICE_PORT"];
+    let others = Layer::environment(others.map(|name| variable(&format!("HOSTLER_{name}"), "tcp://10.0.0.1:1")));
+    assert!(load(&others, &[]).is_ok(), "{others:?}");
+}
+
+#[test]
 fn a_syntax_error_names_the_file_and_the_line() {
     let error = Layer::text("hostler.toml", "[server\n").expect_err("it is not TOML").to_string();
     assert!(error.contains("hostler.toml") && error.contains("line 1"), "{error}");

@@ -1,7 +1,7 @@
 """Benchmarks: claims, the ladder, and comparison of runs."""
 
 from .parts import (
-    BY_SCHEDULER, GREEN, NAME, RED, ROUTED, ROUTER, SCHEDULER, YELLOW,
+    BY_SCHEDULER, GREEN, NAME, RED, ROUTED, ROUTER, SCHEDULER, TOKENS_PER_SECOND, YELLOW,
     bars, board, chart, listing, number, query, rate, timeline,
 )
 
@@ -58,7 +58,7 @@ def build():
             bars(
                 "Tokens per second by rung",
                 "The same workload on the same scheduler, through an increasing number of layers, as measured by the last benchmark of each rung.",
-                *rungs(f"{speed}{{%s}}"),
+                *rungs(f"{speed}{{%s}}"), unit=TOKENS_PER_SECOND,
             ),
             bars(
                 "Ratio to the lowest rung",
@@ -69,7 +69,7 @@ def build():
             "Runs",
             chart(
                 "Measured speed", "The results of benchmarks at the time when they ended, for comparison of runs.",
-                query(f"max by (scheduler, rung) ({speed}{{{ROUTED}}})", RUNG),
+                query(f"max by (scheduler, rung) ({speed}{{{ROUTED}}})", RUNG), unit=TOKENS_PER_SECOND,
             ),
             chart(
                 "Measured time to first token", "The median and the 95th percentile in the results of benchmarks.",
@@ -81,7 +81,7 @@ def build():
             ),
             chart(
                 "Live speed", "Tokens per second of every scheduler, from benchmarks and live traffic.",
-                query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, BY_SCHEDULER), NAME),
+                query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, BY_SCHEDULER), NAME), unit=TOKENS_PER_SECOND,
             ),
             chart(
                 "Ended claims", "Over 5 minutes, by outcome: released by their holder, or lost.",

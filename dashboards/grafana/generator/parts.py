@@ -25,6 +25,8 @@ ROUTER = f'model=~"$model", {ROUTED}'
 MODEL = 'model=~"$model"'
 NODE = 'node=~"$node"'
 RATE = "$__rate_interval"
+# Grafana has no unit for tokens; it appends the text of a custom one.
+TOKENS_PER_SECOND, TOKENS_PER_JOULE = "suffix: tokens/s", "suffix: tokens/J"
 
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 

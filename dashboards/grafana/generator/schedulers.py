@@ -1,7 +1,7 @@
 """Schedulers: the state, load and latency of each engine."""
 
 from .parts import (
-    BY_SCHEDULER, NAME, RATE, RED, SCHEDULER, YELLOW,
+    BY_SCHEDULER, NAME, RATE, RED, SCHEDULER, TOKENS_PER_JOULE, TOKENS_PER_SECOND, YELLOW,
     board, chart, percentiles, query, rate, timeline,
 )
 
@@ -132,13 +132,13 @@ def build():
                     f"/ (max by ({BY_SCHEDULER}) (rate(hostler_gpu_energy_joules_total{{{SCHEDULER}}}[{RATE}])) > 0)",
                     NAME,
                 ),
-                unit="short", width=8,
+                unit=TOKENS_PER_JOULE, width=8,
             ),
             "Ends",
             chart(
                 "Tokens generated", "By scheduler.",
                 query(rate("hostler_scheduler_generation_tokens_total", SCHEDULER, BY_SCHEDULER), NAME),
-                stacked=True, width=8,
+                unit=TOKENS_PER_SECOND, stacked=True, width=8,
             ),
             chart(
                 "Requests by outcome", "Each attempt once: stop and length are complete answers, the others are error codes.",
