@@ -9,7 +9,7 @@ use hostler_executor::{
     CompileFuture, EmbeddingFuture, EngineProgress, EngineStatus, ModelExecutor, Sequence, TextCodec, TokenSink,
 };
 use hostler_executor_kit::GenerationBuilder;
-use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TenantId, TokenId};
 
 use crate::codec::LlamaCodec;
 use crate::embedding::EmbeddingJob;
@@ -34,8 +34,8 @@ impl ModelExecutor for LlamacppExecutor {
         &self.codec
     }
 
-    fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
-        self.builder.constraints.compile(constraint, answered)
+    fn compile(&self, tenant: &TenantId, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
+        self.builder.constraints.compile(tenant, constraint, answered)
     }
 
     fn start(&self, sequence: Sequence, sink: TokenSink) {

@@ -3,7 +3,7 @@
 mod support;
 
 use hostler_executor::{ExecutorFactory, ModelExecutor, Sequence, TokenStream};
-use hostler_protocol::{Constraint, SamplingParams, TokenId};
+use hostler_protocol::{Constraint, SamplingParams, TenantId, TokenId};
 
 const CONCURRENT: usize = 8;
 
@@ -57,7 +57,8 @@ fn requests(executor: &dyn ModelExecutor, count: u32) {
             2 => sequence.stop.sequences = vec!["never".into(), "ever".into()],
             3 => sequence.sampling.repetition_penalty = 1.1,
             4 if index % 64 == 4 => {
-                let regex = executor.compile(Constraint::Regex("[a-z ]{1,20}".into()), Vec::new());
+                let regex = Constraint::Regex("[a-z ]{1,20}".into());
+                let regex = executor.compile(&TenantId::default(), regex, Vec::new());
                 let compiled = futures::executor::block_on(regex);
                 sequence.constraint = Some(compiled.expect("the expression is valid"));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hostler_executor::{CompileFuture, EngineProgress, EngineStatus, ModelExecutor, Sequence, TextCodec, TokenSink};
 use hostler_executor_kit::GenerationBuilder;
-use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{Constraint, ErrorCode, ModelDescription, RequestError, TenantId, TokenId};
 
 use crate::codec::MistralrsCodec;
 use crate::dispatcher::{Dispatcher, Job};
@@ -44,8 +44,8 @@ impl ModelExecutor for MistralrsExecutor {
         &self.codec
     }
 
-    fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
-        self.builder.constraints.compile(constraint, answered)
+    fn compile(&self, tenant: &TenantId, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
+        self.builder.constraints.compile(tenant, constraint, answered)
     }
 
     fn start(&self, sequence: Sequence, sink: TokenSink) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use hostler_protocol::{Constraint, Conversation, ErrorCode, ModelDescription, RequestError, TokenId};
+use hostler_protocol::{Constraint, Conversation, ErrorCode, ModelDescription, RequestError, TenantId, TokenId};
 
 use crate::{CompileFuture, EngineProgress, LoadError, Sequence, TextError, TokenSink, TokenStream, token_channel};
 
@@ -29,8 +29,8 @@ pub trait ModelExecutor: Send + Sync + 'static {
     /// the engine, or fail with `Overloaded`.
     fn start(&self, sequence: Sequence, sink: TokenSink);
 
-    /// Compiles a constraint to its state after the tokens `answered`. The compilation runs
-    /// on a thread of the executor, because clients determine its cost. Its memory and CPU
+    /// Compiles a tenant's constraint to its state after the tokens `answered`. The compilation
+    /// runs on a thread of the executor, because clients determine its cost; tenants take turns. Its memory and CPU
     /// time are limited, but not its time in the queue: a caller stops waiting by dropping
     /// the future.
     ///
@@ -38,7 +38,7 @@ pub trait ModelExecutor: Send + Sync + 'static {
     /// `InvalidRequest`, with the name of the field: the constraint is invalid, excludes
     /// `answered`, or exceeds a limit, or the engine does not support constraints.
     /// `Overloaded`: too many constraints are waiting to be compiled.
-    fn compile(&self, constraint: Constraint, _answered: Vec<TokenId>) -> CompileFuture {
+    fn compile(&self, _tenant: &TenantId, constraint: Constraint, _answered: Vec<TokenId>) -> CompileFuture {
         let message = format!("the engine {} does not support constrained answers", self.description().engine.as_str());
         ready(Err(RequestError::invalid(constraint.param(), message))).boxed()
     }

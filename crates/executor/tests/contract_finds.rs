@@ -14,7 +14,7 @@ use hostler_executor::{
     CompileFuture, CompiledConstraint, EmbeddingFuture, EngineProgress, ExecutorFactory, LoadError, LoadProgress,
     ModelExecutor, Sequence, TextCodec, TokenSink,
 };
-use hostler_protocol::{Constraint, ModelDescription, TokenId};
+use hostler_protocol::{Constraint, ModelDescription, TenantId, TokenId};
 
 /// Changes the n-th sequence before the engine runs it.
 type Tamper = fn(Sequence, u32) -> Sequence;
@@ -41,7 +41,7 @@ impl ModelExecutor for Tampered {
     }
 
     /// Accepts every constraint and ignores it.
-    fn compile(&self, _: Constraint, _: Vec<TokenId>) -> CompileFuture {
+    fn compile(&self, _: &TenantId, _: Constraint, _: Vec<TokenId>) -> CompileFuture {
         ready(Ok(CompiledConstraint::new(()))).boxed()
     }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
-use hostler_protocol::{Constraint, ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TokenId};
+use hostler_protocol::{
+    Constraint, ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId,
+};
 use tokio::time::timeout;
 
 use crate::state::{Demand, Ticket};
@@ -44,7 +46,7 @@ pub(crate) async fn prepare(
     let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
     let prompt = tokenize(executor, prompt).await?;
     let constraint = match request.constraint.take() {
-        Some(constraint) => Some(compile(executor.as_ref(), constraint, &request.continuation).await?),
+        Some(constraint) => Some(compile(executor.as_ref(), &request.tenant, constraint, &request.continuation).await?),
         None => None,
     };
     let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
@@ -131,11 +133,12 @@ fn encode(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, 
 /// As [`ModelExecutor::compile`], and `InvalidRequest` after [`COMPILE_WAIT_MAX`].
 async fn compile(
     executor: &dyn ModelExecutor,
+    tenant: &TenantId,
     constraint: Constraint,
     answered: &[TokenId],
 ) -> Result<CompiledConstraint, RequestError> {
     let param = constraint.param();
-    let compiled = timeout(COMPILE_WAIT_MAX, executor.compile(constraint, answered.to_vec())).await;
+    let compiled = timeout(COMPILE_WAIT_MAX, executor.compile(tenant, constraint, answered.to_vec())).await;
     compiled.unwrap_or_else(|_| {
         let seconds = COMPILE_WAIT_MAX.as_secs();
         Err(RequestError::invalid(param, format!("{param} was not compiled within {seconds} s; use a simpler one")))

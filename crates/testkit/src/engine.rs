@@ -181,7 +181,7 @@ impl ModelExecutor for FakeEngine {
     }
 
     /// The expression "slow" never ends; every other constraint is compiled at once.
-    fn compile(&self, constraint: Constraint, _: Vec<TokenId>) -> CompileFuture {
+    fn compile(&self, _: &hostler_protocol::TenantId, constraint: Constraint, _: Vec<TokenId>) -> CompileFuture {
         match constraint {
             Constraint::Regex(regex) if regex == "slow" => pending().boxed(),
             _ => ready(Ok(CompiledConstraint::new(()))).boxed(),

@@ -3,12 +3,14 @@
 
 mod backoff;
 mod cut_off;
+mod fair_pool;
 mod stall;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use backoff::{Attempts, Backoff};
 pub use cut_off::{CutOff, CutOffRegistry};
+pub use fair_pool::{FairPool, PoolError, PoolLimits};
 pub use stall::{CHECKS_PER_LIMIT, Stall};
 
 /// A streaming hash whose algorithm is fixed: SipHash-1-3 with a key of zeros. Processes of

@@ -1,6 +1,7 @@
-//! Cache of compiled constraints: applications send the same few schemas repeatedly.
+//! Cache of compiled constraints: applications send the same few schemas repeatedly. Refusals
+//! are cached as well, because a constraint that exceeds a limit costs most.
 
-use hostler_protocol::Constraint;
+use hostler_protocol::{Constraint, RequestError};
 use lru::LruCache;
 
 use super::ConstraintState;
@@ -20,7 +21,7 @@ pub(super) struct Cache {
 }
 
 struct Cached {
-    state: ConstraintState,
+    result: Result<ConstraintState, RequestError>,
     weight: u64,
 }
 
@@ -29,16 +30,16 @@ impl Cache {
         Self { states: LruCache::unbounded(), weight: 0 }
     }
 
-    /// The state of `constraint` at the start of an answer.
-    pub(super) fn get(&mut self, constraint: &Constraint) -> Option<ConstraintState> {
-        self.states.get(constraint).map(|cached| cached.state.clone())
+    /// The state of `constraint` at the start of an answer, or why it cannot be compiled.
+    pub(super) fn get(&mut self, constraint: &Constraint) -> Option<Result<ConstraintState, RequestError>> {
+        self.states.get(constraint).map(|cached| cached.result.clone())
     }
 
-    /// Adds a state whose compilation took `fuel`.
-    pub(super) fn insert(&mut self, constraint: Constraint, state: ConstraintState, fuel: u64) {
+    /// Adds the result of a compilation; a state holds what `fuel` has built.
+    pub(super) fn insert(&mut self, constraint: Constraint, result: Result<ConstraintState, RequestError>, fuel: u64) {
         let weight = fuel.max(WEIGHT_MIN);
         self.weight += weight;
-        if let Some(replaced) = self.states.put(constraint, Cached { state, weight }) {
+        if let Some(replaced) = self.states.put(constraint, Cached { result, weight }) {
             self.weight -= replaced.weight;
         }
         while self.weight > WEIGHT_MAX {

@@ -1,19 +1,21 @@
 //! Compiles a request's constraint to the initial state of its answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::ready;
 use hostler_executor::{CompileFuture, CompiledConstraint};
-use hostler_protocol::{Constraint, ErrorCode, RequestError, TokenId};
+use hostler_protocol::{Constraint, ErrorCode, RequestError, TenantId, TokenId};
+use hostler_util::FairPool;
 use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
 use llguidance::{Logger, Matcher, ParserFactory};
 use parking_lot::Mutex;
 
 use super::budget::MaskBudget;
 use super::cache::Cache;
-use super::pool::{Full, Pool};
+use super::pool;
 use super::schema;
 use super::state::{ConstraintState, Endings};
 
@@ -48,7 +50,7 @@ fn limits() -> ParserLimits {
 #[derive(Clone)]
 pub struct ConstraintCompiler {
     shared: Arc<Shared>,
-    pool: Arc<Pool>,
+    pool: Arc<FairPool<TenantId>>,
 }
 
 struct Shared {
@@ -56,6 +58,15 @@ struct Shared {
     factory: Arc<ParserFactory>,
     endings: Endings,
     cache: Mutex<Cache>,
+    /// Who waits for each queued constraint: however many requests send one at once, it is
+    /// compiled once. By tenant too, so that nobody waits for another tenant's turn.
+    waiting: Mutex<HashMap<(TenantId, Constraint), Vec<Waiter>>>,
+}
+
+/// A request that waits for its constraint.
+struct Waiter {
+    answered: Vec<TokenId>,
+    reply: oneshot::Sender<Result<CompiledConstraint, RequestError>>,
 }
 
 impl ConstraintCompiler {
@@ -67,49 +78,67 @@ impl ConstraintCompiler {
     pub fn new(factory: Arc<ParserFactory>, end_tokens: &[TokenId]) -> std::io::Result<Self> {
         let grammar = factory.tok_env().tok_trie().eos_tokens().into();
         let endings = Endings { grammar, model: end_tokens.into() };
-        let shared = Shared { factory, endings, cache: Mutex::new(Cache::new()) };
-        Ok(Self { shared: Arc::new(shared), pool: Arc::new(Pool::start()?) })
+        let shared = Shared { factory, endings, cache: Mutex::new(Cache::new()), waiting: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared), pool: Arc::new(pool::start()?) })
     }
 
-    /// Compiles `constraint` to a [`ConstraintState`] after the tokens `answered`. Dropping
-    /// the future cancels a queued compilation.
+    /// Compiles `constraint` to a [`ConstraintState`] after the tokens `answered`. A compilation
+    /// is skipped if all futures that wait for it were dropped before its turn.
     ///
     /// # Errors
     /// As [`ModelExecutor::compile`](hostler_executor::ModelExecutor::compile).
-    pub fn compile(&self, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
+    pub fn compile(&self, tenant: &TenantId, constraint: Constraint, answered: Vec<TokenId>) -> CompileFuture {
         let (reply, answer) = oneshot::channel();
-        let (shared, param) = (Arc::clone(&self.shared), constraint.param());
-        let job = move || {
-            if !reply.is_canceled() {
-                let compiled = shared.compile(constraint, &answered).map(CompiledConstraint::new);
-                // The caller may have dropped its future.
-                let _ = reply.send(compiled);
+        let param = constraint.param();
+        let key = (tenant.clone(), constraint);
+        let mut waiting = self.shared.waiting.lock();
+        let waiters = waiting.entry(key.clone()).or_default();
+        waiters.push(Waiter { answered, reply });
+        if waiters.len() == 1 {
+            let (shared, job_key) = (Arc::clone(&self.shared), key.clone());
+            if self.pool.submit(tenant.clone(), move || shared.compile_waiting(job_key)).is_err() {
+                waiting.remove(&key);
+                let message = "too many constraints are waiting to be compiled; retry in a second";
+                return ready(Err(RequestError::new(ErrorCode::Overloaded, message))).boxed();
             }
-        };
-        if let Err(Full) = self.pool.submit(job) {
-            let message = "too many constraints are waiting to be compiled; retry in a second";
-            return ready(Err(RequestError::new(ErrorCode::Overloaded, message))).boxed();
         }
+        drop(waiting);
         let panicked = move |_| Err(rejected(param, "the compiler panicked"));
         answer.map(move |answer| answer.unwrap_or_else(panicked)).boxed()
     }
 }
 
 impl Shared {
-    fn compile(&self, constraint: Constraint, answered: &[TokenId]) -> Result<ConstraintState, RequestError> {
-        let param = constraint.param();
-        let cached = self.cache.lock().get(&constraint);
-        let mut state = match cached {
-            Some(state) => state,
-            None => self.compile_new(constraint)?,
-        };
-        state.matcher.consume_tokens(answered).map_err(|error| rejected(param, &error.to_string()))?;
+    /// Compiles a constraint for all requests that wait for it. If that panics, they are
+    /// answered, because their senders are dropped.
+    fn compile_waiting(&self, key: (TenantId, Constraint)) {
+        let mut waiters = self.waiting.lock().remove(&key).unwrap_or_default();
+        waiters.retain(|waiter| !waiter.reply.is_canceled());
+        for Waiter { answered, reply } in waiters {
+            // All but the first find it in the cache. A caller may have dropped its future.
+            let _ = reply.send(self.compile(&key.1, &answered).map(CompiledConstraint::new));
+        }
+    }
+
+    fn compile(&self, constraint: &Constraint, answered: &[TokenId]) -> Result<ConstraintState, RequestError> {
+        let cached = self.cache.lock().get(constraint);
+        let result = cached.unwrap_or_else(|| {
+            let (result, fuel) = match self.compile_new(constraint) {
+                Ok((state, fuel)) => (Ok(state), fuel),
+                Err(error) => (Err(error), 0),
+            };
+            self.cache.lock().insert(constraint.clone(), result.clone(), fuel);
+            result
+        });
+        let mut state = result?;
+        state.matcher.consume_tokens(answered).map_err(|error| rejected(constraint.param(), &error.to_string()))?;
         Ok(state)
     }
 
-    fn compile_new(&self, constraint: Constraint) -> Result<ConstraintState, RequestError> {
+    /// The state, and the fuel that it took.
+    fn compile_new(&self, constraint: &Constraint) -> Result<(ConstraintState, u64), RequestError> {
         let param = constraint.param();
-        let grammar = match &constraint {
+        let grammar = match constraint {
             Constraint::JsonSchema(schema) => {
                 let mut schema = serde_json::from_str(schema)
                     .map_err(|error| rejected(param, &format!("the JSON schema is not JSON: {error}")))?;
@@ -134,9 +163,7 @@ impl Shared {
         if let Some(error) = matcher.get_error() {
             return Err(rejected(param, &error));
         }
-        let state = ConstraintState { matcher, endings: self.endings.clone(), budget: MaskBudget::new() };
-        self.cache.lock().insert(constraint, state.clone(), fuel);
-        Ok(state)
+        Ok((ConstraintState { matcher, endings: self.endings.clone(), budget: MaskBudget::new() }, fuel))
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use hostler_protocol::{
-    Constraint, ErrorCode, Finish, FinishReason, ModelDescription, RequestError, Started, Token, TokenEvent, TokenId,
+    Constraint, ErrorCode, Finish, FinishReason, ModelDescription, RequestError, Started, TenantId, Token, TokenEvent,
+    TokenId,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -224,7 +225,7 @@ impl Subject {
         &self,
         constraint: Constraint,
     ) -> Result<Result<CompiledConstraint, RequestError>, Violation> {
-        self.wait("a constraint", self.executor.compile(constraint, Vec::new()))
+        self.wait("a constraint", self.executor.compile(&TenantId::default(), constraint, Vec::new()))
     }
 
     /// Checks that the engine rejects a sequence as an invalid request.

@@ -11,7 +11,7 @@ fn compiler() -> ConstraintCompiler {
 }
 
 fn compile(compiler: &ConstraintCompiler, constraint: Constraint) -> Result<ConstraintState, RequestError> {
-    let compiled = block_on(compiler.compile(constraint, Vec::new()))?;
+    let compiled = block_on(compiler.compile(&TenantId::default(), constraint, Vec::new()))?;
     Ok(compiled.state().expect("it is this compiler's"))
 }
 
@@ -32,14 +32,16 @@ fn a_cached_state_is_the_initial_state() {
         state.accept(u32::from(b'a')).expect("it is allowed");
         assert_eq!(allowed(&mut state), b"c");
     }
-    let continued = block_on(compiler.compile(regex(), vec![u32::from(b'b')])).expect("the answer fits");
+    let continued =
+        block_on(compiler.compile(&TenantId::default(), regex(), vec![u32::from(b'b')])).expect("the answer fits");
     let mut state: ConstraintState = continued.state().expect("it is this compiler's");
     assert_eq!(allowed(&mut state), b"c");
 }
 
 #[test]
 fn an_answer_that_violates_the_constraint_is_rejected() {
-    let compiled = block_on(compiler().compile(Constraint::Regex("a".to_owned()), vec![u32::from(b'z')]));
+    let regex = Constraint::Regex("a".to_owned());
+    let compiled = block_on(compiler().compile(&TenantId::default(), regex, vec![u32::from(b'z')]));
     let error = compiled.expect_err("z is not a");
     assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("regex")));
 }
@@ -96,4 +98,155 @@ fn whitespace_between_json_tokens_is_bounded() {
     assert_eq!(whitespace(object), 32);
     let own = object.replacen('{', r#"{"x-guidance":{"whitespace_flexible":false},"#, 1);
     assert_eq!(whitespace(&own), 0);
+}
+
+#[test]
+fn a_constraint_is_compiled_once_for_all_requests_and_refused_from_the_cache() {
+    let compiler = compiler();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    compiler
+        .pool
+        .submit("another".into(), move || {
+            let _ = released.recv();
+        })
+        .expect("there is room");
+    let tenant = TenantId::default();
+    let invalid = Constraint::Regex("(".to_owned());
+    // More requests than constraints may wait.
+    let requests: Vec<_> = (0..100).map(|_| compiler.compile(&tenant, invalid.clone(), Vec::new())).collect();
+    assert_eq!(compiler.shared.waiting.lock().len(), 1, "one compilation for all");
+    drop(release);
+    for answer in block_on(futures::future::join_all(requests)) {
+        assert_eq!(answer.expect_err("it is invalid").code, ErrorCode::InvalidRequest);
+    }
+    assert!(compiler.shared.waiting.lock().is_empty());
+    assert!(matches!(compiler.shared.cache.lock().get(&invalid), Some(Err(_))), "the refusal is cached");
+}
+
+#[test]
+fn a_tenant_that_fills_its_queue_leaves_room_for_others() {
+    let compiler = compiler();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    compiler
+        .pool
+        .submit("blocker".into(), move || {
+            let _ = released.recv();
+        })
+        .expect("there is room");
+    let regex = |index: usize| Constraint::Regex(format!("a{{{index}}}"));
+    let floods: Vec<_> = (1..=60).map(|index| compiler.compile(&"flood".into(), regex(index), Vec::new())).collect();
+    let other = compiler.compile(&"other".into(), regex(99), Vec::new());
+    drop(release);
+    block_on(other).expect("another tenant's constraint is compiled");
+    let refused = block_on(futures::future::join_all(floods)).into_iter().filter_map(Result::err);
+    assert!(refused.map(|error| assert_eq!(error.code, ErrorCode::Overloaded)).count() > 0);
+}
+
+mod random {
+    //! Random schemas, grammars and expressions: each is compiled or refused within the limits.
+
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+    use proptest::strategy::LazyJust;
+
+    use super::*;
+
+    /// Maximum processor time of a compilation and a mask together, on a busy machine with
+    /// debug assertions. Without limits, these take minutes and gigabytes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn schema() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::json;
+        let number = prop_oneof![0_u64..100, Just(997), Just(999_983), any::<u64>()];
+        let leaf = prop_oneof![
+            LazyJust::new(|| json!({"type": ["integer", "null", "string", "boolean"]})),
+            (number.clone(), number.clone())
+                .prop_map(|(low, high)| json!({"type": "integer", "minimum": low, "maximum": high})),
+            number.prop_map(|divisor| json!({"type": "number", "multipleOf": divisor})),
+            (0_u64..2_000, 0_u64..5_000)
+                .prop_map(|(min, max)| json!({"type": "string", "minLength": min, "maxLength": max})),
+            regex().prop_map(|pattern| json!({"type": "string", "pattern": pattern})),
+            prop::sample::select(vec!["date-time", "uuid", "email", "ipv6", "uri"])
+                .prop_map(|format| json!({"type": "string", "format": format})),
+            LazyJust::new(|| json!({"$ref": "#"})),
+        ];
+        leaf.prop_recursive(6, 60, 8, |inner| {
+            let several = prop::collection::vec(inner.clone(), 1..8);
+            prop_oneof![
+                (several.clone(), prop::sample::select(vec!["anyOf", "oneOf", "allOf"]))
+                    .prop_map(|(all, key)| json!({key: all})),
+                (inner, 0_u32..3_000)
+                    .prop_map(|(items, max)| json!({"type": "array", "items": items, "maxItems": max})),
+                several.prop_map(|all| {
+                    let members: serde_json::Map<_, _> =
+                        all.into_iter().enumerate().map(|(index, member)| (format!("p{index}"), member)).collect();
+                    json!({"type": "object", "properties": members})
+                }),
+            ]
+        })
+    }
+
+    fn regex() -> impl Strategy<Value = String> {
+        let leaf =
+            prop::sample::select(vec!["a", "[a-z]", ".", "\\d", "(.|\\n)", "\\p{L}", "word"]).prop_map(str::to_owned);
+        leaf.prop_recursive(5, 40, 5, |inner| {
+            let times = prop::sample::select(vec!["*", "+", "?", "{0,9}", "{500}", "{3,1000}"]);
+            prop_oneof![
+                (inner.clone(), times).prop_map(|(inner, times)| format!("({inner}){times}")),
+                prop::collection::vec(inner.clone(), 1..5).prop_map(|all| all.concat()),
+                prop::collection::vec(inner, 1..5).prop_map(|all| format!("({})", all.join("|"))),
+            ]
+        })
+    }
+
+    fn grammar() -> impl Strategy<Value = String> {
+        (1_usize..200, prop::collection::vec((0_usize..200, 0_usize..200, 0_usize..6), 1..200)).prop_map(
+            |(count, rules)| {
+                let mut text = "start: r0\n".to_owned();
+                for index in 0..count {
+                    let (left, right, form) = rules[index % rules.len()];
+                    let (left, right) = (left % count, right % count);
+                    let rule = match form {
+                        0 => format!("r{left} r{right}"),
+                        1 => format!("r{left} | \"x\""),
+                        2 => format!("(r{left})* \"y\""),
+                        3 => format!("r{left}? r{right}+"),
+                        4 => "/[a-z]{1,50}/".to_owned(),
+                        _ => "\"z\"".to_owned(),
+                    };
+                    text.push_str(&format!("r{index}: {rule}\n"));
+                }
+                text
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn are_compiled_or_refused_within_the_limits(
+            constraint in prop_oneof![
+                schema().prop_map(|schema| Constraint::JsonSchema(schema.to_string())),
+                regex().prop_map(Constraint::Regex),
+                grammar().prop_map(Constraint::Lark),
+            ],
+        ) {
+            let compiler = compiler();
+            let begun = Instant::now();
+            match compile(&compiler, constraint.clone()) {
+                Ok(mut state) => {
+                    // A mask may exceed its budget, which ends the answer; it must come back.
+                    let _ = state.mask(&mut vec![0.0; 256]);
+                }
+                Err(error) => {
+                    prop_assert_eq!(error.code, ErrorCode::InvalidRequest);
+                    prop_assert_eq!(error.param.as_deref(), Some(constraint.param()));
+                    prop_assert!(!error.message.contains("panicked"), "{}", error.message);
+                }
+            }
+            prop_assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+        }
+    }
 }
