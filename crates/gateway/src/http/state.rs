@@ -84,6 +84,10 @@ impl AppState {
                 )),
             };
         };
+        // Nothing is known before the first worker has joined, so the model may well be served.
+        if models.is_empty() {
+            return Err(RequestError::unavailable("no model is served yet"));
+        }
         match models.iter().position(|served| served.model.as_str() == name) {
             Some(index) => Ok(models.swap_remove(index)),
             None => Err(RequestError::unknown_model(
