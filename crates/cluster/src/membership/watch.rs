@@ -24,7 +24,8 @@ pub(super) async fn keep_watching(options: EtcdOptions, prefix: String, roster: 
         if is_reported {
             tracing::debug!(why, "still cannot watch the members in etcd");
         } else {
-            tracing::warn!(why, "cannot watch the members in etcd; trying again");
+            let endpoints = options.config.endpoints.join(", ");
+            tracing::warn!(endpoints, why, "cannot watch the members in etcd; trying again");
         }
         is_reported = true;
         tokio::time::sleep(attempts.next_pause()).await;

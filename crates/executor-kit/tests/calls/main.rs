@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use hostler_dialect::{Choice, Event, Forced, Parser, Tool, grammar, markers};
 use hostler_executor_kit::constraint::ConstraintCompiler;
-use hostler_protocol::{Constraint, Dialect, ReasoningFormat, ToolFormat};
+use hostler_protocol::{Constraint, Dialect, ReasoningFormat, TenantId, ToolFormat};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie, TokenId};
 use llguidance::{Matcher, ParserFactory};
@@ -211,7 +211,7 @@ fn grammars_are_within_the_limits_of_the_compiler() {
             for choice in [Choice::Auto, Choice::Required] {
                 let lark = grammar(&forced(&dialect, &tools, choice)).expect("there are tools");
                 assert!(lark.len() < 64 * 1024, "{format}: {} bytes", lark.len());
-                let compiled = block_on(compiler.compile(Constraint::Lark(lark), Vec::new()));
+                let compiled = block_on(compiler.compile(&TenantId::default(), Constraint::Lark(lark), Vec::new()));
                 assert!(compiled.is_ok(), "{format}, {choice:?}: {:?}", compiled.err());
             }
         }

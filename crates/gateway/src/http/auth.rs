@@ -43,10 +43,12 @@ impl Caller {
     /// The served models that the caller may use.
     pub(crate) fn models(&self, state: &AppState) -> Vec<ServedModel> {
         let mut models = state.router.models();
-        if let Some(allowed) = &self.identity.models {
-            models.retain(|served| allowed.contains(&served.model));
-        }
+        models.retain(|served| self.may_use(served));
         models
+    }
+
+    fn may_use(&self, served: &ServedModel) -> bool {
+        self.identity.models.as_ref().is_none_or(|allowed| allowed.contains(&served.model))
     }
 
     /// The model that a request names, or the only one if it names none. Models that the caller
@@ -55,7 +57,7 @@ impl Caller {
     /// # Errors
     /// There is no such model, or several and no name.
     pub(crate) fn model(&self, state: &AppState, name: Option<&str>) -> Result<ServedModel, RequestError> {
-        choose(self.models(state), name)
+        choose(state.router.models(), |served| self.may_use(served), name)
     }
 
     /// As [`Caller::model`], for handlers that need only its name.

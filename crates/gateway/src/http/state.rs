@@ -83,15 +83,24 @@ impl AppState {
 
     /// A served model, for probes.
     pub(crate) fn any_model(&self, name: &str) -> Result<ServedModel, RequestError> {
-        choose(self.router.models(), Some(name))
+        choose(self.router.models(), |_| true, Some(name))
     }
 }
 
-/// The model of this name, or the only one if there is no name.
+/// The model of this name, or the only one if there is no name, of those that are `allowed`.
 ///
 /// # Errors
 /// There is no such model, or several and no name.
-pub(super) fn choose(mut models: Vec<ServedModel>, name: Option<&str>) -> Result<ServedModel, RequestError> {
+pub(super) fn choose(
+    mut models: Vec<ServedModel>,
+    allowed: impl Fn(&ServedModel) -> bool,
+    name: Option<&str>,
+) -> Result<ServedModel, RequestError> {
+    // Nothing is known before the first worker has joined, so the model may well be served.
+    if models.is_empty() {
+        return Err(RequestError::unavailable("no model is served yet"));
+    }
+    models.retain(allowed);
     let Some(name) = name else {
         return match models.len() {
             0 => Err(RequestError::unavailable("no model is served yet")),

@@ -166,6 +166,21 @@ async fn an_unknown_model_has_its_own_code() {
 }
 
 #[actix_web::test]
+async fn while_no_worker_has_joined_a_model_may_be_served_later() {
+    let router = Router::start(RouterConfig::default(), &Arbiter::current());
+    let (_gateway, site) = serve(&router, |_| {});
+    let refusals = [
+        site.post("/v1/chat/completions", &with(chat("hello"), json!({"model": "later"}))).await,
+        site.post("/v1/embeddings", &json!({"model": "later", "input": "a"})).await,
+        site.get("/v1/models/later").await,
+    ];
+    for refused in refusals {
+        assert_eq!((refused.head.status, refused.error("code")), (503, json!("unavailable")), "{}", refused.body);
+        assert!(refused.head.header("retry-after").is_some(), "{:?}", refused.body);
+    }
+}
+
+#[actix_web::test]
 async fn a_deadline_ends_a_request() {
     let stack = Stack::start(slow(), |_| {}).await;
     let body = json!({"prompt": "hello", "max_tokens": 2000, "timeout": 0.2});
