@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -54,6 +55,11 @@ pub struct ServerConfig {
     /// ignore them and name them in x-hostler-ignored, or refuse the request. A probable
     /// misspelling of a known field is always refused.
     pub unknown_fields: UnknownFields,
+    /// Regular expressions of lines that are removed from the system messages of chats. Agents
+    /// write lines there that change with each request, such as billing or session ids; with
+    /// them, no request shares a cached prefix with an earlier one.
+    #[schemars(extend("x-allowed" = "regular expressions, such as \"^x-anthropic-billing-header:\""))]
+    pub system_lines_removed: Vec<String>,
     /// Maximum time for a client to send the head of a request.
     #[serde(rename = "head_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 1, max = 600))]
@@ -133,6 +139,7 @@ impl Default for ServerConfig {
             body_bytes_max: 1024 * 1024,
             answers_max: 128,
             unknown_fields: UnknownFields::default(),
+            system_lines_removed: Vec::new(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
@@ -145,13 +152,19 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// What is wrong with the names and the keys of clients. Messages do not show keys.
+    /// What is wrong with names, patterns and keys. Messages do not show keys.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for host in &self.hosts {
             if !is_host(host) {
                 let message = format!("{host:?} is not allowed; allowed are names without a port, such as \"gateway\"");
                 problems.push(Problem::new("server.hosts", message));
+            }
+        }
+        for pattern in &self.system_lines_removed {
+            if let Err(error) = Regex::new(pattern) {
+                problems
+                    .push(Problem::new("server.system_lines_removed", format!("{pattern:?} is not allowed: {error}")));
             }
         }
         for (name, client) in &self.api_keys {

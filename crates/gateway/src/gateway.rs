@@ -28,7 +28,7 @@ impl Gateway {
     /// actix system; the caller handles signals.
     ///
     /// # Errors
-    /// If the address cannot be bound.
+    /// If the address cannot be bound, or a regular expression of the configuration is invalid.
     pub fn start(
         config: ServerConfig,
         router: Router,
@@ -36,7 +36,8 @@ impl Gateway {
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
     ) -> io::Result<Self> {
-        let state = web::Data::new(AppState::new(config, router, benchmarks, cluster, exporter));
+        let state = AppState::new(config, router, benchmarks, cluster, exporter);
+        let state = web::Data::new(state.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?);
         let (address, server) = server::bind(&state, api::routes::configure)?;
         let handle = server.handle();
         Ok(Self { address, state, server: handle, task: actix_web::rt::spawn(server) })

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 
-use super::{admin, benchmarks, health, native, openai};
+use super::{admin, anthropic, benchmarks, health, native, openai};
 use crate::http::bodies::Success;
 use crate::http::error::ApiError;
 
@@ -40,6 +40,8 @@ handlers![
     openai::requests::cancel_request,
     openai::tokenize::tokenize,
     openai::tokenize::detokenize,
+    anthropic::messages::messages,
+    anthropic::count_tokens::count_tokens,
     native::generate::generate,
     native::generate::generate_stream,
     native::model::encode,

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest};
 use hostler_protocol::{ErrorCode, FencingToken, RequestError, TenantId};
 
@@ -14,6 +14,9 @@ use super::state::AppState;
 /// The header that names the claim that a request is sent under.
 const CLAIM: &str = "x-hostler-claim";
 
+/// The header that Anthropic's clients send the key in.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// A caller who may administer the server: claims, benchmarks, `/admin`.
 pub(crate) struct Admin {
     pub(crate) tenant: TenantId,
@@ -21,7 +24,8 @@ pub(crate) struct Admin {
 
 fn caller(request: &HttpRequest) -> Result<Caller, RequestError> {
     let keys = &AppState::of(request)?.keys;
-    let caller = keys.caller(request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()))?;
+    let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    let caller = keys.caller(header(AUTHORIZATION), header(API_KEY))?;
     match request.headers().get(CLAIM) {
         None => Ok(caller),
         Some(_) if !caller.admin => {

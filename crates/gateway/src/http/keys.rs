@@ -45,16 +45,20 @@ impl Keys {
         if self.callers.is_empty() || self.labelled.contains(tenant) { tenant.as_str() } else { OTHER }
     }
 
-    /// The caller that an `Authorization` header names. If no keys are configured, every caller
-    /// is an admin.
-    pub(super) fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, RequestError> {
+    /// The caller that an `Authorization` header names, or else an `x-api-key` header, which
+    /// Anthropic's clients send. If no keys are configured, every caller is an admin.
+    pub(super) fn caller(&self, authorization: Option<&[u8]>, api_key: Option<&[u8]>) -> Result<Caller, RequestError> {
         if self.callers.is_empty() {
             return Ok(Caller { tenant: TenantId::default(), claim: None, admin: true });
         }
         let refused = |message| RequestError::new(ErrorCode::Unauthenticated, message);
-        let header =
-            authorization.ok_or_else(|| refused("an API key is required: send `Authorization: Bearer <key>`"))?;
-        let key = bearer(header).ok_or_else(|| refused("the Authorization header is not `Bearer <key>`"))?;
+        let key = match (authorization, api_key) {
+            (Some(header), _) => {
+                bearer(header).ok_or_else(|| refused("the Authorization header is not `Bearer <key>`"))?
+            }
+            (None, Some(key)) => key.trim_ascii(),
+            (None, None) => return Err(refused("an API key is required: send `Authorization: Bearer <key>`")),
+        };
         let digest: [u8; 32] = Sha256::digest(key).into();
         self.callers.get(&digest).cloned().ok_or_else(|| refused("the API key is unknown"))
     }
@@ -79,16 +83,21 @@ mod tests {
 
     #[test]
     fn a_key_names_its_tenant() {
-        let caller = |header: &str| keys().caller(Some(header.as_bytes()));
+        let caller = |header: &str| keys().caller(Some(header.as_bytes()), None);
         assert_eq!(caller("Bearer a-key"), Ok(Caller { tenant: "alice".into(), claim: None, admin: false }));
+        assert_eq!(keys().caller(None, Some(b"a-key")), caller("Bearer a-key"));
         assert_eq!(caller("bearer  r-key "), Ok(Caller { tenant: "root".into(), claim: None, admin: true }));
     }
 
     #[test]
     fn any_other_header_is_refused_if_keys_are_configured() {
         for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic a-key"), Some("Bearer A-KEY")] {
-            let refused = keys().caller(header.map(str::as_bytes));
+            let refused = keys().caller(header.map(str::as_bytes), None);
             assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Unauthenticated), "{header:?}");
+        }
+        for (authorization, api_key) in [(None, "A-KEY"), (None, ""), (Some(&b"Bearer wrong"[..]), "a-key")] {
+            let refused = keys().caller(authorization, Some(api_key.as_bytes()));
+            assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Unauthenticated), "{api_key}");
         }
     }
 
@@ -106,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_caller_is_an_admin_if_no_keys_are_configured() {
-        let caller = Keys::new(&BTreeMap::new()).caller(None);
+        let caller = Keys::new(&BTreeMap::new()).caller(None, None);
         assert_eq!(caller, Ok(Caller { tenant: TenantId::default(), claim: None, admin: true }));
     }
 }

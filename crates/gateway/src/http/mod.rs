@@ -1,6 +1,7 @@
 //! HTTP without the API: server, shutdown, errors, keys, event streams, and the record of
 //! each request. Knows no endpoint.
 
+pub(crate) mod anthropic_error;
 pub(crate) mod auth;
 pub(crate) mod bodies;
 pub(crate) mod context;

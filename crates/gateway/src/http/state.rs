@@ -9,6 +9,7 @@ use hostler_benchmark::Benchmarks;
 use hostler_protocol::{ErrorCode, ModelId, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
+use regex::RegexSet;
 
 use super::error::shortened;
 use super::keys::Keys;
@@ -23,6 +24,8 @@ pub(crate) struct AppState {
     pub(crate) exporter: Exporter,
     pub(crate) config: ServerConfig,
     pub(crate) keys: Keys,
+    /// `server.system_lines_removed`
+    pub(crate) system_lines_removed: RegexSet,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -31,25 +34,28 @@ pub(crate) struct AppState {
 }
 
 impl AppState {
+    /// # Errors
+    /// A regular expression of the configuration is invalid.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
         benchmarks: Benchmarks,
         cluster: Arc<dyn ClusterView>,
         exporter: Exporter,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, regex::Error> {
+        Ok(Self {
             router,
             benchmarks,
             cluster,
             exporter,
             keys: Keys::new(&config.api_keys),
+            system_lines_removed: RegexSet::new(&config.system_lines_removed)?,
             config,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),
             started_unix: unix_seconds(),
             leaving: AtomicBool::new(false),
-        }
+        })
     }
 
     /// The state, for extractors.

@@ -11,13 +11,15 @@ mod numbers;
 mod parameters;
 mod parse;
 mod support;
+mod system_lines;
 mod wrappers;
 
-pub(crate) use body::{Dialect, GenerationBody};
-pub(crate) use fields::PromptField;
+pub(crate) use body::{Dialect, GenerationBody, JsonSchemaFormat, ResponseFormat, ResponseFormatType};
+pub(crate) use fields::{PromptField, Stop};
 pub(crate) use headers::HeaderOptions;
 pub(crate) use json::Json;
 pub(crate) use message::{Message, conversation};
 pub(crate) use numbers::whole;
 pub(crate) use parameters::Parameters;
-pub(crate) use wrappers::{Object, Present};
+pub(crate) use system_lines::remove_system_lines;
+pub(crate) use wrappers::{Object, Present, Unsupported};

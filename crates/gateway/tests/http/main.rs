@@ -13,6 +13,7 @@ mod generations;
 mod harness;
 mod life;
 mod malformed;
+mod messages;
 mod operations;
 mod records;
 mod routes;

@@ -10,7 +10,7 @@ use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::limits::DETOKENIZE_TOKENS_MAX;
 use crate::http::state::AppState;
-use crate::request::{Json, Message, Object, conversation};
+use crate::request::{Json, Message, Object, conversation, remove_system_lines};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,7 +46,10 @@ pub(crate) async fn tokenize(
     Json(body): Json<TokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, return_token_strs) = (body.model.clone(), body.return_token_strs.unwrap_or(false));
-    let input = body.into_input(&context)?;
+    let mut input = body.into_input(&context)?;
+    if let TokenizeInput::Chat(messages) = &mut input {
+        remove_system_lines(messages, &state.system_lines_removed);
+    }
     let served = state.model(name.as_deref())?;
     let tokens = state.router.tokenize(&served.model, input).await?;
     let token_strs = if return_token_strs {
