@@ -140,13 +140,14 @@ fn event() -> impl Strategy<Value = TokenEvent> {
     let logprob = (-50.0..0.0_f32, weighted()).prop_map(|(logprob, top)| Logprob { logprob, top });
     let token = (any::<u32>(), any::<String>(), option::of(logprob));
     let reason = select(vec![FinishReason::Stop, FinishReason::Length]);
-    let finish = (reason, any::<String>(), any::<[u32; 3]>(), (duration(), duration(), duration()));
+    let finish = (reason, any::<[String; 2]>(), any::<bool>(), any::<[u32; 3]>(), (duration(), duration(), duration()));
     prop_oneof![
         any::<u32>().prop_map(|prompt_tokens| TokenEvent::Started(Started { prompt_tokens })),
         token.prop_map(|(id, text, logprob)| TokenEvent::Token(Token { id, text, logprob })),
-        finish.prop_map(|(reason, text, [prompt, cached, completion], (queue, prefill, decode))| {
+        finish.prop_map(|(reason, [text, stop], stopped, [prompt, cached, completion], (queue, prefill, decode))| {
             let usage = Usage { prompt_tokens: prompt, cached_tokens: cached, completion_tokens: completion };
-            TokenEvent::Finished(Finish { reason, text, usage, timings: Timings { queue, prefill, decode } })
+            let (stop_sequence, timings) = (stopped.then_some(stop), Timings { queue, prefill, decode });
+            TokenEvent::Finished(Finish { reason, text, stop_sequence, usage, timings })
         }),
         error().prop_map(TokenEvent::Failed),
     ]

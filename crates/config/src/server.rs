@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,11 @@ pub struct ServerConfig {
     /// work if they have long prompts in common, but a client can then find out from
     /// `cached_tokens` and response times what another one has asked.
     pub share_prefixes: bool,
+    /// Regular expressions of lines that are removed from the system messages of chats. Agents
+    /// write lines there that change with each request, such as billing or session ids; with
+    /// them, no request shares a cached prefix with an earlier one.
+    #[schemars(extend("x-allowed" = "regular expressions, such as \"^x-anthropic-billing-header:\""))]
+    pub system_lines_removed: Vec<String>,
     /// Maximum time for a client to send the head of a request.
     #[serde(rename = "head_timeout_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 1, max = 600))]
@@ -165,6 +171,7 @@ impl Default for ServerConfig {
             answers_max: 128,
             unknown_fields: UnknownFields::default(),
             share_prefixes: false,
+            system_lines_removed: Vec::new(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
@@ -178,7 +185,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// What is wrong with the names, origins and keys of clients. Messages do not show keys.
+    /// What is wrong with names, patterns, origins and keys. Messages do not show keys.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for host in &self.hosts {
@@ -195,6 +202,12 @@ impl ServerConfig {
         for origin in self.cors_origins.iter().filter(|origin| !is_origin(origin)) {
             let message = format!("{origin:?} is not allowed; allowed are origins such as \"https://app.example\"");
             problems.push(Problem::new("server.cors_origins", message));
+        }
+        for pattern in &self.system_lines_removed {
+            if let Err(error) = Regex::new(pattern) {
+                problems
+                    .push(Problem::new("server.system_lines_removed", format!("{pattern:?} is not allowed: {error}")));
+            }
         }
         for (name, client) in &self.api_keys {
             let mut found = client.problems(name);

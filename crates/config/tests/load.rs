@@ -94,6 +94,7 @@ fn a_message_names_the_key_the_value_what_is_allowed_and_its_source() {
         ("[tracing]\nsample_ratio = nan", "tracing.sample_ratio", "NaN", "a number from 0 to 1"),
         ("[tracing]\notlp_endpoint = \"https://c:1\"", "tracing.otlp_endpoint", "https://c:1", "http://HOST:PORT"),
         ("[scheduler]\nengine = \"vllm\"", "scheduler.engine", "vllm", "mistralrs, llamacpp, simulated"),
+        ("[server]\nsystem_lines_removed = [\"(\"]", "server.system_lines_removed", "\"(\"", "unclosed group"),
     ] {
         let complaint = complaint(text);
         assert!(complaint.starts_with(&format!("{key}: ")), "{text}: {complaint}");

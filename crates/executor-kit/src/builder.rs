@@ -3,7 +3,7 @@
 
 use hostler_executor::text::{Answer, IncrementalDecoder};
 use hostler_executor::{CompiledConstraint, Sequence, TokenSink};
-use hostler_protocol::{ErrorCode, FinishReason, RequestError, TokenId};
+use hostler_protocol::{ErrorCode, RequestError, TokenId};
 
 use crate::constraint::{ConstraintCompiler, ConstraintState};
 use crate::sampling::Sampler;
@@ -38,7 +38,7 @@ impl GenerationBuilder {
             }
             Ok((answer, _)) if answer.is_over() => {
                 sink.started();
-                sink.finish(FinishReason::Stop, String::new());
+                sink.finish_answer(&answer, String::new());
                 None
             }
             Ok((answer, sampler)) => Some(Generation::new(sink, answer, sampler, sequence.max_new_tokens)),

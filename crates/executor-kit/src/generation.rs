@@ -86,7 +86,7 @@ impl Generation {
     pub fn end(self, ending: Ending) {
         let Self { sink, answer, .. } = self;
         match ending {
-            Ending::Stopped(text) => sink.finish(FinishReason::Stop, text),
+            Ending::Stopped(text) => sink.finish_answer(&answer, text),
             Ending::Finished(reason) => sink.finish(reason, answer.finish()),
             Ending::StopRequested(code) => sink.stop(code),
             Ending::Failed(error) => sink.fail(error),

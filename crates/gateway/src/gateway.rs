@@ -31,7 +31,8 @@ impl Gateway {
     /// actix system; the caller handles signals.
     ///
     /// # Errors
-    /// If the address cannot be bound, or a file that the configuration names cannot be used.
+    /// If the address cannot be bound, or a file or a regular expression of the configuration cannot
+    /// be used.
     pub fn start(
         config: ServerConfig,
         router: Router,

@@ -1,4 +1,4 @@
-//! The HTTP API: OpenAI's endpoints and native ones, SSE, errors, limits, keys.
+//! The HTTP API: OpenAI's endpoints, Anthropic's and native ones, SSE, errors, limits, keys.
 //!
 //! [`Gateway::start`] serves a [`hostler_router::Router`] by HTTP/1.1, and with TLS also by
 //! HTTP/2. Its layers, each of which imports only those after it:

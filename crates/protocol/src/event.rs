@@ -59,6 +59,9 @@ pub struct Finish {
     pub reason: FinishReason,
     /// The last text of the answer, which was held back as a possible stop sequence.
     pub text: String,
+    /// The stop sequence that ended the answer, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_sequence: Option<String>,
     /// Token counts.
     pub usage: Usage,
     /// Time spent in each phase.

@@ -67,6 +67,7 @@ fn finish(sender: &UnboundedSender<TokenEvent>) {
     let finish = Finish {
         reason: FinishReason::Stop,
         text: String::new(),
+        stop_sequence: None,
         usage: Usage::default(),
         timings: Timings::default(),
     };

@@ -56,6 +56,7 @@ fn finish_to_proto(finish: Finish) -> proto::Finish {
     proto::Finish {
         reason: proto::FinishReason::from(finish.reason).into(),
         text: finish.text,
+        stop_sequence: finish.stop_sequence,
         usage: Some(proto::Usage { prompt_tokens, cached_tokens, completion_tokens }),
         timings: Some(proto::Timings {
             queue: Some(duration_to_proto(queue)),
@@ -72,6 +73,7 @@ fn finish_from_proto(finish: proto::Finish) -> Result<Finish, Malformed> {
     Ok(Finish {
         reason,
         text: finish.text,
+        stop_sequence: finish.stop_sequence,
         usage: Usage {
             prompt_tokens: usage.prompt_tokens,
             cached_tokens: usage.cached_tokens,

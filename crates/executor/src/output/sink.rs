@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{CancelHandle, EndReport, EndState, SequenceObserver, TokenStream};
 use crate::Sequence;
+use crate::text::Answer;
 
 /// Events of a sequence that are not tokens: `Started`, and `Finished` or `Failed`.
 const EVENTS_WITHOUT_TOKENS: usize = 2;
@@ -128,9 +129,19 @@ impl TokenSink {
     }
 
     /// Ends the sequence in success; `text` is the held-back rest of the answer.
-    pub fn finish(mut self, reason: FinishReason, text: String) {
+    pub fn finish(self, reason: FinishReason, text: String) {
+        self.succeed(reason, text, None);
+    }
+
+    /// Ends the sequence because its answer is over, as [`finish`](Self::finish) does, and reports
+    /// the stop sequence that ended it, if one did.
+    pub fn finish_answer(self, answer: &Answer, text: String) {
+        self.succeed(FinishReason::Stop, text, answer.stop_sequence().map(str::to_owned));
+    }
+
+    fn succeed(mut self, reason: FinishReason, text: String, stop_sequence: Option<String>) {
         let timings = self.clock.timings(Instant::now());
-        let finish = Finish { reason, text, usage: self.usage, timings };
+        let finish = Finish { reason, text, stop_sequence, usage: self.usage, timings };
         self.end(TokenEvent::Finished(finish), EndState::Finished(reason), timings);
     }
 

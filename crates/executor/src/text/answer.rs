@@ -81,6 +81,12 @@ impl Answer {
         self.over
     }
 
+    /// The stop sequence that ended the answer, if one did.
+    #[must_use]
+    pub fn stop_sequence(&self) -> Option<&str> {
+        self.search.matched()
+    }
+
     /// Adds a sampled token. Must not be called after the answer
     /// [is over](Self::is_over).
     ///

@@ -51,10 +51,16 @@ impl StopSearch {
         std::mem::take(&mut self.held)
     }
 
+    /// The stop sequence that is complete: the longest, if several are.
+    pub(super) fn matched(&self) -> Option<&str> {
+        let complete = self.patterns.iter().filter(|pattern| pattern.matched == pattern.sequence.len());
+        complete.map(|pattern| &*pattern.sequence).max_by_key(|sequence| sequence.len())
+    }
+
     /// The length of the longest stop sequence that `byte` completes.
     fn advance(&mut self, byte: u8) -> Option<usize> {
         let completed =
-            self.patterns.iter_mut().filter_map(|pattern| pattern.advance(byte).then_some(pattern.bytes.len()));
+            self.patterns.iter_mut().filter_map(|pattern| pattern.advance(byte).then_some(pattern.sequence.len()));
         completed.max()
     }
 }
@@ -64,7 +70,7 @@ impl StopSearch {
 /// A stop sequence consists of whole characters, so every match of it, or of a prefix
 /// of it, in valid UTF-8 begins at a character boundary.
 struct Pattern {
-    bytes: Box<[u8]>,
+    sequence: Box<str>,
     /// `border[n]`: length of the longest proper prefix that is also a suffix of the
     /// first `n + 1` bytes.
     border: Box<[usize]>,
@@ -79,13 +85,13 @@ impl Pattern {
         for end in 1..bytes.len() {
             border[end] = extend(bytes, &border, border[end - 1], bytes[end]);
         }
-        Self { bytes: bytes.into(), border: border.into(), matched: 0 }
+        Self { sequence: sequence.into(), border: border.into(), matched: 0 }
     }
 
     /// Whether `byte` completes the sequence. Must not be called after it has.
     fn advance(&mut self, byte: u8) -> bool {
-        self.matched = extend(&self.bytes, &self.border, self.matched, byte);
-        self.matched == self.bytes.len()
+        self.matched = extend(self.sequence.as_bytes(), &self.border, self.matched, byte);
+        self.matched == self.sequence.len()
     }
 }
 
@@ -121,7 +127,11 @@ mod tests {
     #[test]
     fn the_first_completed_sequence_wins_then_the_longest() {
         assert_eq!(search(&["abcd", "bc"]).push("xabcd".into()), Found::Match("xa".into()));
-        assert_eq!(search(&["c", "abc"]).push("xabc".into()), Found::Match("x".into()));
+        let mut search = search(&["c", "abc"]);
+        assert_eq!(search.push("xab".into()), clear("x"));
+        assert_eq!(search.matched(), None);
+        assert_eq!(search.push("c".into()), Found::Match(String::new()));
+        assert_eq!(search.matched(), Some("abc"));
     }
 
     #[test]

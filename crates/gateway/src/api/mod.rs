@@ -1,6 +1,7 @@
 //! The endpoints, a folder for each API, and the routes that lead to them.
 
 pub(crate) mod admin;
+mod anthropic;
 mod benchmarks;
 mod health;
 mod native;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 
-use super::{admin, benchmarks, health, native, openai};
+use super::{admin, anthropic, benchmarks, health, native, openai};
 use crate::http::access::Access;
 use crate::http::auth::authorize;
 use crate::http::bodies::Success;
@@ -45,6 +45,8 @@ handlers![
     openai::requests::cancel_request => Use,
     openai::tokenize::tokenize => Use,
     openai::tokenize::detokenize => Use,
+    anthropic::messages::messages => Use,
+    anthropic::count_tokens::count_tokens => Use,
     native::generate::generate => Use,
     native::generate::generate_stream => Use,
     native::model::encode => Use,

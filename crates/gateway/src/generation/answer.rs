@@ -17,6 +17,8 @@ pub(crate) struct Answer {
     /// Empty unless log probabilities were requested.
     pub(crate) labelled: Vec<LabelledToken>,
     pub(crate) reason: FinishReason,
+    /// The stop sequence that ended it, if one did.
+    pub(crate) stop_sequence: Option<String>,
 }
 
 /// What one choice has generated so far.
@@ -62,9 +64,10 @@ pub(crate) async fn collect(
     let mut answers = Vec::with_capacity(collected.len());
     for CollectedChoice { text, tokens, finish } in collected {
         let labelled = label(&state.router, &started.model, &tokens).await?;
-        let reason = finish.map_or(FinishReason::Stop, |finish| finish.reason);
+        let (reason, stop_sequence) =
+            finish.map_or((FinishReason::Stop, None), |finish| (finish.reason, finish.stop_sequence));
         let tokens = tokens.iter().map(|token| token.id).collect();
-        answers.push(Answer { text, tokens, labelled, reason });
+        answers.push(Answer { text, tokens, labelled, reason, stop_sequence });
     }
     Ok((answers, tally))
 }
@@ -103,19 +106,25 @@ impl Tally {
         self.ended.iter().all(Option::is_some)
     }
 
-    /// Each prompt counts once, however many answers it has; each answer counts.
-    pub(crate) fn usage(&self) -> UsageBody {
+    /// The counts of all choices. Each prompt counts once, however many answers it has; each
+    /// answer counts.
+    pub(crate) fn total(&self) -> Usage {
         let usages = || self.ended.iter().map(|ended| ended.map_or_else(Usage::default, |(usage, _)| usage));
         let prompts = || usages().step_by(self.n as usize);
-        let prompt_tokens: u32 = prompts().map(|usage| usage.prompt_tokens).sum();
-        let completion_tokens: u32 = usages().map(|usage| usage.completion_tokens).sum();
+        Usage {
+            prompt_tokens: prompts().map(|usage| usage.prompt_tokens).sum(),
+            cached_tokens: prompts().map(|usage| usage.cached_tokens).sum(),
+            completion_tokens: usages().map(|usage| usage.completion_tokens).sum(),
+        }
+    }
+
+    pub(crate) fn usage(&self) -> UsageBody {
+        let Usage { prompt_tokens, cached_tokens, completion_tokens } = self.total();
         UsageBody {
             prompt_tokens,
             completion_tokens,
             total_tokens: prompt_tokens + completion_tokens,
-            prompt_tokens_details: PromptTokensDetails {
-                cached_tokens: prompts().map(|usage| usage.cached_tokens).sum(),
-            },
+            prompt_tokens_details: PromptTokensDetails { cached_tokens },
         }
     }
 
@@ -135,7 +144,8 @@ mod tests {
             assert!(!tally.all_ended());
             let usage = Usage { prompt_tokens, cached_tokens: 1, completion_tokens: 5 };
             let timings = Timings::default();
-            tally.end(choice, &Finish { reason: FinishReason::Stop, text: String::new(), usage, timings });
+            let (reason, text, stop_sequence) = (FinishReason::Stop, String::new(), None);
+            tally.end(choice, &Finish { reason, text, stop_sequence, usage, timings });
         }
         assert!(tally.all_ended());
         let usage = tally.usage();

@@ -12,7 +12,7 @@ use crate::http::auth::Caller;
 use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
-use crate::request::{Dialect, GenerationBody, HeaderOptions, Json, Parameters};
+use crate::request::{Dialect, GenerationBody, HeaderOptions, Json, Parameters, remove_system_lines};
 
 /// An authenticated request for generations, whose body includes the options from its headers.
 pub(crate) struct GenerationCall {
@@ -23,6 +23,18 @@ pub(crate) struct GenerationCall {
 }
 
 impl GenerationCall {
+    /// A call whose body was read in another form.
+    pub(crate) fn new(
+        state: web::Data<AppState>,
+        context: RequestContext,
+        caller: Caller,
+        options: HeaderOptions,
+        mut body: GenerationBody,
+    ) -> Self {
+        options.fill(&mut body);
+        Self { state, context, caller, body }
+    }
+
     /// Validates every field except the model and the prompt.
     ///
     /// # Errors
@@ -37,12 +49,17 @@ impl GenerationCall {
     /// Whatever fails before the first token, or, without `stream`, before the end.
     pub(crate) async fn respond<F: ResponseFormat>(
         self,
-        prompts: Vec<Prompt>,
+        mut prompts: Vec<Prompt>,
         parameters: Parameters,
         format: impl FnOnce(RequestId, ModelId) -> F,
     ) -> Result<HttpResponse, ApiError> {
         let Self { state, context, caller, body } = self;
         let model = caller.model_id(&state, body.model.as_deref())?;
+        for prompt in &mut prompts {
+            if let Prompt::Chat(chat) = prompt {
+                remove_system_lines(&mut chat.messages, &state.system_lines_removed);
+            }
+        }
         let (stream, include_usage, names) = (parameters.stream, parameters.include_usage, parameters.names);
         let request = StartRequest { model, prompts, parameters, caller };
         let started = start(&state, &context, request).await.map_err(|error| names.put_into(error))?;
@@ -67,9 +84,8 @@ impl FromRequest for GenerationCall {
             let context = RequestContext::extract(&request).await?;
             let caller = Caller::extract(&request).await?;
             let options = HeaderOptions::extract(&request).await?;
-            let Json(mut body) = Json::<GenerationBody>::from_request(&request, &mut payload).await?;
-            options.fill(&mut body);
-            Ok(Self { state, context, caller, body })
+            let Json(body) = Json::<GenerationBody>::from_request(&request, &mut payload).await?;
+            Ok(Self::new(state, context, caller, options, body))
         })
     }
 }

@@ -148,7 +148,13 @@ mod tests {
 
     fn finished() -> TokenEvent {
         let (usage, timings) = (Usage::default(), Timings::default());
-        TokenEvent::Finished(Finish { reason: FinishReason::Stop, text: String::new(), usage, timings })
+        TokenEvent::Finished(Finish {
+            reason: FinishReason::Stop,
+            text: String::new(),
+            stop_sequence: None,
+            usage,
+            timings,
+        })
     }
 
     fn events(events: Vec<TokenEvent>) -> Events {

@@ -19,13 +19,22 @@ pub(crate) trait ResponseFormat: 'static {
     /// All answers as a whole.
     fn whole(&self, answers: &[Answer], tally: &Tally) -> HttpResponse;
     /// Written before the first token of a choice.
-    fn open(&self, out: &mut BytesMut, choice: usize);
+    fn open(&mut self, out: &mut BytesMut, choice: usize);
     /// A token; it has a `label` if log probabilities were requested.
-    fn token(&self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>);
+    fn token(&mut self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>);
     /// The end of a choice, with the text that was held back.
-    fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish);
+    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish);
     /// Written after the end of all choices, if usage was requested.
     fn usage(&self, out: &mut BytesMut, usage: UsageBody);
+    /// The last event of a stream that succeeded.
+    fn end(&self, out: &mut BytesMut) {
+        sse::done(out);
+    }
+    /// The last events of a stream that failed after its head was sent.
+    fn error(&self, out: &mut BytesMut, error: &RequestError) {
+        sse::error(out, error);
+        sse::done(out);
+    }
 }
 
 /// The response that streams the started generations.
@@ -125,8 +134,8 @@ impl<F: ResponseFormat> StreamWriter<F> {
     /// The head has been sent, so the failure becomes an event.
     fn fail(&mut self, error: &RequestError) {
         self.context.stream_error.set(Some(error.code));
-        sse::error(&mut self.out, error);
-        self.finish_stream();
+        self.format.error(&mut self.out, error);
+        self.done = true;
     }
 
     fn end(&mut self) {
@@ -135,11 +144,7 @@ impl<F: ResponseFormat> StreamWriter<F> {
         }
         let timing = ServerTiming::finished(&self.tally.timings(), self.context.elapsed());
         sse::comment(&mut self.out, &format!("server-timing {timing}"));
-        self.finish_stream();
-    }
-
-    fn finish_stream(&mut self) {
-        sse::done(&mut self.out);
+        self.format.end(&mut self.out);
         self.done = true;
     }
 }

@@ -2,6 +2,7 @@
 //! each request. Knows no endpoint.
 
 pub(crate) mod access;
+pub(crate) mod anthropic_error;
 mod audit;
 pub(crate) mod auth;
 pub(crate) mod bodies;

@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use bytes::Bytes;
 
+use super::anthropic_error::{self, REQUEST_ID};
 use super::context::{RequestContext, X_REQUEST_ID};
 use super::error::ApiError;
 use super::record::RequestRecord;
@@ -43,7 +44,16 @@ pub(super) async fn observe(
     if status.is_server_error() {
         context.reason.replace(error.map(ToString::to_string));
     }
+    let body = error.and_then(|error| error.as_error::<ApiError>()).map(|error| anthropic_error::body(error, &context));
     set_headers(response.headers_mut(), &context, status);
+    if anthropic_error::applies_to(response.request().path()) {
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if let Some(body) = body {
+            response = response.map_body(|_, _| BoxBody::new(body));
+        }
+    }
     if is_http_1_0 && matches!(response.response().body().size(), BodySize::Stream) {
         // HTTP/1.0 has no chunks: the end of the connection ends the body.
         response.response_mut().head_mut().no_chunking(true);

@@ -31,10 +31,17 @@ pub(crate) fn event(out: &mut BytesMut, body: &impl Serialize) {
     out.put_slice(b"\n\n");
 }
 
+/// Writes one event with a name.
+pub(crate) fn named_event(out: &mut BytesMut, name: &str, body: &impl Serialize) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\n");
+    event(out, body);
+}
+
 /// Writes the failure of a stream whose head has been sent.
 pub(crate) fn error(out: &mut BytesMut, error: &RequestError) {
-    out.put_slice(b"event: error\n");
-    event(out, &ErrorBody::new(error));
+    named_event(out, "error", &ErrorBody::new(error));
 }
 
 /// Writes a comment: clients skip it, people and curl see it. It is part of the event that must be

@@ -10,6 +10,7 @@ use hostler_benchmark::Benchmarks;
 use hostler_protocol::{ErrorCode, RequestError};
 use hostler_router::{Router, ServedModel};
 use hostler_telemetry::{Exporter, Gauge, catalogue};
+use regex::RegexSet;
 
 use super::audit::Audit;
 use super::error::shortened;
@@ -29,6 +30,8 @@ pub(crate) struct AppState {
     pub(super) audit: Audit,
     /// `None`: plain HTTP.
     pub(crate) certificate: Option<Arc<Certificate>>,
+    /// `server.system_lines_removed`
+    pub(crate) system_lines_removed: RegexSet,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -38,7 +41,8 @@ pub(crate) struct AppState {
 
 impl AppState {
     /// # Errors
-    /// The key file or the certificate is invalid, or the audit file cannot be opened.
+    /// The key file, the certificate or a regular expression is invalid, or the audit file cannot be
+    /// opened.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
@@ -54,6 +58,7 @@ impl AppState {
             keys: Arc::new(Keys::open(&config)?),
             certificate: Certificate::open(&config.tls)?,
             audit: Audit::open(config.audit_file.as_deref())?,
+            system_lines_removed: RegexSet::new(&config.system_lines_removed).map_err(io::Error::other)?,
             config,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),

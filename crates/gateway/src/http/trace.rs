@@ -54,7 +54,7 @@ fn name(context: &RequestContext) -> Cow<'static, str> {
 }
 
 fn operation(route: &str) -> &'static str {
-    if route.contains("/chat/") { "chat" } else { "text_completion" }
+    if route.contains("/chat/") || route.starts_with("/v1/messages") { "chat" } else { "text_completion" }
 }
 
 fn attributes(context: &RequestContext) -> Vec<(&'static str, Value)> {

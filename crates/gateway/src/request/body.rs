@@ -18,6 +18,8 @@ pub(crate) enum Dialect {
     Chat,
     /// `POST /v1/completions`
     Completions,
+    /// `POST /v1/messages`
+    Messages,
     /// `POST /generate` and `POST /generate_stream`
     Native,
 }
@@ -149,7 +151,7 @@ pub(crate) enum ResponseFormatType {
 }
 
 /// `response_format.json_schema`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JsonSchemaFormat {
     #[serde(default)]

@@ -4,10 +4,11 @@ use hostler_protocol::RequestError;
 
 use super::body::{Dialect, GenerationBody};
 
-/// What the client calls the prompt and the maximum length of the answer.
+/// What the client calls the prompt, the stop sequences and the maximum length of the answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SentNames {
     prompt: &'static str,
+    stop: &'static str,
     max_tokens: &'static str,
 }
 
@@ -15,7 +16,8 @@ impl SentNames {
     pub(super) fn of(body: &GenerationBody, dialect: Dialect) -> Self {
         let renamed = body.max_completion_tokens.is_some() && body.max_tokens.is_none();
         Self {
-            prompt: if dialect == Dialect::Chat { "messages" } else { "prompt" },
+            prompt: if matches!(dialect, Dialect::Chat | Dialect::Messages) { "messages" } else { "prompt" },
+            stop: if dialect == Dialect::Messages { "stop_sequences" } else { "stop" },
             max_tokens: if renamed { "max_completion_tokens" } else { "max_tokens" },
         }
     }
@@ -28,6 +30,10 @@ impl SentNames {
             Some("max_tokens") => {
                 error.param = Some(self.max_tokens.into());
                 error.message = error.message.replace("max_tokens", self.max_tokens);
+            }
+            Some("stop") => {
+                error.param = Some(self.stop.into());
+                error.message = error.message.replace("stop has", &format!("{} has", self.stop));
             }
             Some("min_tokens") => error.message = error.message.replace("max_tokens", self.max_tokens),
             _ => {}

@@ -106,11 +106,13 @@ impl FakeScheduler {
     }
 
     fn finish(request: &GenerationRequest, prompt_tokens: u32, completion_tokens: usize) -> TokenEvent {
-        let limited = request.stop.max_tokens.is_some();
+        let stopped = matches!(&request.prompt, Prompt::Chat(messages) if messages.last().is_some_and(|last| last.content == "stopped"));
+        let limited = request.stop.max_tokens.is_some() && !stopped;
         let completion_tokens = u32::try_from(completion_tokens).expect("few words");
         TokenEvent::Finished(Finish {
             reason: if limited { FinishReason::Length } else { FinishReason::Stop },
             text: if limited { String::new() } else { "!".to_owned() },
+            stop_sequence: request.stop.sequences.first().filter(|_| stopped).cloned(),
             usage: Usage { prompt_tokens, cached_tokens: 1, completion_tokens },
             timings: Timings {
                 queue: Duration::from_micros(1500),

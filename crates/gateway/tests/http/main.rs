@@ -15,6 +15,7 @@ mod harness;
 mod keys;
 mod life;
 mod malformed;
+mod messages;
 mod operations;
 mod records;
 mod routes;

@@ -109,10 +109,10 @@ impl Transcript {
     /// The end of an answer that is complete although its scheduler failed. `text` is that
     /// of all tokens.
     pub(crate) fn complete(&self, text: &str, stops: &[String], now: Instant) -> Finish {
-        let (reason, text) = ending(text, self.sent_bytes, stops);
+        let (reason, text, stop_sequence) = ending(text, self.sent_bytes, stops);
         let completion_tokens = u32::try_from(self.tokens.len()).unwrap_or(u32::MAX);
         let usage = Usage { prompt_tokens: self.prompt_tokens, cached_tokens: 0, completion_tokens };
-        Finish { reason, text, usage, timings: self.timings(now) }
+        Finish { reason, text, stop_sequence, usage, timings: self.timings(now) }
     }
 
     /// Turns the last scheduler's account of its part into that of the complete answer.
@@ -171,23 +171,24 @@ impl Transcript {
     }
 }
 
-/// Why an answer ended whose tokens are complete, and the rest of its text: `text` is that
-/// of all tokens, and the client has the first `sent_bytes`.
+/// Why an answer ended whose tokens are complete, the rest of its text, and the stop sequence that
+/// ended it: `text` is that of all tokens, and the client has the first `sent_bytes`.
 ///
 /// The last token may have completed a stop sequence. Then the answer ends where the first
 /// sequence to be complete begins (the longest, if several are complete at once), and the
 /// client has all of it.
-fn ending(text: &str, sent_bytes: usize, stops: &[String]) -> (FinishReason, String) {
+fn ending(text: &str, sent_bytes: usize, stops: &[String]) -> (FinishReason, String, Option<String>) {
     let first = stops
         .iter()
         .filter(|stop| !stop.is_empty())
-        .filter_map(|stop| text.find(stop.as_str()).map(|begin| (begin + stop.len(), begin)))
-        .min();
+        .filter_map(|stop| text.find(stop.as_str()).map(|begin| (begin + stop.len(), begin, stop)))
+        .min_by_key(|&(complete, begin, _)| (complete, begin));
     let (reason, end) = match first {
-        Some((_, begin)) => (FinishReason::Stop, begin),
+        Some((_, begin, _)) => (FinishReason::Stop, begin),
         None => (FinishReason::Length, text.len()),
     };
-    (reason, text.get(sent_bytes..end).unwrap_or_default().to_owned())
+    let rest = text.get(sent_bytes..end).unwrap_or_default().to_owned();
+    (reason, rest, first.map(|(_, _, stop)| stop.clone()))
 }
 
 #[cfg(test)]

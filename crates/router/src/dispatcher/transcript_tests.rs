@@ -28,6 +28,7 @@ fn finished(completion_tokens: u32) -> TokenEvent {
     TokenEvent::Finished(Finish {
         reason: FinishReason::Stop,
         text: "!".to_owned(),
+        stop_sequence: None,
         usage: Usage { prompt_tokens: 5, cached_tokens: 4, completion_tokens },
         timings: Timings { queue: Duration::from_secs(9), ..Timings::default() },
     })
@@ -131,14 +132,15 @@ fn stops(stops: &[&str]) -> Vec<String> {
 
 #[test]
 fn text_that_was_held_back_is_sent_at_the_end() {
-    assert_eq!(ending("one two EN", 8, &stops(&["END"])), (FinishReason::Length, "EN".to_owned()));
-    assert_eq!(ending("one\u{fffd}", 3, &[]), (FinishReason::Length, "\u{fffd}".to_owned()));
-    assert_eq!(ending("one", 3, &[]), (FinishReason::Length, String::new()));
+    assert_eq!(ending("one two EN", 8, &stops(&["END"])), (FinishReason::Length, "EN".to_owned(), None));
+    assert_eq!(ending("one\u{fffd}", 3, &[]), (FinishReason::Length, "\u{fffd}".to_owned(), None));
+    assert_eq!(ending("one", 3, &[]), (FinishReason::Length, String::new(), None));
 }
 
 #[test]
 fn a_stop_sequence_completed_by_the_last_token_ends_the_answer() {
-    assert_eq!(ending("one END", 4, &stops(&["END"])), (FinishReason::Stop, String::new()));
-    assert_eq!(ending("xabc", 1, &stops(&["c", "abc"])), (FinishReason::Stop, String::new()));
-    assert_eq!(ending("one END", 2, &stops(&["END"])), (FinishReason::Stop, "e ".to_owned()));
+    let stopped = |text: &str, stop: &str| (FinishReason::Stop, text.to_owned(), Some(stop.to_owned()));
+    assert_eq!(ending("one END", 4, &stops(&["END"])), stopped("", "END"));
+    assert_eq!(ending("xabc", 1, &stops(&["c", "abc"])), stopped("", "abc"));
+    assert_eq!(ending("one END", 2, &stops(&["END"])), stopped("e ", "END"));
 }

@@ -36,6 +36,8 @@ pub(super) fn stop_sequence(subject: &Subject) -> Result<(), Violation> {
         sequence.stop.sequences = vec!["\u{1}never\u{1}".into(), stop.clone()];
         let stopped = subject.run(sequence.clone())?;
         ensure!(stopped.finish.reason == FinishReason::Stop, "stop {stop:?}: {:?}", stopped.finish.reason);
+        let reported = stopped.finish.stop_sequence.as_deref();
+        ensure!(reported == Some(&*stop), "stop {stop:?} is reported as {reported:?}");
         ensure!(stopped.text() == text[..at], "stop {stop:?}: {:?} instead of {:?}", stopped.text(), &text[..at]);
         ensure!(whole.ids().starts_with(&stopped.ids()), "stop {stop:?} changes the answer that precedes it");
     }
@@ -50,6 +52,8 @@ pub(super) fn stop_token(subject: &Subject) -> Result<(), Violation> {
     sequence.stop.token_ids = vec![stop];
     let stopped = subject.run(sequence)?;
     ensure!(stopped.finish.reason == FinishReason::Stop, "stop token {stop}: {:?}", stopped.finish.reason);
+    let reported = stopped.finish.stop_sequence.as_deref();
+    ensure!(reported.is_none(), "stop token {stop} is reported as the stop sequence {reported:?}");
     ensure!(stopped.ids() == ids[..at], "stop token {stop}: {:?} instead of {:?}", stopped.ids(), &ids[..at]);
     let decoded = subject.executor().text().decode(&ids[..at]);
     let decoded = decoded.map_err(|error| Violation(format!("cannot decode its own tokens: {error}")))?;

@@ -35,7 +35,8 @@ pub(super) enum Next {
 
 /// How a sequence ends.
 pub(super) enum Ending {
-    Finished(FinishReason, String),
+    /// The answer is over; the text is the held-back rest of it.
+    Stopped(String),
     Length,
     Failed(RequestError),
 }
@@ -59,7 +60,7 @@ impl ActiveSequence {
         };
         if answer.is_over() {
             sink.started();
-            sink.finish(FinishReason::Stop, String::new());
+            sink.finish_answer(&answer, String::new());
             return None;
         }
         let max_new_tokens = sequence.max_new_tokens;
@@ -111,14 +112,14 @@ impl ActiveSequence {
             Err(error) => return Next::End(Ending::Failed(error.into())),
         };
         let (text, stops) = match verdict {
-            Verdict::EndOfSequence(text) => return Next::End(Ending::Finished(FinishReason::Stop, text)),
+            Verdict::EndOfSequence(text) => return Next::End(Ending::Stopped(text)),
             Verdict::StopSequence(text) => (text, true),
             Verdict::Show(text) => (text, false),
         };
         self.chooser.push(choice.token);
         self.sink.token(Token { id: choice.token, text, logprob: choice.logprob });
         if stops {
-            Next::End(Ending::Finished(FinishReason::Stop, String::new()))
+            Next::End(Ending::Stopped(String::new()))
         } else if self.sink.generated() == self.max_new_tokens {
             Next::End(Ending::Length)
         } else {
@@ -129,7 +130,7 @@ impl ActiveSequence {
     pub(super) fn end(self, ending: Ending) {
         drop(self.held);
         match ending {
-            Ending::Finished(reason, text) => self.sink.finish(reason, text),
+            Ending::Stopped(text) => self.sink.finish_answer(&self.answer, text),
             Ending::Length => self.sink.finish(FinishReason::Length, self.answer.finish()),
             Ending::Failed(error) => self.sink.fail(error),
         }

@@ -106,13 +106,13 @@ impl ResponseFormat for NativeFormat {
         HttpResponse::Ok().json(Success::new(body))
     }
 
-    fn open(&self, _: &mut BytesMut, _: usize) {}
+    fn open(&mut self, _: &mut BytesMut, _: usize) {}
 
-    fn token(&self, out: &mut BytesMut, _: usize, token: &Token, _: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, _: usize, token: &Token, _: Option<&LabelledToken>) {
         sse::event(out, &TokenBody { token: token.id, text: &token.text });
     }
 
-    fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish) {
         let mut tally = Tally::new(1, 1);
         tally.end(choice, finish);
         let end = StreamEnd {

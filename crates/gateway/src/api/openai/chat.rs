@@ -54,11 +54,11 @@ impl ResponseFormat for ChatFormat {
         self.0.whole("chat.completion", &choices.collect::<Vec<_>>(), tally.usage())
     }
 
-    fn open(&self, out: &mut BytesMut, choice: usize) {
+    fn open(&mut self, out: &mut BytesMut, choice: usize) {
         self.delta(out, choice, Delta { role: Some("assistant"), content: Some("") }, None);
     }
 
-    fn token(&self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
         if token.text.is_empty() && label.is_none() {
             return;
         }
@@ -66,7 +66,7 @@ impl ResponseFormat for ChatFormat {
         self.delta(out, choice, Delta { role: None, content: Some(&token.text) }, logprobs);
     }
 
-    fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish) {
         if !finish.text.is_empty() {
             self.delta(out, choice, Delta { role: None, content: Some(&finish.text) }, None);
         }

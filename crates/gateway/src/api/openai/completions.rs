@@ -73,9 +73,9 @@ impl ResponseFormat for CompletionFormat {
     }
 
     /// Completions have no opening chunk.
-    fn open(&self, _: &mut BytesMut, _: usize) {}
+    fn open(&mut self, _: &mut BytesMut, _: usize) {}
 
-    fn token(&self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
         if token.text.is_empty() && label.is_none() {
             return;
         }
@@ -83,7 +83,7 @@ impl ResponseFormat for CompletionFormat {
         self.chunk(out, &[Choice { index: choice, text: &token.text, logprobs, finish_reason: None }], None);
     }
 
-    fn close(&self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish) {
         let finish_reason = Some(finish.reason.as_str());
         self.chunk(out, &[Choice { index: choice, text: &finish.text, logprobs: None, finish_reason }], None);
     }

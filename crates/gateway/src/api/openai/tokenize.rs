@@ -11,7 +11,7 @@ use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::limits::DETOKENIZE_TOKENS_MAX;
 use crate::http::state::AppState;
-use crate::request::{Json, Message, Object, conversation, template_variables};
+use crate::request::{Json, Message, Object, conversation, remove_system_lines, template_variables};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,7 +48,10 @@ pub(crate) async fn tokenize(
     Json(body): Json<TokenizeBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, return_token_strs) = (body.model.clone(), body.return_token_strs.unwrap_or(false));
-    let input = body.into_input(&context)?;
+    let mut input = body.into_input(&context)?;
+    if let TokenizeInput::Chat(chat) = &mut input {
+        remove_system_lines(&mut chat.messages, &state.system_lines_removed);
+    }
     let served = caller.model(&state, name.as_deref())?;
     let tokens = state.router.tokenize(&served.model, input).await?;
     let token_strs = if return_token_strs {

@@ -1,0 +1,119 @@
+//! From `system` and `messages` to a conversation.
+
+use hostler_protocol::{ChatMessage, RequestError, Role};
+use serde::Deserialize;
+
+use super::content::Content;
+use crate::http::context::RequestContext;
+use crate::http::limits::MESSAGES_MAX;
+use crate::request::Object;
+
+/// One of `messages`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageParam {
+    role: MessageRole,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MessageRole {
+    User,
+    Assistant,
+    System,
+}
+
+/// Converts a conversation. Consecutive messages of the same role become one, as in Anthropic's
+/// API: many chat templates refuse roles that do not alternate.
+///
+/// # Errors
+/// `InvalidRequest`, naming the message and its field.
+pub(super) fn conversation(
+    system: Option<Content>,
+    messages: Vec<Object<MessageParam>>,
+    context: &RequestContext,
+) -> Result<Vec<ChatMessage>, RequestError> {
+    if messages.is_empty() || messages.len() > MESSAGES_MAX {
+        let message = format!("messages has {} entries; 1 to {MESSAGES_MAX} are allowed", messages.len());
+        return Err(RequestError::invalid("messages", message));
+    }
+    let system = system.map(|system| system.into_text("system", context)).transpose()?;
+    let mut conversation: Vec<ChatMessage> = Vec::with_capacity(messages.len() + 1);
+    if let Some(content) = system.filter(|text| !text.is_empty()) {
+        conversation.push(ChatMessage::new(Role::System, content));
+    }
+    for (index, Object(message)) in messages.into_iter().enumerate() {
+        let role = match message.role {
+            MessageRole::User => Role::User,
+            MessageRole::Assistant => Role::Assistant,
+            MessageRole::System => Role::System,
+        };
+        let content = message.content.into_text(&format!("messages[{index}].content"), context)?;
+        match conversation.last_mut() {
+            Some(last) if last.role == role => {
+                last.content.push('\n');
+                last.content.push_str(&content);
+            }
+            _ => conversation.push(ChatMessage::new(role, content)),
+        }
+    }
+    if conversation.last().is_some_and(|last| last.role == Role::Assistant) {
+        let message = "messages: the last one has the role \"assistant\"; continuing an answer is not supported";
+        return Err(RequestError::invalid("messages", message));
+    }
+    Ok(conversation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::body::MessagesBody;
+    use super::*;
+
+    fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
+        let body: MessagesBody = serde_json::from_str(json).expect("a body of the right form");
+        body.into_conversation(&RequestContext::for_test()).map(|(_, conversation)| conversation)
+    }
+
+    #[test]
+    fn system_and_blocks_become_messages_and_equal_roles_one() {
+        let conversation = read(
+            r#"{"system": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "b"}],
+                "messages": [{"role": "user", "content": "c"}, {"role": "user", "content": [{"type": "text", "text": "d"}]},
+                             {"role": "assistant", "content": []}, {"role": "user", "content": "e"},
+                             {"role": "system", "content": "f"}]}"#,
+        );
+        let expected = [
+            (Role::System, "a\nb"),
+            (Role::User, "c\nd"),
+            (Role::Assistant, ""),
+            (Role::User, "e"),
+            (Role::System, "f"),
+        ];
+        let message = |(role, content): (Role, &str)| ChatMessage::new(role, content);
+        assert_eq!(conversation, Ok(expected.map(message).to_vec()));
+        assert_eq!(
+            read(r#"{"system": "", "messages": [{"role": "user", "content": "a"}]}"#).map(|all| all.len()),
+            Ok(1)
+        );
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused_with_its_path() {
+        let message = |content: &str| format!(r#"{{"messages": [{{"role": "user", "content": [{content}]}}]}}"#);
+        let cases = [
+            (message(r#"{"type": "image", "source": {"type": "url", "url": "x"}}"#), "messages[0].content[0].type"),
+            (message(r#"{"type": "tool_result", "tool_use_id": "a"}"#), "messages[0].content[0].type"),
+            (message(r#"{"type": "thinking", "thinking": "a", "signature": "b"}"#), "messages[0].content[0].type"),
+            (message(r#"{"type": "text", "text": "a"}, {"type": "text"}"#), "messages[0].content[1].text"),
+            (r#"{"messages": []}"#.to_owned(), "messages"),
+            ("{}".to_owned(), "messages"),
+            (r#"{"messages": [{"role": "assistant", "content": "The answer is"}]}"#.to_owned(), "messages"),
+        ];
+        for (json, param) in cases {
+            let error = read(&json).expect_err(&json);
+            assert_eq!(error.param.as_deref(), Some(param), "{}", error.message);
+            assert!(error.message.contains(param), "{}", error.message);
+        }
+    }
+}
