@@ -21,6 +21,8 @@ use crate::cluster::{self, Transport};
 use crate::configuration;
 use crate::gpu;
 use crate::leash::{self, Leash};
+use crate::models::served_line;
+use crate::preflight;
 use crate::progress::LoadSpinner;
 use crate::registration::{self, Registration};
 use crate::replicas;
@@ -40,7 +42,7 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
     } else {
         (replicas::expand(configuration::load_worker(options)?)?, None)
     };
-    schedulers::check(&config)?;
+    preflight::check(&config)?;
     init_logs(&config.log)?;
     let node = options.child.as_deref();
     let mut options = cluster::worker(&config.worker)?;
@@ -189,8 +191,7 @@ fn announce(url: &str, models: &[Arc<ModelDescription>], as_json: bool) {
         return;
     }
     for model in models {
-        let ModelDescription { model, engine, device, weight_format, .. } = &**model;
-        println!("serving {model} ({weight_format}) by {} on {device}", engine.as_str());
+        println!("{}", served_line(model));
     }
     println!("listening for gateways on {url}");
 }
