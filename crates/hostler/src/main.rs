@@ -15,6 +15,7 @@ mod http;
 mod isolation;
 mod leash;
 mod models;
+mod preflight;
 mod process;
 mod progress;
 mod registration;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hostler_config::{Config, ModelsConfig, NamedScheduler};
 use hostler_models::{Converter, Installed, ModelError, ModelRef, Store};
-use hostler_protocol::{Engine, ModelId};
+use hostler_protocol::{Engine, ModelDescription, ModelId};
 
 use crate::failure::Usage;
 use crate::progress::PullBar;
@@ -44,6 +44,15 @@ pub(crate) fn prepare(config: &Config, scheduler: &NamedScheduler) -> anyhow::Re
         found => found?,
     };
     Ok(Prepared { name: named(model.served_name()), path })
+}
+
+/// What is served, and how, for people.
+pub(crate) fn served_line(description: &ModelDescription) -> String {
+    let ModelDescription { model, engine, device, weight_format, .. } = description;
+    match engine {
+        Engine::Simulated => format!("serving {model}, simulated: no model runs, and its text has no meaning"),
+        _ => format!("serving {model} ({weight_format}) by {} on {device}", engine.as_str()),
+    }
 }
 
 /// Downloads a model and shows the progress.

@@ -42,11 +42,6 @@ pub(crate) struct Running {
     _sockets: Option<TempDir>,
 }
 
-/// Refuses engines that this binary lacks, before anything is started.
-pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    config.schedulers.iter().try_for_each(|scheduler| engines::check(scheduler.spec.engine))
-}
-
 /// Downloads missing models, and decides which process runs each scheduler.
 pub(crate) fn plan(config: &Config, spinner: &LoadSpinner) -> anyhow::Result<Vec<Planned>> {
     let mut planned = Vec::with_capacity(config.schedulers.len());

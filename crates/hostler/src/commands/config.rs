@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
-use crate::{configuration, engines};
+use crate::{configuration, preflight};
 
 pub(crate) fn run(command: &ConfigCommand, as_json: bool) -> anyhow::Result<()> {
     let (ConfigCommand::Check(options) | ConfigCommand::Show(options)) = command else {
@@ -11,8 +11,8 @@ pub(crate) fn run(command: &ConfigCommand, as_json: bool) -> anyhow::Result<()> 
         return Ok(());
     };
     let config = configuration::load(options)?;
-    for scheduler in &config.schedulers {
-        engines::check(scheduler.spec.engine)?;
+    if matches!(command, ConfigCommand::Check(_)) {
+        preflight::check_with_replicas(&config)?;
     }
     match (command, as_json) {
         (ConfigCommand::Check(_), true) => println!("{}", json!({ "valid": true })),

@@ -17,6 +17,8 @@ use crate::configuration;
 use crate::facts::ServerFacts;
 use crate::gpu;
 use crate::http::{Http, reachable};
+use crate::models::served_line;
+use crate::preflight;
 use crate::progress::LoadSpinner;
 use crate::replicas;
 use crate::schedulers::{self, Planned};
@@ -28,7 +30,7 @@ use crate::wire::OwnWire;
 pub(crate) fn run(options: &ServeOptions, as_json: bool) -> anyhow::Result<()> {
     let config = replicas::expand(configuration::load(options)?)?;
     config.server.check_exposure()?;
-    schedulers::check(&config)?;
+    preflight::check(&config)?;
     init_logs(&config.log)?;
     // Metric handles that are created before this record nothing.
     let telemetry = Telemetry::start(&config, &machine_name())?;
@@ -99,8 +101,7 @@ fn announce(config: &Config, bound: SocketAddr, models: &[Arc<ModelDescription>]
         return;
     }
     for model in models {
-        let ModelDescription { model, engine, device, weight_format, .. } = &**model;
-        println!("serving {model} ({weight_format}) by {} on {device}", engine.as_str());
+        println!("{}", served_line(model));
     }
     let Some(model) = models.first() else { return };
     let key = if config.server.is_open() { "" } else { " -H \"Authorization: Bearer $KEY\"" };

@@ -21,6 +21,8 @@ use crate::cluster::{self, Transport};
 use crate::configuration;
 use crate::gpu;
 use crate::leash::{self, Leash};
+use crate::models::served_line;
+use crate::preflight;
 use crate::progress::LoadSpinner;
 use crate::registration::{self, Registration};
 use crate::replicas;
@@ -41,7 +43,7 @@ pub(crate) fn run(options: &WorkerOptions, as_json: bool) -> anyhow::Result<()> 
         (replicas::expand(configuration::load_worker(options)?)?, None)
     };
     config.worker.check_exposure()?;
-    schedulers::check(&config)?;
+    preflight::check(&config)?;
     init_logs(&config.log)?;
     let node = options.child.as_deref();
     let mut options = cluster::worker(&config.worker)?;
@@ -190,8 +192,7 @@ fn announce(url: &str, models: &[Arc<ModelDescription>], as_json: bool) {
         return;
     }
     for model in models {
-        let ModelDescription { model, engine, device, weight_format, .. } = &**model;
-        println!("serving {model} ({weight_format}) by {} on {device}", engine.as_str());
+        println!("{}", served_line(model));
     }
     println!("listening for gateways on {url}");
 }

@@ -33,6 +33,15 @@ fn a_file_is_checked_key_by_key() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("simulated") && ended.stderr.contains("eos_afer"), "{ended:?}");
 
+    let text = "[scheduler]\nengine = \"simulated\"\n[schedulers.a]\ndevice = \"cpu:7000\"\n\
+                [schedulers.b]\nsimulated = { cost = { decode_step_ms = -1 } }\n";
+    fs::write(&path, text).expect("it is writable");
+    for command in [&["config", "check", "--config", file][..], &["serve", "--config", file]] {
+        let ended = hostler.run(command);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 2), "{ended:?}");
+        assert!(ended.stderr.contains("schedulers.a.device: cpu:7000") && ended.stderr.contains("decode_step_ms"));
+    }
+
     let ended = hostler.run(&["config", "check", "--config", "/no/such/file"]);
     assert!(ended.stderr.contains("/no/such/file"), "{ended:?}");
 }
