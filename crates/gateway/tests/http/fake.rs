@@ -106,7 +106,7 @@ impl FakeScheduler {
     }
 
     fn finish(request: &GenerationRequest, prompt_tokens: u32, completion_tokens: usize) -> TokenEvent {
-        let stopped = matches!(&request.prompt, Prompt::Chat(messages) if messages.last().is_some_and(|last| last.content == "stopped"));
+        let stopped = matches!(&request.prompt, Prompt::Chat(chat) if chat.messages.last().is_some_and(|last| last.content == "stopped"));
         let limited = request.stop.max_tokens.is_some() && !stopped;
         let completion_tokens = u32::try_from(completion_tokens).expect("few words");
         TokenEvent::Finished(Finish {

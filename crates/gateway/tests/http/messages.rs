@@ -1,7 +1,7 @@
 //! Anthropic's Messages API.
 
 use hostler_config::UnknownFields;
-use hostler_protocol::{Prompt, Role};
+use hostler_protocol::{Conversation, Prompt, Role};
 use serde_json::{Value, json};
 
 use crate::auth::keys;
@@ -50,7 +50,7 @@ async fn a_whole_message_has_its_text_its_end_and_its_usage() {
     assert_eq!(request.stop.max_tokens, Some(4));
     assert_eq!(request.stop.sequences, ["END"]);
     assert_eq!(request.sampling.top_k, Some(3));
-    let Prompt::Chat(messages) = request.prompt else { panic!("it is a chat") };
+    let Prompt::Chat(Conversation { messages, .. }) = request.prompt else { panic!("it is a chat") };
     assert_eq!(messages.iter().map(|message| message.role).collect::<Vec<_>>(), [Role::System, Role::User]);
 }
 
@@ -173,11 +173,11 @@ async fn tokens_are_counted_without_the_lines_that_are_removed() {
     let counted = harness.post("/v1/messages/count_tokens", &conversation).await;
     assert_eq!((counted.head.status, counted.json()), (200, json!({"input_tokens": 5})));
     harness.post(PATH, &with(conversation.clone(), json!({"max_tokens": 1}))).await;
-    let Prompt::Chat(messages) = harness.scheduler.last().prompt else { panic!("it is a chat") };
+    let Prompt::Chat(Conversation { messages, .. }) = harness.scheduler.last().prompt else { panic!("it is a chat") };
     assert_eq!(messages[0].content, "ab");
     let chat = json!({"messages": [{"role": "system", "content": "billing: 8"}, {"role": "user", "content": "a"}]});
     harness.post("/v1/chat/completions", &chat).await;
-    let Prompt::Chat(messages) = harness.scheduler.last().prompt else { panic!("it is a chat") };
+    let Prompt::Chat(Conversation { messages, .. }) = harness.scheduler.last().prompt else { panic!("it is a chat") };
     assert_eq!(messages.len(), 1, "a system message without other lines is removed");
     let refused = harness.post("/v1/messages/count_tokens", &json!({"messages": []})).await;
     assert_eq!((refused.head.status, error(&refused).0.as_str()), (400, "invalid_request_error"));
