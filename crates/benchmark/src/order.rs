@@ -3,7 +3,7 @@
 //! here are the only ones.
 
 use hostler_loadgen::measure::Slo;
-use hostler_loadgen::plan::Plan;
+use hostler_loadgen::plan::{Plan, Until};
 use hostler_loadgen::shape::Shape;
 use hostler_loadgen::workload::{EarlyDisconnect, Length, Prompts, Trace, TraceRow, Workload, sha256};
 use hostler_protocol::{ClaimDrain, ModelId, SchedulerId};
@@ -28,6 +28,17 @@ pub const DEFAULT_PROMPT: &str = "Tell a short story about a horse that works on
 /// Runs of each rung of a ladder: a confidence interval needs five, and the median of five
 /// tolerates two outliers.
 const LADDER_REPEATS: u32 = 5;
+
+/// Least rounds of a measurement with a wanted precision: fewer have no interval of 95 %.
+const UNTIL_REPEATS: u32 = 6;
+
+/// Requests of each run for every one in flight, of a measurement with a wanted precision. Many
+/// short rounds are more precise than few long ones: what changes slowly is the same for all
+/// layers of a round.
+const UNTIL_REQUESTS_PER_SLOT: u64 = 2;
+
+/// Time for a measurement with a wanted precision, in seconds.
+const UNTIL_SECONDS_MAX: f64 = 600.0;
 
 /// Longest time of a claim without a heartbeat, in seconds.
 const TTL_SECONDS_MAX: f64 = 3600.0;
@@ -108,8 +119,13 @@ pub struct Order {
     pub seed: u64,
     /// Clients that disconnect before the end of their answer.
     pub leaving: Option<EarlyDisconnect>,
-    /// Runs of each layer; `None`: 5 for a ladder, else 1.
+    /// Runs of each layer; `None`: 5 for a ladder, else 1; with `until_percent` the least, 6.
     pub repeats: Option<u32>,
+    /// Measure further rounds until the interval of each ratio (of the throughput, if one layer
+    /// is measured) is at most this percentage of its median in either direction.
+    pub until_percent: Option<f64>,
+    /// No further round begins after this time.
+    pub until_seconds_max: f64,
     /// Unmeasured requests before each run; `None`: as many as are in flight.
     pub warm_up_requests: Option<u64>,
     /// No request is sent after this time.
@@ -145,6 +161,8 @@ impl Default for Order {
             seed: 0,
             leaving: None,
             repeats: None,
+            until_percent: None,
+            until_seconds_max: UNTIL_SECONDS_MAX,
             warm_up_requests: None,
             seconds_max: None,
             request_seconds_max: 300.0,
@@ -183,9 +201,21 @@ impl Order {
             return Err(invalid("claim.ttl_seconds", reason));
         }
         let prompts = self.prompts()?;
+        let until =
+            self.until_percent.map(|percent| Until { precision: percent / 100.0, seconds_max: self.until_seconds_max });
         let requests = match &prompts {
             Prompts::Trace(trace) => trace.rows.len() as u64,
-            _ => DEFAULT_REQUESTS,
+            _ => match self.shape {
+                Shape::Concurrent { concurrency } if until.is_some() => {
+                    u64::from(concurrency) * UNTIL_REQUESTS_PER_SLOT
+                }
+                _ => DEFAULT_REQUESTS,
+            },
+        };
+        let repeats = match (until, self.profile) {
+            (Some(_), _) => UNTIL_REPEATS,
+            (None, Profile::Ladder) => LADDER_REPEATS,
+            (None, _) => 1,
         };
         let plan = Plan {
             workload: Workload {
@@ -203,7 +233,8 @@ impl Order {
             warm_up_requests: self.warm_up_requests,
             head_seconds: self.head_seconds,
             tail_seconds: self.tail_seconds,
-            repeats: self.repeats.unwrap_or(if self.profile == Profile::Ladder { LADDER_REPEATS } else { 1 }),
+            repeats: self.repeats.unwrap_or(repeats),
+            until,
             slo: self.slo,
         };
         plan.validate().map_err(|error| invalid("", error.to_string()))?;
@@ -319,6 +350,15 @@ mod tests {
         assert_eq!(all.layers(true), [Grpc, Router, Http, HttpStream]);
         let named = order(json!({"profile": "ladder", "layers": ["grpc", "scheduler"]}));
         assert_eq!(named.layers(false), [Scheduler, Grpc]);
+    }
+
+    #[test]
+    fn a_wanted_precision_takes_short_rounds_and_has_a_time_limit() {
+        let plan = order(json!({"profile": "ladder", "until_percent": 1.0})).plan().expect("valid");
+        assert_eq!((plan.repeats, plan.requests), (6, 16));
+        assert_eq!(plan.until, Some(Until { precision: 0.01, seconds_max: 600.0 }));
+        assert!(order(json!({"until_percent": 0.0})).plan().is_err());
+        assert!(order(json!({"until_percent": 1.0, "until_seconds_max": 0})).plan().is_err());
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn plan() -> Plan {
         head_seconds: 0.0,
         tail_seconds: 0.0,
         repeats: 3,
+        until: None,
         slo: Slo::default(),
     }
 }

@@ -139,7 +139,7 @@ SIGTERM completes the running requests and exits; a second signal exits immediat
 const BENCH_EXAMPLES: &str = "\
 Examples:
   hostler bench run --url http://127.0.0.1:8080            40 requests, 8 at a time, 50 tokens each
-  hostler bench run --url A --versus B --repeats 5         two servers alternately, and their ratio
+  hostler bench run --url A --versus B --until 1%          two servers alternately, and their ratio
   hostler bench run --url A --shape sweep --concurrency 64 find the saturation point
   hostler bench run --url A --shape poisson --rate 4 --prompt-tokens 10-200 --max-tokens 10-100
   hostler bench run --url A --claim --min-serving 0        in the server, on one claimed scheduler

@@ -79,6 +79,7 @@ pub async fn measure_ceiling(echo: NamedTarget, plan: &Plan) -> Result<Generator
         head_seconds: 0.0,
         tail_seconds: 0.0,
         repeats: 1,
+        until: None,
         ..plan.clone()
     };
     let echo = NamedTarget { shape: Shape::Concurrent { concurrency: in_flight }, ..echo };

@@ -17,7 +17,7 @@ use crate::workload::{Job, Turn, Workload};
 /// Most requests in flight of an open loop. One that sends more than the target can
 /// answer would otherwise use up memory or connections; by then the overload is visible
 /// in the measurement.
-const OPEN_LOOP_IN_FLIGHT_MAX: u64 = 4096;
+pub const OPEN_LOOP_IN_FLIGHT_MAX: usize = 4096;
 
 /// How many requests are sent, and the time limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,10 +30,13 @@ pub struct RunLimits {
     pub time_max: Option<Duration>,
     /// A request that takes longer fails.
     pub request_time_max: Duration,
+    /// Most requests in flight of an open loop: [`OPEN_LOOP_IN_FLIGHT_MAX`].
+    pub in_flight_max: usize,
 }
 
-/// Sends requests of `workload` to `target` within `limits`, at the times of `shape`.
-/// Returns one record for each request, in workload order. Dropping the future cancels
+/// Sends requests of `workload` to `target` within `limits`, at the times of `shape`. Returns
+/// one record for each request that was sent, in workload order; those that an open loop had to
+/// leave out are counted in `live`. Dropping the future cancels
 /// all requests.
 pub async fn drive(
     target: &Arc<dyn Target>,
@@ -81,17 +84,26 @@ async fn run_conversations(run: Run, next: Arc<AtomicU64>) -> Vec<RequestRecord>
 
 async fn open_loop(run: Run, arrivals: Arrivals) -> Vec<RequestRecord> {
     let mut conversations = JoinSet::new();
+    let mut records = Vec::new();
     for (nth, due) in (0..run.conversations()).zip(arrivals) {
-        let is_late = run.limits.time_max.is_some_and(|time_max| due >= time_max);
-        if is_late || run.live.in_flight() >= OPEN_LOOP_IN_FLIGHT_MAX {
+        if run.limits.time_max.is_some_and(|time_max| due >= time_max) {
             break;
         }
         let first_job = run.first_job(nth);
         tokio::time::sleep_until((run.origin + due).into()).await;
+        // This one is skipped, and not the rest of the load: the overload must last.
+        while let Some(ended) = conversations.try_join_next() {
+            records.extend(joined(ended));
+        }
+        if conversations.len() >= run.limits.in_flight_max {
+            run.live.add_unsent(run.turns_of(nth));
+            continue;
+        }
         let run = run.clone();
         conversations.spawn(async move { run.run_conversation(nth, first_job, Some(due)).await });
     }
-    join_all(conversations).await
+    records.extend(join_all(conversations).await);
+    records
 }
 
 /// What the requests of a run share.
@@ -115,6 +127,12 @@ impl Run {
         self.limits.requests.div_ceil(self.workload.turns())
     }
 
+    /// Number of requests of the `nth` conversation; the last one may be cut.
+    fn turns_of(&self, nth: u64) -> u64 {
+        let turns = self.workload.turns();
+        turns.min(self.limits.requests - nth * turns)
+    }
+
     /// The first request of the `nth` conversation.
     fn first_job(&self, nth: u64) -> Job {
         self.workload.job(self.limits.first + nth * self.workload.turns())
@@ -123,8 +141,7 @@ impl Run {
     /// Sends the requests of a conversation one after the other. A request that fails
     /// ends the conversation, because the next turn needs its answer.
     async fn run_conversation(&self, nth: u64, first_job: Job, due: Option<Duration>) -> Vec<RequestRecord> {
-        let turns = self.workload.turns();
-        let end = (turns * (nth + 1)).min(self.limits.requests) + self.limits.first;
+        let end = nth * self.workload.turns() + self.turns_of(nth) + self.limits.first;
         let mut records = Vec::new();
         let (mut job, mut due) = (first_job, due);
         loop {
@@ -158,13 +175,18 @@ impl Run {
     }
 }
 
-/// Waits for all tasks and joins their records. A panic in a task continues here.
+/// Waits for all tasks and joins their records.
 async fn join_all(mut tasks: JoinSet<Vec<RequestRecord>>) -> Vec<RequestRecord> {
     let mut all = Vec::new();
     while let Some(result) = tasks.join_next().await {
-        all.extend(result.unwrap_or_else(|error| resume_panic(error)));
+        all.extend(joined(result));
     }
     all
+}
+
+/// The records of a task. A panic in it continues here.
+fn joined(ended: Result<Vec<RequestRecord>, JoinError>) -> Vec<RequestRecord> {
+    ended.unwrap_or_else(|error| resume_panic(error))
 }
 
 fn resume_panic(error: JoinError) -> ! {

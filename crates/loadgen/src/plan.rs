@@ -14,7 +14,7 @@ const REQUESTS_MAX: u64 = 1_000_000;
 const TURNS_MAX: u64 = 100;
 
 /// Most repeats; with more, the interval of the median hardly narrows.
-const REPEATS_MAX: u32 = 1000;
+pub(crate) const REPEATS_MAX: u32 = 1000;
 
 /// Everything about a benchmark except its targets. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,10 +34,23 @@ pub struct Plan {
     pub head_seconds: f64,
     /// Time excluded at the end of each run.
     pub tail_seconds: f64,
-    /// Runs of each target.
+    /// Runs of each target; with `until`, the least.
     pub repeats: u32,
+    /// When there are enough rounds; `None`: after `repeats`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
     /// Objectives for goodput.
     pub slo: Slo,
+}
+
+/// Measures until the intervals are narrow enough.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Until {
+    /// Largest half width of an interval, as a fraction of its median: of the ratios between
+    /// targets or, with one target, of its output tokens per second.
+    pub precision: f64,
+    /// No round begins after this time.
+    pub seconds_max: f64,
 }
 
 /// An invalid plan.
@@ -84,6 +97,13 @@ impl Plan {
             Err(PlanError(format!("{name} is {value} s; it must be {least} to 86400")))
         };
         seconds("the time of the run", self.seconds_max.unwrap_or(1.0), 0.001)?;
+        if let Some(until) = self.until {
+            if !(0.0001..=1.0).contains(&until.precision) {
+                let percent = until.precision * 100.0;
+                return Err(PlanError(format!("the wanted precision is {percent} %; it must be 0.01 to 100 %")));
+            }
+            seconds("the time for the wanted precision", until.seconds_max, 0.001)?;
+        }
         seconds("the time limit of a request", self.request_seconds_max, 0.001)?;
         seconds("the time skipped at the start", self.head_seconds, 0.0)?;
         seconds("the time skipped at the end", self.tail_seconds, 0.0)?;

@@ -4,7 +4,7 @@ mod compare;
 mod metric;
 mod series;
 
-pub use compare::{Change, Comparison, Verdict};
+pub use compare::{Change, Comparison, SIGNIFICANCE, Verdict};
 pub use metric::{Better, Latency, Metric, MetricError, Percentile};
 pub use series::{Curves, Ratio, Series};
 

@@ -1,14 +1,19 @@
-//! Rounds of runs, interleaved between targets: A B C, A B C, …
+//! Rounds of runs, interleaved between targets: A B C, B C A, …
 //!
 //! Slow changes of the machine (temperature, other processes) then affect all targets
-//! alike, and ratios are taken within a round.
+//! alike, and ratios are taken within a round. The order of a round is random: what a run leaves
+//! behind (a warm cache, a hot processor) must not always benefit the same target.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::drive::{RunLimits, drive};
-use crate::measure::{Distributions, Failure, LiveCounters, ProcessUsage, RequestRecord, RunSummary, Window};
-use crate::plan::Plan;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::drive::{OPEN_LOOP_IN_FLIGHT_MAX, RunLimits, drive};
+use crate::measure::{Distributions, Estimate, Failure, LiveCounters, ProcessUsage, RequestRecord, RunSummary, Window};
+use crate::plan::{Plan, REPEATS_MAX};
 use crate::result::{Latency, Metric, Percentile, Series};
 use crate::shape::{Shape, Sweep, SweepPoint};
 use crate::target::{NamedTarget, ServerProcesses};
@@ -30,7 +35,7 @@ pub struct RunInfo<'a> {
     pub target: &'a str,
     /// The round, from 1.
     pub round: u32,
-    /// Number of rounds.
+    /// Number of rounds; the least, if their number depends on the measurement.
     pub rounds: u32,
     /// Requests of this run.
     pub requests: u64,
@@ -78,16 +83,54 @@ pub async fn measure(
     observer: &dyn RunObserver,
 ) -> Result<Vec<Series>, MeasureError> {
     let mut runs: Vec<Vec<(RunSummary, Distributions)>> = targets.iter().map(|_| Vec::new()).collect();
-    for round in 0..plan.repeats {
-        for (salt, (target, runs)) in (0..).zip(targets.iter().zip(&mut runs)) {
+    let started = Instant::now();
+    let mut round = 0;
+    while needs_round(plan, round, started.elapsed(), || precision(&runs)) {
+        for (salt, index) in (0..).zip(order_of_round(targets.len(), plan.workload.seed, round)) {
+            let target = &targets[index];
             // Each target gets its own prompts: two targets may be one server with a prefix cache.
             let workload = Arc::new(plan.workload.reseeded(round).salted(salt));
             let run = run(target, plan, workload, round, observer).await?;
             observer.run_ended(&target.name, &run.0);
-            runs.push(run);
+            runs[index].push(run);
         }
+        round += 1;
     }
     Ok(targets.iter().zip(runs).map(|(target, runs)| Series::of(target, runs)).collect())
+}
+
+/// Whether to measure another round after `rounds` of them. `precision` is that of all of them.
+fn needs_round(plan: &Plan, rounds: u32, elapsed: Duration, precision: impl FnOnce() -> f64) -> bool {
+    if rounds < plan.repeats {
+        return true;
+    }
+    plan.until.is_some_and(|until| {
+        // A precision that is NaN, because nothing was generated, is never reached.
+        rounds < REPEATS_MAX && elapsed.as_secs_f64() < until.seconds_max && !(precision() <= until.precision)
+    })
+}
+
+/// The targets of a round, in random order.
+fn order_of_round(targets: usize, seed: u64, round: u32) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(round.into());
+    let mut order: Vec<usize> = (0..targets).collect();
+    order.shuffle(&mut random);
+    order
+}
+
+/// The worst precision of the ratios between each target and the first and the one before; of
+/// the throughput, if there is only one target.
+fn precision(runs: &[Vec<(RunSummary, Distributions)>]) -> f64 {
+    let rates: Vec<Vec<f64>> =
+        runs.iter().map(|runs| runs.iter().map(|(run, _)| run.output_tokens_per_second).collect()).collect();
+    let ratios = |of: usize, to: usize| rates[of].iter().zip(&rates[to]).map(|(of, to)| of / to).collect();
+    let compared: Vec<Vec<f64>> = match rates.len() {
+        1 => rates,
+        count => (1..count).flat_map(|rung| [ratios(rung, rung - 1), ratios(rung, 0)]).collect(),
+    };
+    let precisions = compared.into_iter().map(|values| Estimate::of(values).map_or(f64::NAN, |one| one.precision()));
+    precisions.fold(0.0, |worst, one| if one <= worst { worst } else { one })
 }
 
 /// Measures a target at increasing concurrency until `steps` ends the sweep.
@@ -136,10 +179,11 @@ async fn run(
         requests: plan.requests,
         time_max: plan.seconds_max.map(Duration::from_secs_f64),
         request_time_max: Duration::from_secs_f64(plan.request_seconds_max),
+        in_flight_max: OPEN_LOOP_IN_FLIGHT_MAX,
     };
     let start = |requests, is_warm_up| {
         let live = Arc::new(LiveCounters::default());
-        let (round, rounds) = (round + 1, plan.repeats);
+        let (round, rounds) = (round + 1, plan.repeats.max(round + 1));
         observer.run_started(&RunInfo { target: &target.name, round, rounds, requests, is_warm_up }, &live);
         live
     };
@@ -154,6 +198,7 @@ async fn run(
     let records = drive(&target.target, &workload, &target.shape, limits, &live).await;
     let after = ResourceUsage::now(&target.server);
     let (mut summary, distributions) = summarise(target, plan, &records)?;
+    summary.unsent = live.unsent();
     ResourceUsage::add_to(&mut summary, &before, &after, &records);
     Ok((summary, distributions))
 }
@@ -202,5 +247,90 @@ impl ResourceUsage {
         summary.server_cpu_seconds_per_1000_tokens = cpu(before.server, after.server).and_then(per_1000);
         summary.client_resident_bytes = after.client.map(|usage| usage.resident_bytes);
         summary.server_resident_bytes = after.server.map(|usage| usage.resident_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Answer, Slo};
+    use crate::plan::Until;
+    use crate::workload::{Length, Prompts};
+
+    fn plan(until: Option<Until>) -> Plan {
+        Plan {
+            workload: Workload {
+                prompts: Prompts::Fixed { text: "x".to_owned() },
+                output_tokens: Length::constant(1),
+                exact_length: true,
+                temperature: 0.0,
+                seed: 0,
+                leaving: None,
+                salt: 0,
+            },
+            requests: 1,
+            seconds_max: None,
+            request_seconds_max: 1.0,
+            warm_up_requests: None,
+            head_seconds: 0.0,
+            tail_seconds: 0.0,
+            repeats: 3,
+            until,
+            slo: Slo::default(),
+        }
+    }
+
+    #[test]
+    fn rounds_continue_until_they_are_precise_or_the_time_is_over() {
+        let second = Duration::from_secs(1);
+        assert!(needs_round(&plan(None), 2, second, || 0.0));
+        assert!(!needs_round(&plan(None), 3, second, || 1.0));
+        let until = plan(Some(Until { precision: 0.01, seconds_max: 60.0 }));
+        assert!(needs_round(&until, 2, second * 90, || 0.0), "the least");
+        assert!(needs_round(&until, 3, second, || 0.02) && needs_round(&until, 3, second, || f64::NAN));
+        assert!(!needs_round(&until, 3, second, || 0.01), "precise enough");
+        assert!(!needs_round(&until, 3, second * 60, || 0.02), "no time left");
+        assert!(!needs_round(&until, REPEATS_MAX, second, || 0.02));
+    }
+
+    #[test]
+    fn every_target_is_at_every_place_in_some_round() {
+        let orders: Vec<Vec<usize>> = (0..50).map(|round| order_of_round(4, 7, round)).collect();
+        for place in 0..4 {
+            assert!((0..4).all(|target| orders.iter().any(|order| order[place] == target)));
+        }
+        assert!(orders.iter().all(|order| (0..4).all(|target| order.contains(&target))));
+        assert_eq!(orders[5], order_of_round(4, 7, 5), "the seed repeats it");
+    }
+
+    /// Rounds in which a request of this many tokens took a second.
+    fn runs(tokens: &[u32]) -> Vec<(RunSummary, Distributions)> {
+        let run = |&tokens: &u32| {
+            let record = RequestRecord {
+                index: 0,
+                tokens_requested: tokens,
+                due: Duration::ZERO,
+                sent: Duration::ZERO,
+                in_flight: 1,
+                token_times: Vec::new(),
+                ended: Duration::from_secs(1),
+                outcome: Ok(Answer { prompt_tokens: None, output_tokens: tokens, counted_by_server: true }),
+            };
+            let window = Window { from: Duration::ZERO, to: Duration::from_secs(1) };
+            RunSummary::of(&[record], window, &Slo::default(), false)
+        };
+        tokens.iter().map(run).collect()
+    }
+
+    #[test]
+    fn the_precision_is_that_of_the_worst_ratio() {
+        let (a, b) = (runs(&[100, 200, 400]), runs(&[50, 100, 200]));
+        assert!(precision(&[a.clone(), b.clone()]) < 1e-9, "the ratio is always a half");
+        let c = runs(&[50, 80, 200]);
+        // Ratios 0.5, 0.4, 0.5 to the first, 1, 0.8, 1 to the one before.
+        let worst = precision(&[a.clone(), b, c]);
+        assert!((worst - 0.1).abs() < 1e-9, "{worst}");
+        assert!((precision(&[a]) - 0.75).abs() < 1e-9, "150 of 200 tokens/s");
+        assert!(precision(&[runs(&[0, 0]), runs(&[0, 0])]).is_nan());
     }
 }

@@ -10,6 +10,7 @@ use hostler_loadgen::shape::Shape;
 use hostler_loadgen::target::{Target, TargetDescription};
 use hostler_loadgen::workload::{EarlyDisconnect, Job, Length, Prompts, Trace, TraceRow, Workload};
 use proptest::prelude::*;
+use tokio::sync::Semaphore;
 
 /// Answers each request with its index, token by token, and records the requests.
 #[derive(Default)]
@@ -61,10 +62,14 @@ fn conversations(turns: u32) -> Prompts {
     Prompts::Conversation { turns, tokens: Length::fixed(3).expect("a length") }
 }
 
+fn limits(requests: u64) -> RunLimits {
+    let request_time_max = Duration::from_secs(30);
+    RunLimits { first: 0, requests, time_max: None, request_time_max, in_flight_max: 4096 }
+}
+
 async fn run(recorder: &Arc<Recorder>, workload: Workload, shape: Shape, requests: u64) -> Vec<RequestRecord> {
-    let limits = RunLimits { first: 0, requests, time_max: None, request_time_max: Duration::from_secs(30) };
     let target: Arc<dyn Target> = Arc::clone(recorder) as _;
-    drive(&target, &Arc::new(workload), &shape, limits, &Arc::new(LiveCounters::default())).await
+    drive(&target, &Arc::new(workload), &shape, limits(requests), &Arc::new(LiveCounters::default())).await
 }
 
 #[tokio::test]
@@ -98,13 +103,50 @@ async fn clients_disconnect_after_the_configured_tokens_without_a_failure() {
     let mut workload = workload(Prompts::Fixed { text: "x".to_owned() }, 20);
     workload.leaving = Some(EarlyDisconnect { share: 1.0, after_tokens: Length::fixed(7).expect("a length") });
     let live = Arc::new(LiveCounters::default());
-    let limits = RunLimits { first: 0, requests: 5, time_max: None, request_time_max: Duration::from_secs(30) };
     let target: Arc<dyn Target> = Arc::clone(&recorder) as _;
-    let records = drive(&target, &Arc::new(workload), &Shape::Synchronous, limits, &live).await;
+    let records = drive(&target, &Arc::new(workload), &Shape::Synchronous, limits(5), &live).await;
     for record in &records {
         assert_eq!((record.token_times.len(), &record.outcome), (7, &Err(Failure::Disconnected)));
     }
     assert_eq!((records.len(), live.failed(), live.in_flight()), (5, 0, 0));
+}
+
+/// Answers when it is told to.
+struct Held(Semaphore);
+
+impl Default for Held {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
+}
+
+#[async_trait]
+impl Target for Held {
+    fn describe(&self) -> TargetDescription {
+        Recorder::default().describe()
+    }
+
+    async fn generate(&self, _: &Job, _: &mut Stopwatch) -> Result<Answer, Failure> {
+        let _answered = self.0.acquire().await;
+        Ok(Answer { prompt_tokens: None, output_tokens: 1, counted_by_server: true })
+    }
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_sent_are_counted() {
+    let held = Arc::new(Held::default());
+    let target: Arc<dyn Target> = Arc::clone(&held) as _;
+    let live = Arc::new(LiveCounters::default());
+    let workload = Arc::new(workload(Prompts::Fixed { text: "x".to_owned() }, 1));
+    let (shape, limits) = (Shape::Constant { rate: 1e6 }, RunLimits { in_flight_max: 2, ..limits(5) });
+    let release = async {
+        while live.unsent() < 3 {
+            tokio::task::yield_now().await;
+        }
+        held.0.close();
+    };
+    let (records, ()) = tokio::join!(drive(&target, &workload, &shape, limits, &live), release);
+    assert_eq!(records.len(), 2);
 }
 
 #[tokio::test]

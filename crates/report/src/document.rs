@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hostler_loadgen::measure::Estimate;
+use hostler_loadgen::measure::{Estimate, RunSummary};
 use hostler_loadgen::result::{BenchmarkResult, Latency, Metric, Percentile, Series};
 use hostler_loadgen::workload::{Prompts, Workload};
 use serde::Serialize;
@@ -67,7 +67,7 @@ fn subject(result: &BenchmarkResult) -> Vec<String> {
         "{} requests {}, {} rounds; hostler {} (commit {}) on {} × {}",
         plan.requests,
         describe_workload(&plan.workload),
-        plan.repeats,
+        result.series.iter().map(|series| series.runs.len()).max().unwrap_or_default(),
         result.version,
         result.commit.as_deref().unwrap_or("unknown"),
         result.machine.cpus,
@@ -158,6 +158,17 @@ fn notes(result: &BenchmarkResult) -> Vec<String> {
         let confidence = estimate.confidence * 100.0;
         lines.push(format!("intervals of the median are order statistics with {confidence:.1} % confidence"));
     }
+    if let Some(until) = result.plan.until {
+        let of_rates = result.series.iter().filter_map(|series| series.estimate(Metric::OutputTokensPerSecond));
+        let precision = |estimates: Vec<&Estimate>| estimates.into_iter().map(Estimate::precision).fold(0.0, f64::max);
+        let reached = match &result.ratios[..] {
+            [] => precision(of_rates.collect()),
+            ratios => precision(ratios.iter().map(|ratio| &ratio.ratio).collect()),
+        };
+        let (reached, wanted) = (reached * 100.0, until.precision * 100.0);
+        let note = if reached <= wanted { "" } else { ": NOT reached in time" };
+        lines.push(format!("the intervals are within ± {reached:.2} %; ± {wanted} % was wanted{note}"));
+    }
     let ceiling = format_number(result.generator.ceiling_tokens_per_second);
     lines.push(format!("this load generator receives {ceiling} tokens/s from an echo"));
     lines.extend(result.generator.objections.iter().map(|objection| format!("INVALID: {objection}")));
@@ -173,6 +184,17 @@ fn series_notes(series: &Series, exact_length: bool) -> Vec<String> {
             series.runs.iter().flat_map(|run| run.failures.keys().map(String::as_str)).collect();
         let kinds: Vec<&str> = kinds.into_iter().collect();
         lines.push(format!("{name}: {} requests FAILED ({})", series.failed(), kinds.join(", ")));
+    }
+    let sum = |count: fn(&RunSummary) -> u64| series.runs.iter().map(count).sum::<u64>();
+    let (unsent, timed_out, later) = (sum(|run| run.unsent), sum(|run| run.timed_out), sum(|run| run.ended_later));
+    if unsent > 0 {
+        lines.push(format!("{name}: {unsent} requests could NOT be sent: too many were in flight"));
+    }
+    if timed_out > 0 {
+        lines.push(format!("{name}: {timed_out} requests timed out; the latencies contain them with their time limit"));
+    }
+    if later > 0 {
+        lines.push(format!("{name}: {later} requests ended after the window; the latencies contain them"));
     }
     let left: u64 = series.runs.iter().map(|run| run.left).sum();
     if left > 0 {

@@ -20,6 +20,11 @@ pub(crate) fn format_estimate(metric: Metric, estimate: &Estimate) -> String {
     format!("{} [{} – {}]", format(estimate.median), format(estimate.low), format(estimate.high))
 }
 
+/// A probability, as far as it matters.
+pub(crate) fn format_probability(probability: f64) -> String {
+    if probability < 0.0001 { "<0.0001".to_owned() } else { format!("{probability:.4}") }
+}
+
 /// Three or four significant digits, the precision of the measurements.
 pub(crate) fn format_number(value: f64) -> String {
     match value.abs() {

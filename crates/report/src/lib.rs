@@ -12,5 +12,5 @@ mod table;
 
 pub use csv::{CsvError, csv};
 pub use html::{HtmlError, html};
-pub use markdown::{comparison, markdown};
+pub use markdown::{comparison, markdown, too_few_rounds};
 pub use plots::PlotError;

@@ -1,9 +1,9 @@
 //! Results and comparisons as Markdown, which is also the terminal output.
 
-use hostler_loadgen::result::{BenchmarkResult, Comparison};
+use hostler_loadgen::result::{BenchmarkResult, Comparison, SIGNIFICANCE};
 
 use crate::document::{Part, document};
-use crate::format::{format_estimate, metric_title};
+use crate::format::{format_estimate, format_probability, metric_title};
 use crate::table::Table;
 
 /// The report of a result.
@@ -22,7 +22,7 @@ pub fn markdown(result: &BenchmarkResult) -> String {
 /// A comparison of two results.
 #[must_use]
 pub fn comparison(comparison: &Comparison) -> String {
-    let mut table = Table::new(["metric", "old", "new", "change", "verdict"]);
+    let mut table = Table::new(["metric", "old", "new", "change", "p", "verdict"]);
     for change in &comparison.changes {
         let verdict = format!("{:?}", change.verdict).to_lowercase();
         table.row([
@@ -30,6 +30,7 @@ pub fn comparison(comparison: &Comparison) -> String {
             format_estimate(change.metric, &change.old),
             format_estimate(change.metric, &change.new),
             format!("{:+.1} %", change.change * 100.0),
+            format_probability(change.probability),
             if change.metric.decides() { verdict } else { format!("({verdict})") },
         ]);
     }
@@ -39,9 +40,23 @@ pub fn comparison(comparison: &Comparison) -> String {
     }
     notes.extend(comparison.unmatched.iter().map(|name| format!("only one of the results has {name}")));
     let percent = comparison.threshold * 100.0;
-    notes.push(format!("a change counts if it exceeds {percent} % and the intervals do not overlap"));
+    notes.push(format!(
+        "a change counts if it exceeds {percent} % with p ≤ {SIGNIFICANCE}: Mann-Whitney test of the rounds, corrected \
+         for the number of metrics (Holm)"
+    ));
+    notes.extend(too_few_rounds(comparison));
     notes.push("verdicts in parentheses do not affect the exit code".to_owned());
     format!("{}\n{}", table.markdown(), list(&notes))
+}
+
+/// What to do if the results have too few rounds for any verdict.
+#[must_use]
+pub fn too_few_rounds(comparison: &Comparison) -> Option<String> {
+    let needed = comparison.rounds_needed?;
+    Some(format!(
+        "TOO FEW ROUNDS: no difference can be told from noise; measure both results with --repeats {needed} or more \
+         (20 find 3 %)"
+    ))
 }
 
 fn list(lines: &[String]) -> String {

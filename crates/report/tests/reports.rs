@@ -55,6 +55,7 @@ async fn result(kind: Kind, names: &[&str]) -> BenchmarkResult {
         head_seconds: 0.0,
         tail_seconds: 0.0,
         repeats: 2,
+        until: None,
         slo: Slo::default(),
     };
     let target = |name: &&str| NamedTarget {

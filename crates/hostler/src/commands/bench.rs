@@ -22,7 +22,8 @@ use crate::failure::Usage;
 use arguments::{CompareArgs, ReportArgs, ReportFormat};
 use server::Server;
 
-/// Exit code of `compare` if a deciding metric has regressed.
+/// Exit code of `compare` if a deciding metric has regressed, or if `--strict` and no metric
+/// could.
 const REGRESSION: u8 = 3;
 
 /// Runs a command. `commit` is the one that this program was built from, for results.
@@ -70,7 +71,12 @@ fn compare(arguments: &CompareArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", hostler_report::comparison(&comparison));
     }
-    Ok(if comparison.has_regressed() { ExitCode::from(REGRESSION) } else { ExitCode::SUCCESS })
+    let too_few = hostler_report::too_few_rounds(&comparison);
+    if let Some(warning) = &too_few {
+        eprintln!("warning: {warning}");
+    }
+    let fails = comparison.has_regressed() || (arguments.strict && too_few.is_some());
+    Ok(if fails { ExitCode::from(REGRESSION) } else { ExitCode::SUCCESS })
 }
 
 fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode> {

@@ -44,10 +44,10 @@ impl Estimate {
         Some(Self { median, low: sorted[nth - 1], high: sorted[count - nth], confidence, values })
     }
 
-    /// Whether the two intervals overlap.
+    /// Half of the interval's width, as a fraction of the median.
     #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.low <= other.high && other.low <= self.high
+    pub fn precision(&self) -> f64 {
+        (self.high - self.low) / 2.0 / self.median.abs()
     }
 }
 

@@ -13,7 +13,8 @@ pub struct RequestRecord {
     pub index: u64,
     /// Requested number of output tokens.
     pub tokens_requested: u32,
-    /// When it should have been sent.
+    /// When it should have been sent. Its times start here: a client of an open loop that had to
+    /// wait for the generator has waited nonetheless.
     pub due: Duration,
     /// When it was sent.
     pub sent: Duration,
@@ -49,12 +50,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// From the first request sent to the last one ended, without `head` at the start
+    /// From when the first request was due to the end of the last one, without `head` at the start
     /// (the warm-up) and `tail` at the end (the cool-down, in which the load declines).
     /// `None` if nothing remains.
     #[must_use]
     pub fn of(records: &[RequestRecord], head: Duration, tail: Duration) -> Option<Self> {
-        let from = records.iter().map(|record| record.sent).min()? + head;
+        let from = records.iter().map(|record| record.due).min()? + head;
         let to = records.iter().map(|record| record.ended).max()?.checked_sub(tail)?;
         (from < to).then_some(Self { from, to })
     }
@@ -71,10 +72,11 @@ impl Window {
         (self.from..=self.to).contains(&time)
     }
 
-    /// Whether the request was sent and ended within the window.
+    /// Whether the request belongs to the sample of the latencies: it was due within the
+    /// window. When it ended makes no difference: the longest answers would be left out.
     #[must_use]
     pub fn contains_request(self, record: &RequestRecord) -> bool {
-        self.contains(record.sent) && self.contains(record.ended)
+        self.contains(record.due)
     }
 }
 
@@ -82,7 +84,7 @@ impl RequestRecord {
     /// Time to first token; `None` if the answer came in one piece.
     #[must_use]
     pub fn ttft(&self) -> Option<Duration> {
-        self.token_times.first().map(|first| first.saturating_sub(self.sent))
+        self.token_times.first().map(|first| first.saturating_sub(self.due))
     }
 
     /// Whether the request failed. A planned disconnect is not a failure.
@@ -91,10 +93,16 @@ impl RequestRecord {
         matches!(&self.outcome, Err(failure) if *failure != Failure::Disconnected)
     }
 
-    /// Time from sending to the end.
+    /// Whether it was given up after its time limit.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        matches!(self.outcome, Err(Failure::TimedOut(_)))
+    }
+
+    /// Time from when it was due to the end.
     #[must_use]
     pub fn e2e(&self) -> Duration {
-        self.ended.saturating_sub(self.sent)
+        self.ended.saturating_sub(self.due)
     }
 
     /// (E2E − TTFT) / (n − 1) for n ≥ 2 streamed tokens.
@@ -192,8 +200,9 @@ mod tests {
     #[test]
     fn times_follow_their_definitions() {
         let record = record(&[200, 300, 350, 500], 4);
-        assert_eq!(record.ttft(), Some(ms(100)));
-        assert_eq!(record.e2e(), ms(400));
+        // Due at 90 ms, sent at 100.
+        assert_eq!(record.ttft(), Some(ms(110)));
+        assert_eq!(record.e2e(), ms(410));
         assert_eq!(record.tpot(), Some(ms(100)));
         assert_eq!(record.gaps().collect::<Vec<_>>(), [ms(100), ms(50), ms(150)]);
         assert_eq!(record.lateness(), ms(10));
@@ -216,9 +225,10 @@ mod tests {
     #[test]
     fn the_window_excludes_head_and_tail() {
         let records = [record(&[200], 1)];
-        assert_eq!(Window::of(&records, ms(50), ms(100)), Some(Window { from: ms(150), to: ms(400) }));
-        assert_eq!(Window::of(&records, ms(400), ms(0)), None);
+        assert_eq!(Window::of(&records, ms(50), ms(100)), Some(Window { from: ms(140), to: ms(400) }));
+        assert_eq!(Window::of(&records, ms(410), ms(0)), None);
         assert_eq!(Window::of(&[], ms(0), ms(0)), None);
         assert!(!Window { from: ms(150), to: ms(600) }.contains_request(&records[0]));
+        assert!(Window { from: ms(50), to: ms(200) }.contains_request(&records[0]), "it ends later");
     }
 }

@@ -9,14 +9,15 @@ use tokio::sync::Notify;
 use super::{Answer, Failure, RequestRecord};
 use crate::workload::Job;
 
-/// Counters of a run that can be read while it goes on, for progress displays. Results do
-/// not use them.
+/// Counters of a run that can be read while it goes on, for progress displays. Results use
+/// only [`unsent`](Self::unsent): there is no record of such a request.
 #[derive(Debug, Default)]
 pub struct LiveCounters {
     tokens: AtomicU64,
     in_flight: AtomicU64,
     ended: AtomicU64,
     failed: AtomicU64,
+    unsent: AtomicU64,
 }
 
 impl LiveCounters {
@@ -42,6 +43,16 @@ impl LiveCounters {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were due but not sent, because too many were in flight.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_unsent(&self, count: u64) {
+        self.unsent.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts a request as sent. Returns the number in flight, including this one.

@@ -7,15 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::{Distribution, Failure, Percentiles, RequestRecord, Slo, Timeline, Window};
 use crate::shape::is_over_saturated;
 
-/// One run of a workload. Rates and times are those within its window; requests that began
-/// or ended outside count only with the tokens received within.
+/// One run of a workload. Rates are those within its window, and latencies those of the
+/// requests that were due within it, whenever they ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Requests sent.
     pub requests: u64,
-    /// Successful requests within the window: the sample of the latencies.
+    /// Requests that an open loop could not send, because too many were in flight.
+    #[serde(default)]
+    pub unsent: u64,
+    /// The sample of the latencies: the requests that were due within the window and were
+    /// answered or timed out.
     pub requests_measured: u64,
-    /// Requests that failed.
+    /// Of these, the requests that ended after the window.
+    #[serde(default)]
+    pub ended_later: u64,
+    /// Of these, the requests that timed out. Their times are at least their time limit, and
+    /// count with that.
+    #[serde(default)]
+    pub timed_out: u64,
+    /// Requests that failed, those that timed out included.
     pub failed: u64,
     /// Requests whose client disconnected early, as planned. Only their received tokens
     /// count.
@@ -89,12 +100,15 @@ pub struct Distributions {
 }
 
 impl Distributions {
-    /// Distributions over the successful requests within `window`.
+    /// Distributions over `sample`.
     #[must_use]
-    pub fn of(records: &[RequestRecord], window: Window) -> Self {
+    fn of(sample: &[&RequestRecord]) -> Self {
         let mut all = Self::default();
-        for record in records.iter().filter(|record| record.outcome.is_ok() && window.contains_request(record)) {
-            record.ttft().into_iter().for_each(|time| all.ttft.record(time));
+        // Answers in one piece have no time to first token, so one that never came has none.
+        let is_streamed = sample.iter().any(|record| !record.token_times.is_empty());
+        for record in sample {
+            let waited = (is_streamed && record.timed_out()).then(|| record.e2e());
+            record.ttft().or(waited).into_iter().for_each(|time| all.ttft.record(time));
             record.gaps().for_each(|time| all.itl.record(time));
             record.tpot().into_iter().for_each(|time| all.tpot.record(time));
             all.e2e.record(record.e2e());
@@ -123,11 +137,15 @@ impl Distributions {
 }
 
 impl RunSummary {
-    /// Summarises `records`. The caller adds the resource usage of the processes.
+    /// Summarises `records`. The caller adds the requests that were not sent, and the resource
+    /// usage of the processes.
     #[must_use]
     pub fn of(records: &[RequestRecord], window: Window, slo: &Slo, open_loop: bool) -> (Self, Distributions) {
         let seconds = window.seconds();
-        let distributions = Distributions::of(records, window);
+        let is_measured =
+            |record: &&RequestRecord| (record.outcome.is_ok() || record.timed_out()) && window.contains_request(record);
+        let sample: Vec<&RequestRecord> = records.iter().filter(is_measured).collect();
+        let distributions = Distributions::of(&sample);
         let answers: Vec<_> =
             records.iter().filter_map(|record| Some((record, record.outcome.as_ref().ok()?))).collect();
         let mut failures = BTreeMap::new();
@@ -147,7 +165,10 @@ impl RunSummary {
         let good = answers.iter().filter(|(record, _)| window.contains(record.ended) && slo.is_met(record)).count();
         let summary = Self {
             requests: records.len() as u64,
-            requests_measured: answers.iter().filter(|(record, _)| window.contains_request(record)).count() as u64,
+            unsent: 0,
+            requests_measured: sample.len() as u64,
+            ended_later: sample.iter().filter(|record| record.ended > window.to).count() as u64,
+            timed_out: sample.iter().filter(|record| record.timed_out()).count() as u64,
             failed: records.iter().filter(|record| record.failed()).count() as u64,
             left: records.iter().filter(|record| record.outcome == Err(Failure::Disconnected)).count() as u64,
             failures,
@@ -254,11 +275,28 @@ mod tests {
     }
 
     #[test]
-    fn requests_outside_the_window_are_excluded() {
+    fn long_answers_and_timeouts_count_whenever_they_end() {
+        let slow = RequestRecord { ended: ms(5000), ..record(100, 41) };
+        let limit = Failure::TimedOut(ms(9000));
+        let timed_out = RequestRecord { ended: ms(9100), outcome: Err(limit), ..record(100, 0) };
+        let refused = Failure::Status { status: 429, message: String::new() };
+        let refused = RequestRecord { outcome: Err(refused), ..record(100, 0) };
+        let records = [record(0, 41), slow, timed_out, refused];
+        let window = Window::of(&records, ms(0), ms(8000)).expect("1.1 s are left");
+        let (summary, _) = RunSummary::of(&records, window, &Slo::default(), true);
+        assert_eq!((summary.requests_measured, summary.ended_later), (3, 2));
+        assert_eq!((summary.timed_out, summary.failed), (1, 2));
+        let (ttft, e2e) = (summary.latencies.ttft.expect("tokens"), summary.latencies.e2e.expect("ends"));
+        assert!(ttft.max > 8.9 && e2e.max > 8.9 && (ttft.count, e2e.count) == (3, 3), "{ttft:?} {e2e:?}");
+    }
+
+    #[test]
+    fn requests_due_outside_the_window_are_excluded() {
         let records = [record(0, 41), record(500, 41), record(1000, 41)];
         let window = Window::of(&records, ms(400), ms(450)).expect("650 ms are left");
         let (summary, _) = RunSummary::of(&records, window, &Slo::default(), false);
-        assert_eq!((summary.requests, summary.requests_measured), (3, 1));
+        // The second ends within the window, the third after it.
+        assert_eq!((summary.requests, summary.requests_measured, summary.ended_later), (3, 2, 1));
         assert_eq!(summary.goodput_per_second, None);
         // 400 to 1,050 ms: 11 tokens of the first answer, all of the second.
         assert!((summary.output_tokens_per_second - 52.0 / 0.65).abs() < 1e-6, "{summary:?}");

@@ -3,7 +3,12 @@
 use serde::Serialize;
 
 use super::{BenchmarkResult, Better, Metric, Series};
-use crate::measure::Estimate;
+use crate::measure::{Estimate, holm, larger, smallest};
+use crate::plan::REPEATS_MAX;
+
+/// Largest probability that a comparison of two equal servers finds a difference in any of
+/// their deciding metrics.
+pub const SIGNIFICANCE: f64 = 0.01;
 
 /// Comparison of a new result with an old one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,6 +21,9 @@ pub struct Comparison {
     pub unmatched: Vec<String>,
     /// The change of every metric that both have.
     pub changes: Vec<Change>,
+    /// The number of rounds in both results that a difference needs, if they have fewer: no
+    /// difference, however large, can be told from noise then.
+    pub rounds_needed: Option<u32>,
 }
 
 /// Change of one metric of one series.
@@ -31,6 +39,10 @@ pub struct Change {
     pub new: Estimate,
     /// (new − old) / old of the medians.
     pub change: f64,
+    /// The probability that rounds of equal servers differ by this much beyond the threshold
+    /// in any metric that decides (or in any that does not): the two-sided Mann-Whitney test of
+    /// the rounds, with Holm's correction.
+    pub probability: f64,
     /// The verdict.
     pub verdict: Verdict,
 }
@@ -39,13 +51,13 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Worse by more than the threshold, and the intervals do not overlap.
+    /// Worse by more than the threshold, beyond [`SIGNIFICANCE`].
     Regressed,
-    /// Better by more than the threshold, and the intervals do not overlap.
+    /// Better by more than the threshold, beyond [`SIGNIFICANCE`].
     Improved,
     /// Within the threshold.
     Same,
-    /// Above the threshold, but the intervals overlap: more repeats are needed.
+    /// Above the threshold, but it may be noise: more rounds are needed.
     Unsure,
 }
 
@@ -63,11 +75,13 @@ impl Comparison {
         let matched = |name: &String| pairs.iter().any(|(old, new)| old.name == *name || new.name == *name);
         let unmatched =
             old.series.iter().chain(&new.series).map(|series| &series.name).filter(|name| !matched(name)).cloned();
+        let changes = changes(&pairs, threshold);
         Self {
             threshold,
+            rounds_needed: rounds_needed(&changes),
             same_work: old.plan == new.plan && pairs.iter().all(|(old, new)| old.shape == new.shape),
             unmatched: unmatched.collect(),
-            changes: pairs.iter().flat_map(|(old, new)| changes(old, new, threshold)).collect(),
+            changes,
         }
     }
 
@@ -78,33 +92,63 @@ impl Comparison {
     }
 }
 
-fn changes(old: &Series, new: &Series, threshold: f64) -> Vec<Change> {
-    Metric::all()
-        .filter_map(|metric| {
-            let (before, after) = (old.estimate(metric)?, new.estimate(metric)?);
-            let change = if before.median == after.median { 0.0 } else { after.median / before.median - 1.0 };
-            Some(Change {
-                series: new.name.clone(),
-                metric,
-                old: before.clone(),
-                new: after.clone(),
-                change,
-                verdict: verdict(metric, change, before.overlaps(after), threshold),
-            })
-        })
-        .collect()
+fn changes(pairs: &[(&Series, &Series)], threshold: f64) -> Vec<Change> {
+    let mut changes: Vec<Change> = pairs
+        .iter()
+        .flat_map(|(old, new)| Metric::all().filter_map(|metric| Change::of(metric, old, new, threshold)))
+        .collect();
+    // The metrics that are only shown must not make those that decide less certain.
+    for decides in [true, false] {
+        let mut family: Vec<&mut Change> =
+            changes.iter_mut().filter(|change| change.metric.decides() == decides).collect();
+        let probabilities: Vec<f64> = family.iter().map(|change| change.probability).collect();
+        for (change, probability) in family.iter_mut().zip(holm(&probabilities)) {
+            change.probability = probability;
+            change.verdict = change.verdict(threshold);
+        }
+    }
+    changes
 }
 
-fn verdict(metric: Metric, change: f64, overlap: bool, threshold: f64) -> Verdict {
-    let gain = match metric.better() {
-        Better::Higher => change,
-        Better::Lower => -change,
-    };
-    match () {
-        () if gain.abs() <= threshold => Verdict::Same,
-        () if overlap => Verdict::Unsure,
-        () if gain < 0.0 => Verdict::Regressed,
-        () => Verdict::Improved,
+/// The rounds that the first step of Holm's correction needs, if a deciding metric has fewer.
+fn rounds_needed(changes: &[Change]) -> Option<u32> {
+    let deciding: Vec<&Change> = changes.iter().filter(|change| change.metric.decides()).collect();
+    let suffice = |old: usize, new: usize| 2.0 * smallest(old, new) * deciding.len() as f64 <= SIGNIFICANCE;
+    if deciding.iter().all(|change| suffice(change.old.values.len(), change.new.values.len())) {
+        return None;
+    }
+    (1..=REPEATS_MAX).find(|&rounds| suffice(rounds as usize, rounds as usize))
+}
+
+impl Change {
+    /// The change, with the probability of this one test. The verdict is not yet known.
+    fn of(metric: Metric, old: &Series, new: &Series, threshold: f64) -> Option<Self> {
+        let (old, new, series) = (old.estimate(metric)?, new.estimate(metric)?, new.name.clone());
+        let scaled = |factor: f64| old.values.iter().map(|value| value * factor).collect::<Vec<f64>>();
+        let (higher, lower) = (scaled(1.0 + threshold), scaled(1.0 - threshold));
+        let probability = 2.0 * larger(&new.values, &higher).min(larger(&lower, &new.values));
+        Some(Self {
+            series,
+            metric,
+            change: if old.median == new.median { 0.0 } else { new.median / old.median - 1.0 },
+            old: old.clone(),
+            new: new.clone(),
+            probability: probability.min(1.0),
+            verdict: Verdict::Unsure,
+        })
+    }
+
+    fn verdict(&self, threshold: f64) -> Verdict {
+        let gain = match self.metric.better() {
+            Better::Higher => self.change,
+            Better::Lower => -self.change,
+        };
+        match () {
+            () if gain.abs() <= threshold => Verdict::Same,
+            () if self.probability > SIGNIFICANCE => Verdict::Unsure,
+            () if gain < 0.0 => Verdict::Regressed,
+            () => Verdict::Improved,
+        }
     }
 }
 
@@ -116,17 +160,24 @@ mod tests {
     const RATE: Metric = Metric::OutputTokensPerSecond;
     const TTFT: Metric = Metric::Time(Latency::Ttft, Percentile::P50);
 
+    fn verdict(metric: Metric, change: f64, probability: f64) -> Verdict {
+        let value = Estimate::of(vec![1.0]).expect("a value");
+        let series = String::new();
+        let verdict = Verdict::Unsure;
+        Change { series, metric, old: value.clone(), new: value, change, probability, verdict }.verdict(0.05)
+    }
+
     #[test]
     fn lower_throughput_and_higher_latency_are_regressions() {
-        assert_eq!(verdict(RATE, -0.2, false, 0.05), Verdict::Regressed);
-        assert_eq!(verdict(RATE, 0.2, false, 0.05), Verdict::Improved);
-        assert_eq!(verdict(TTFT, 0.2, false, 0.05), Verdict::Regressed);
-        assert_eq!(verdict(TTFT, -0.2, false, 0.05), Verdict::Improved);
+        assert_eq!(verdict(RATE, -0.2, 0.001), Verdict::Regressed);
+        assert_eq!(verdict(RATE, 0.2, 0.001), Verdict::Improved);
+        assert_eq!(verdict(TTFT, 0.2, 0.001), Verdict::Regressed);
+        assert_eq!(verdict(TTFT, -0.2, 0.001), Verdict::Improved);
     }
 
     #[test]
     fn noise_and_changes_below_the_threshold_are_no_regressions() {
-        assert_eq!(verdict(RATE, -0.2, true, 0.05), Verdict::Unsure);
-        assert_eq!(verdict(RATE, -0.05, false, 0.05), Verdict::Same);
+        assert_eq!(verdict(RATE, -0.2, 0.02), Verdict::Unsure);
+        assert_eq!(verdict(RATE, -0.05, 0.001), Verdict::Same);
     }
 }

@@ -137,10 +137,16 @@ impl Metric {
     }
 
     /// Whether a worse value is a regression. The far tail is shown but does not decide,
-    /// because it rests on a handful of values; neither does the client's own CPU time.
+    /// because it rests on a handful of values. Neither does the client's own CPU time, nor
+    /// memory, of which all rounds read the same process: they are one value, not several.
     #[must_use]
     pub const fn decides(self) -> bool {
-        !matches!(self, Self::Time(_, Percentile::P99 | Percentile::Max) | Self::ClientCpuSecondsPer1000Tokens)
+        !matches!(
+            self,
+            Self::Time(_, Percentile::P99 | Percentile::Max)
+                | Self::ClientCpuSecondsPer1000Tokens
+                | Self::ServerResidentBytes
+        )
     }
 
     /// The factor and unit for display.

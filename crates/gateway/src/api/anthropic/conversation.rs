@@ -67,12 +67,17 @@ pub(super) fn conversation(
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::MessagesBody;
     use super::*;
 
+    #[derive(Deserialize)]
+    struct Body {
+        system: Option<Content>,
+        messages: Vec<Object<MessageParam>>,
+    }
+
     fn read(json: &str) -> Result<Vec<ChatMessage>, RequestError> {
-        let body: MessagesBody = serde_json::from_str(json).expect("a body of the right form");
-        body.into_conversation(&RequestContext::for_test()).map(|(_, conversation)| conversation)
+        let Body { system, messages } = serde_json::from_str(json).expect("a body of the right form");
+        conversation(system, messages, &RequestContext::for_test())
     }
 
     #[test]

@@ -194,9 +194,16 @@ pub(crate) struct LoadArgs {
     /// Seed of everything random in the load.
     #[arg(long, default_value_t = Order::default().seed)]
     pub(crate) seed: u64,
-    /// Runs of each server or layer [default: 1; ladder: 5].
+    /// Runs of each server or layer [default: 1; ladder: 5; with --until the least, 6].
     #[arg(long)]
     pub(crate) repeats: Option<u32>,
+    /// Measure further, short rounds until the interval of each ratio (of the throughput, if
+    /// there is one target) is at most this percentage in either direction: 1%, 0.5%.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) until: Option<f64>,
+    /// With --until: begin no further round after this number of seconds.
+    #[arg(long, value_name = "SECONDS", requires = "until", default_value_t = Order::default().until_seconds_max)]
+    pub(crate) until_seconds: f64,
     /// Unmeasured requests before each run [default: as many as are in flight].
     #[arg(long, value_name = "REQUESTS")]
     pub(crate) warm_up: Option<u64>,
@@ -247,8 +254,11 @@ pub(crate) struct CompareArgs {
     /// The new result.
     pub(crate) new: PathBuf,
     /// Ignore changes up to this percentage.
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     pub(crate) threshold_percent: f64,
+    /// Exit with 3 also if the results have too few rounds to tell a difference from noise.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// `hostler bench report`
@@ -273,6 +283,11 @@ pub(crate) enum ReportFormat {
     Csv,
     /// One HTML page with plots.
     Html,
+}
+
+/// Parses a percentage, with or without its sign.
+fn percent(text: &str) -> Result<f64, std::num::ParseFloatError> {
+    text.trim_end_matches('%').trim_end().parse()
 }
 
 /// Parses the variants of `T` by name, with their documentation as help.

@@ -28,6 +28,8 @@ pub(super) fn order(load: &LoadArgs, claim: &ClaimArgs, profile: Profile) -> Res
         seed: load.seed,
         leaving: (load.leave_percent != 0.0).then_some(leaving),
         repeats: load.repeats,
+        until_percent: load.until,
+        until_seconds_max: load.until_seconds,
         warm_up_requests: load.warm_up,
         seconds_max: load.duration,
         request_seconds_max: load.timeout,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use hostler_loadgen::ceiling::{EchoServer, EchoTimings};
-use hostler_loadgen::result::{self, Kind, Metric};
+use hostler_loadgen::measure::Estimate;
+use hostler_loadgen::result::{self, BenchmarkResult, Better, Kind, Metric};
 use hostler_loadgen::shape::Shape;
 
 use super::arguments::BenchCommand;
@@ -45,6 +46,8 @@ fn shapes_with_a_rate_require_one() {
     assert!(parse(&[]) && parse(&["--shape", "poisson", "--rate", "2"]));
     assert!(!parse(&["--shape", "poisson"]) && !parse(&["--shape", "constant"]));
     assert!(!parse(&["--shape", "ramp", "--rate", "2"]));
+    assert!(parse(&["--until", "1%"]) && parse(&["--until", "0.5", "--until-seconds", "9"]));
+    assert!(!parse(&["--until", "little"]) && !parse(&["--until-seconds", "9"]));
     assert!(!parse(&["--prompt", "x", "--prompt-tokens", "5"]) && !parse(&["--max-tokens", "0"]));
 }
 
@@ -65,16 +68,28 @@ async fn two_servers_are_measured_alternately_and_the_result_is_written() {
     assert_eq!(bench(&["report", text(&file), "--format", "html", "--output", text(&page)]).await, ExitCode::SUCCESS);
     assert!(std::fs::read_to_string(&page).is_ok_and(|page| page.contains("<svg")));
 
-    assert_eq!(bench(&["compare", text(&file), text(&file)]).await, ExitCode::SUCCESS);
-    let mut worse = result.clone();
-    for series in &mut worse.series {
-        let rate = series.estimates.get_mut(&Metric::OutputTokensPerSecond).expect("every run has a rate");
-        [&mut rate.median, &mut rate.low, &mut rate.high].into_iter().for_each(|value| *value /= 10.0);
-    }
-    let worse_file = folder.path().join("worse.json");
+    // Two rounds are too few for any verdict.
+    let compare = ["compare", text(&file), text(&file)];
+    assert_eq!(bench(&compare).await, ExitCode::SUCCESS);
+    assert_eq!(bench(&[&compare[..], &["--strict"]].concat()).await, ExitCode::from(super::REGRESSION));
+    let (good, worse) = (with_rounds(&result, 100.0), with_rounds(&result, 50.0));
+    let (good_file, worse_file) = (folder.path().join("good.json"), folder.path().join("worse.json"));
+    result::write(&good_file, &good).expect("the folder is writable");
     result::write(&worse_file, &worse).expect("the folder is writable");
-    assert_eq!(bench(&["compare", text(&file), text(&worse_file)]).await, ExitCode::from(super::REGRESSION));
-    assert_eq!(bench(&["compare", text(&worse_file), text(&file)]).await, ExitCode::SUCCESS);
+    assert_eq!(bench(&["compare", text(&good_file), text(&worse_file)]).await, ExitCode::from(super::REGRESSION));
+    let better = ["compare", text(&worse_file), text(&good_file), "--strict"];
+    assert_eq!(bench(&better).await, ExitCode::SUCCESS);
+}
+
+/// The same result, with the rates of ten rounds in place of each metric.
+fn with_rounds(result: &BenchmarkResult, rate: f64) -> BenchmarkResult {
+    let mut result = result.clone();
+    for series in &mut result.series {
+        for (_, estimate) in series.estimates.iter_mut().filter(|(metric, _)| metric.better() == Better::Higher) {
+            *estimate = Estimate::of((0..10).map(|round| rate + f64::from(round) / 10.0).collect()).expect("ten");
+        }
+    }
+    result
 }
 
 #[tokio::test]
