@@ -106,7 +106,8 @@ fn needs_round(plan: &Plan, rounds: u32, elapsed: Duration, precision: impl FnOn
     }
     plan.until.is_some_and(|until| {
         // A precision that is NaN, because nothing was generated, is never reached.
-        rounds < REPEATS_MAX && elapsed.as_secs_f64() < until.seconds_max && !(precision() <= until.precision)
+        let reached = || precision() <= until.precision;
+        rounds < REPEATS_MAX && elapsed.as_secs_f64() < until.seconds_max && !reached()
     })
 }
 

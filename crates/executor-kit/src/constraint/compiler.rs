@@ -96,7 +96,7 @@ impl ConstraintCompiler {
         waiters.push(Waiter { answered, reply });
         if waiters.len() == 1 {
             let (shared, job_key) = (Arc::clone(&self.shared), key.clone());
-            if self.pool.submit(tenant.clone(), move || shared.compile_waiting(job_key)).is_err() {
+            if self.pool.submit(tenant.clone(), move || shared.compile_waiting(&job_key)).is_err() {
                 waiting.remove(&key);
                 let message = "too many constraints are waiting to be compiled; retry in a second";
                 return ready(Err(RequestError::new(ErrorCode::Overloaded, message))).boxed();
@@ -111,8 +111,8 @@ impl ConstraintCompiler {
 impl Shared {
     /// Compiles a constraint for all requests that wait for it. If that panics, they are
     /// answered, because their senders are dropped.
-    fn compile_waiting(&self, key: (TenantId, Constraint)) {
-        let mut waiters = self.waiting.lock().remove(&key).unwrap_or_default();
+    fn compile_waiting(&self, key: &(TenantId, Constraint)) {
+        let mut waiters = self.waiting.lock().remove(key).unwrap_or_default();
         waiters.retain(|waiter| !waiter.reply.is_canceled());
         for Waiter { answered, reply } in waiters {
             // All but the first find it in the cache. A caller may have dropped its future.
