@@ -14,7 +14,7 @@ use crate::{engines, models, process, replicas};
 pub(crate) fn check(config: &Config) -> Result<(), Usage> {
     let cores = process::allowed_cores();
     let problems = config.schedulers.iter().flat_map(|one| problems(config, one, &cores));
-    refuse(problems.collect())
+    refuse(&problems.collect::<Vec<_>>())
 }
 
 /// Checks every scheduler, and whether its replicas can share its device.
@@ -23,10 +23,10 @@ pub(crate) fn check(config: &Config) -> Result<(), Usage> {
 /// All problems, one a line.
 pub(crate) fn check_with_replicas(config: &Config) -> Result<(), Usage> {
     let found = [check(config).err(), replicas::expand(config.clone()).err()];
-    refuse(found.into_iter().flatten().map(|Usage(message)| message).collect())
+    refuse(&found.into_iter().flatten().map(|Usage(message)| message).collect::<Vec<_>>())
 }
 
-fn refuse(problems: Vec<String>) -> Result<(), Usage> {
+fn refuse(problems: &[String]) -> Result<(), Usage> {
     if problems.is_empty() { Ok(()) } else { Err(Usage(problems.join("\n"))) }
 }
 

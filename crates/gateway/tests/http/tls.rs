@@ -101,7 +101,7 @@ async fn livez(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
     let mut response = Vec::new();
     // actix does not announce the end of a TLS stream; the response is whole.
     match within("a response", stream.read_to_end(&mut response)).await {
-        Err(_) if response.is_empty() => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+        Err(_) if response.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(String::from_utf8_lossy(&response).into_owned()),
     }
 }
