@@ -110,6 +110,7 @@ async fn every_error_has_anthropics_shape() {
     let invalid = [
         ("max_tokens", json!({"max_tokens": null})),
         ("messages", json!({"messages": []})),
+        ("messages", json!({"messages": null})),
         ("messages[0].content[0].type", json!({"messages": image})),
         ("tools", json!({"tools": tool})),
         ("tool_choice", json!({"tool_choice": {"type": "any"}})),
