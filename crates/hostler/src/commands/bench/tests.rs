@@ -81,12 +81,17 @@ async fn two_servers_are_measured_alternately_and_the_result_is_written() {
     assert_eq!(bench(&better).await, ExitCode::SUCCESS);
 }
 
-/// The same result, with the rates of ten rounds in place of each metric.
+/// The same result, with ten rounds of a server with this rate in place of each metric.
 fn with_rounds(result: &BenchmarkResult, rate: f64) -> BenchmarkResult {
     let mut result = result.clone();
     for series in &mut result.series {
-        for (_, estimate) in series.estimates.iter_mut().filter(|(metric, _)| metric.better() == Better::Higher) {
-            *estimate = Estimate::of((0..10).map(|round| rate + f64::from(round) / 10.0).collect()).expect("ten");
+        for (metric, estimate) in &mut series.estimates {
+            let rounds = (0..10).map(|round| rate + f64::from(round) / 10.0);
+            let values = match metric.better() {
+                Better::Higher => rounds.collect(),
+                Better::Lower => rounds.map(f64::recip).collect(),
+            };
+            *estimate = Estimate::of(values).expect("ten");
         }
     }
     result
