@@ -1,7 +1,6 @@
 //! Embedding requests. They bypass the queue, which orders generations; their load on the
 //! engine is limited here: a maximum of requests, and one text in the engine at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hostler_executor::ModelExecutor;
@@ -9,7 +8,8 @@ use hostler_protocol::{EmbeddingInput, Embeddings, ErrorCode, Prompt, RequestErr
 use tokio::sync::{Semaphore, watch};
 
 use crate::state::not_serving;
-use crate::{SchedulerSnapshot, SchedulerState, intake};
+use crate::text_work::{TextOwner, TextWork};
+use crate::{SchedulerSnapshot, SchedulerState};
 
 /// Maximum embedding requests that one scheduler holds. They wait for each other, so more
 /// of them would exceed their clients' timeouts.
@@ -36,7 +36,8 @@ impl EmbeddingLimiter {
     /// scheduler fails, stops or is claimed, so that it does not disturb the claim.
     pub(crate) async fn embed(
         &self,
-        executor: &Arc<dyn ModelExecutor>,
+        executor: &dyn ModelExecutor,
+        texts: &TextWork,
         mut snapshots: watch::Receiver<SchedulerSnapshot>,
         inputs: Vec<EmbeddingInput>,
     ) -> Result<Embeddings, RequestError> {
@@ -51,7 +52,7 @@ impl EmbeddingLimiter {
         // A request that has started is finished while the scheduler drains.
         let may_continue = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining);
         tokio::select! {
-            embeddings = self.embed_all(executor, inputs) => embeddings,
+            embeddings = self.embed_all(executor, texts, inputs) => embeddings,
             ended = snapshots.wait_for(|snapshot| !may_continue(snapshot.state)) => {
                 Err(not_serving(ended.map_or(SchedulerState::Stopped, |snapshot| snapshot.state)))
             }
@@ -62,27 +63,28 @@ impl EmbeddingLimiter {
     /// request with an invalid text costs the engine nothing.
     async fn embed_all(
         &self,
-        executor: &Arc<dyn ModelExecutor>,
+        executor: &dyn ModelExecutor,
+        texts: &TextWork,
         inputs: Vec<EmbeddingInput>,
     ) -> Result<Embeddings, RequestError> {
         let model = executor.description();
         if model.capabilities.embedding_dimensions.is_none() {
             return Err(RequestError::no_embeddings(model.engine));
         }
-        let mut texts: Vec<Vec<TokenId>> = Vec::with_capacity(inputs.len());
+        let mut tokenized: Vec<Vec<TokenId>> = Vec::with_capacity(inputs.len());
         let mut prompt_tokens = 0_usize;
         for (index, input) in inputs.into_iter().enumerate() {
             let prompt = match input {
                 EmbeddingInput::Text(text) => Prompt::Text(text),
                 EmbeddingInput::Tokens(tokens) => Prompt::Tokens(tokens),
             };
-            let tokens = intake::tokenize(executor, prompt).await?;
+            let tokens = texts.tokenize(TextOwner::Call, prompt).await?;
             check(index, &tokens, model.context_length, model.vocabulary_size)?;
             prompt_tokens += tokens.len();
-            texts.push(tokens);
+            tokenized.push(tokens);
         }
-        let mut vectors = Vec::with_capacity(texts.len());
-        for tokens in texts {
+        let mut vectors = Vec::with_capacity(tokenized.len());
+        for tokens in tokenized {
             let _turn = self.engine.acquire().await.map_err(|_| not_serving(SchedulerState::Stopped))?;
             vectors.push(executor.embed(tokens).await?);
         }

@@ -17,6 +17,7 @@ use crate::metrics::SchedulerMetrics;
 use crate::observer::WorkMeter;
 use crate::publisher::SnapshotPublisher;
 use crate::state::SchedulingState;
+use crate::text_work::TextWork;
 
 /// Requests that can be on their way to the actor beyond those that it can hold. The
 /// state refuses them with a retry reservation; requests beyond them are refused without
@@ -36,6 +37,7 @@ pub(crate) struct Incarnation {
     /// Limits the requests in the mailbox, the queue and the engine together.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) embeddings: EmbeddingLimiter,
+    pub(crate) texts: TextWork,
     metrics: Arc<SchedulerMetrics>,
 }
 
@@ -58,6 +60,7 @@ impl Incarnation {
             move |_| SchedulerActor::new(state, executor, meter, publisher, number)
         });
         let incarnation = Self {
+            texts: TextWork::start(Arc::clone(&executor)),
             executor,
             actor,
             active: Arc::default(),

@@ -2,21 +2,15 @@
 //! tokenizes the prompt and compiles the constraint.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
-use hostler_protocol::{
-    Constraint, ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId,
-};
+use hostler_protocol::{Constraint, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId};
 use tokio::time::timeout;
 
 use crate::state::{Demand, Ticket};
-
-/// Texts from this length on are tokenized on a blocking thread. Shorter ones take less
-/// than about a millisecond.
-const LONG_TEXT_BYTES: usize = 8 * 1024;
+use crate::text_work::{TextOwner, TextWork};
 
 /// A constraint must be compiled within this time, queue included. Typical schemas take
 /// some milliseconds of processor time, and the executor's limits allow half a second.
@@ -37,16 +31,17 @@ pub(crate) struct PreparedRequest {
 /// # Errors
 /// `InvalidRequest`, naming the field, or `Internal` if the tokenizer panicked.
 pub(crate) async fn prepare(
-    executor: &Arc<dyn ModelExecutor>,
+    executor: &dyn ModelExecutor,
+    texts: &TextWork,
     mut request: GenerationRequest,
     tickets: &AtomicU64,
 ) -> Result<PreparedRequest, RequestError> {
     let model = executor.description();
     check(&request, model)?;
     let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
-    let prompt = tokenize(executor, prompt).await?;
+    let prompt = texts.tokenize(TextOwner::Generation(request.tenant.clone()), prompt).await?;
     let constraint = match request.constraint.take() {
-        Some(constraint) => Some(compile(executor.as_ref(), &request.tenant, constraint, &request.continuation).await?),
+        Some(constraint) => Some(compile(executor, &request.tenant, constraint, &request.continuation).await?),
         None => None,
     };
     let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
@@ -95,34 +90,6 @@ fn in_vocabulary(
             param,
             format!("{param} has token id {token}; the vocabulary has {vocabulary_size} tokens, so ids are below that"),
         )),
-    }
-}
-
-/// Tokenizes a prompt. A long one is tokenized on a blocking thread, so that it delays no
-/// other task.
-///
-/// # Errors
-/// `InvalidRequest`, or `Internal` if the tokenizer panicked.
-pub(crate) async fn tokenize(executor: &Arc<dyn ModelExecutor>, prompt: Prompt) -> Result<Vec<TokenId>, RequestError> {
-    let bytes = match &prompt {
-        Prompt::Tokens(_) => 0,
-        Prompt::Text(text) => text.len(),
-        Prompt::Chat(chat) => chat.text_bytes(),
-    };
-    if bytes < LONG_TEXT_BYTES {
-        return encode(executor.as_ref(), prompt);
-    }
-    let executor = Arc::clone(executor);
-    let task = tokio::task::spawn_blocking(move || encode(executor.as_ref(), prompt));
-    task.await.unwrap_or_else(|_| Err(RequestError::new(ErrorCode::Internal, "the tokenizer failed on this text")))
-}
-
-fn encode(executor: &dyn ModelExecutor, prompt: Prompt) -> Result<Vec<TokenId>, RequestError> {
-    let text = executor.text();
-    match prompt {
-        Prompt::Tokens(tokens) => Ok(tokens),
-        Prompt::Text(prompt) => Ok(text.encode(&prompt, true)?),
-        Prompt::Chat(chat) => Ok(text.encode(&text.render_chat(&chat)?, false)?),
     }
 }
 

@@ -28,6 +28,7 @@ mod snapshot;
 pub mod state;
 mod stream;
 mod supervisor;
+mod text_work;
 mod trace;
 mod watchdog;
 

@@ -29,6 +29,7 @@ use crate::shared::Shared;
 use crate::state::{Claim, not_serving};
 use crate::stream::ClientStream;
 use crate::supervisor::Supervisor;
+use crate::text_work::TextOwner;
 use crate::trace::RequestTrace;
 use crate::{SchedulerConfig, SchedulerSnapshot, SchedulerState};
 
@@ -98,7 +99,8 @@ impl LocalScheduler {
     async fn accept(&self, request: GenerationRequest) -> Result<Accepted, RequestError> {
         let incarnation = self.shared.incarnation()?;
         let permit = Arc::clone(&incarnation.permits).try_acquire_owned().map_err(|_| crowded())?;
-        let prepared = intake::prepare(&incarnation.executor, request, &self.tickets).await?;
+        let prepared =
+            intake::prepare(incarnation.executor.as_ref(), &incarnation.texts, request, &self.tickets).await?;
         let active = Arc::new(ActiveRequest::default());
         if incarnation.active.insert(prepared.demand.ticket, Arc::clone(&active)).is_err() {
             return Err(not_serving(SchedulerState::Failed));
@@ -156,27 +158,28 @@ impl Scheduler for LocalScheduler {
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
-        let executor = &self.shared.incarnation()?.executor;
+        let incarnation = self.shared.incarnation()?;
+        let texts = &incarnation.texts;
         match input {
-            TokenizeInput::Text { text, add_special: true } => intake::tokenize(executor, Prompt::Text(text)).await,
-            TokenizeInput::Text { text, add_special: false } => Ok(executor.text().encode(&text, false)?),
-            TokenizeInput::Chat(chat) => intake::tokenize(executor, Prompt::Chat(chat)).await,
+            TokenizeInput::Text { text, add_special: true } => {
+                texts.tokenize(TextOwner::Call, Prompt::Text(text)).await
+            }
+            TokenizeInput::Text { text, add_special: false } => texts.encode_plain(text).await,
+            TokenizeInput::Chat(chat) => texts.tokenize(TextOwner::Call, Prompt::Chat(chat)).await,
         }
     }
 
     async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError> {
-        Ok(self.shared.incarnation()?.executor.text().decode(&tokens)?)
+        self.shared.incarnation()?.texts.decode(tokens).await
     }
 
     async fn pieces(&self, tokens: Vec<TokenId>) -> Result<Vec<Vec<u8>>, RequestError> {
-        let incarnation = self.shared.incarnation()?;
-        let text = incarnation.executor.text();
-        tokens.into_iter().map(|token| Ok(text.piece(token)?)).collect()
+        self.shared.incarnation()?.texts.pieces(tokens).await
     }
 
     async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
         let incarnation = self.shared.incarnation()?;
-        incarnation.embeddings.embed(&incarnation.executor, self.snapshot(), inputs).await
+        incarnation.embeddings.embed(incarnation.executor.as_ref(), &incarnation.texts, self.snapshot(), inputs).await
     }
 
     async fn cancel(&self, id: RequestId) -> bool {
