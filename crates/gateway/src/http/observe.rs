@@ -44,9 +44,11 @@ pub(super) async fn observe(
     if status.is_server_error() {
         context.reason.replace(error.map(ToString::to_string));
     }
-    let body = error.and_then(|error| error.as_error::<ApiError>()).map(|error| anthropic_error::body(error, &context));
+    let is_anthropic = anthropic_error::applies_to(response.request().path());
+    let error = error.and_then(|error| error.as_error::<ApiError>()).filter(|_| is_anthropic);
+    let body = error.map(|error| anthropic_error::body(error, &context));
     set_headers(response.headers_mut(), &context, status);
-    if anthropic_error::applies_to(response.request().path()) {
+    if is_anthropic {
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }

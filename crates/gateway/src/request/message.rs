@@ -1,13 +1,10 @@
 //! Chat messages: text, tool calls and their results, reasoning. No part of a message is dropped
 //! silently.
 
-use std::fmt;
-
 use hostler_protocol::{ChatMessage, RequestError, Role, ToolCall};
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::content::{Content, ContentPart};
 use super::wrappers::{Object, Present, Unsupported};
 use crate::http::context::RequestContext;
 use crate::http::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX, TOOL_CALLS_MAX};
@@ -18,7 +15,7 @@ use crate::http::limits::{CONTENT_PARTS_MAX, MESSAGES_MAX, TOOL_CALLS_MAX};
 pub(crate) struct Message {
     role: Role,
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<Content<Part>>,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -67,13 +64,6 @@ struct CalledFunction {
     arguments: String,
 }
 
-/// `content`: a text, or parts.
-#[derive(Debug)]
-enum Content {
-    Text(String),
-    Parts(Vec<Object<Part>>),
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
@@ -91,32 +81,8 @@ struct Part {
     file: Present,
 }
 
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
-    }
-}
-
-struct ContentVisitor;
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of content parts")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Content, E> {
-        Ok(Content::Text(text.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, text: String) -> Result<Content, E> {
-        Ok(Content::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Content, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(sequence)).map(Content::Parts)
-    }
+impl ContentPart for Part {
+    const PLURAL: &'static str = "content parts";
 }
 
 /// Converts a conversation's messages.

@@ -1,6 +1,7 @@
 //! Request bodies: read within limits, parsed strictly, validated. Errors name the field.
 
 mod body;
+mod content;
 mod fields;
 mod headers;
 mod json;
@@ -16,6 +17,7 @@ mod template;
 mod wrappers;
 
 pub(crate) use body::{Dialect, GenerationBody, JsonSchemaFormat, ResponseFormat, ResponseFormatType};
+pub(crate) use content::{Content, ContentPart};
 pub(crate) use fields::{PromptField, Stop};
 pub(crate) use headers::HeaderOptions;
 pub(crate) use json::Json;

@@ -1,22 +1,14 @@
 //! `content` and `system`: a text, or blocks of text.
 
-use std::fmt;
-
 use hostler_protocol::RequestError;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::http::context::RequestContext;
 use crate::http::limits::CONTENT_PARTS_MAX;
-use crate::request::{Object, Present};
+use crate::request::{ContentPart, Object, Present};
 
 /// A text, or blocks.
-#[derive(Debug)]
-pub(super) enum Content {
-    Text(String),
-    Blocks(Vec<Object<Block>>),
-}
+pub(super) type Content = crate::request::Content<Block>;
 
 /// A block, with the fields of other types than `text`, so that the error is about the type.
 #[derive(Debug, Deserialize)]
@@ -59,6 +51,10 @@ pub(super) struct Block {
     data: Present,
 }
 
+impl ContentPart for Block {
+    const PLURAL: &'static str = "content blocks";
+}
+
 impl Content {
     /// The text; blocks become a line each. `path` names the field.
     ///
@@ -67,7 +63,7 @@ impl Content {
     pub(super) fn into_text(self, path: &str, context: &RequestContext) -> Result<String, RequestError> {
         let blocks = match self {
             Self::Text(text) => return Ok(text),
-            Self::Blocks(blocks) => blocks,
+            Self::Parts(blocks) => blocks,
         };
         if blocks.len() > CONTENT_PARTS_MAX {
             let message = format!("{path}: {} blocks; at most {CONTENT_PARTS_MAX} are allowed", blocks.len());
@@ -95,33 +91,5 @@ impl Block {
             context.ignore("citations");
         }
         self.text.ok_or_else(|| refused("text", "this field is required"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
-    }
-}
-
-struct ContentVisitor;
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of content blocks")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Content, E> {
-        Ok(Content::Text(text.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, text: String) -> Result<Content, E> {
-        Ok(Content::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Content, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(sequence)).map(Content::Blocks)
     }
 }
