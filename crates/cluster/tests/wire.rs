@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use hostler_cluster::wire;
 use hostler_protocol::{
-    Batching, CacheScope, Capabilities, ChatMessage, Constraint, Conversation, Deadline, Driving, Engine, ErrorCode,
-    ErrorReason, FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Priority,
-    Prompt, RequestError, Role, SamplingParams, Started, StopConditions, Timings, Token, TokenEvent, ToolCall, Usage,
+    Batching, CacheScope, CallRules, Capabilities, ChatMessage, Constraint, Conversation, Deadline, Dialect, Driving,
+    Engine, ErrorCode, ErrorReason, FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription,
+    Prefill, Priority, Prompt, ReasoningFormat, RequestError, Role, SamplingParams, Started, StopConditions, Timings,
+    Token, TokenEvent, ToolCall, ToolFormat, Usage,
 };
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot, SchedulerState};
 use proptest::collection::vec;
@@ -90,13 +91,23 @@ fn constraint() -> impl Strategy<Value = Constraint> {
     (form, any::<String>()).prop_map(|(form, text)| form(text))
 }
 
+fn calls() -> impl Strategy<Value = CallRules> {
+    (any::<String>(), any::<[bool; 3]>()).prop_map(|(tools, [required, parallel, is_strict])| CallRules {
+        tools,
+        required,
+        parallel,
+        is_strict,
+    })
+}
+
 /// A request, and the instant at which it is sent.
 fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
-    let how = (sampling(), stop(), option::of(constraint()), option::of(any::<u32>()));
+    let form = (option::of(constraint()), option::of(calls()));
+    let how = (sampling(), stop(), form, option::of(any::<u32>()));
     let who = (select(Priority::ALL.to_vec()), "[a-z]{0,9}", option::of(0..1_u64 << 20), option::of(any::<u64>()));
     (prompt(), vec(any::<u32>(), 0..9), how, who).prop_map(|(prompt, continuation, how, who)| {
         let now = Instant::now();
-        let (sampling, stop, constraint, top_logprobs) = how;
+        let (sampling, stop, (constraint, calls), top_logprobs) = how;
         let (priority, tenant, milliseconds, claim) = who;
         let deadline = milliseconds.and_then(|left| Deadline::after(now, Duration::from_millis(left)));
         let request = GenerationRequest {
@@ -104,6 +115,7 @@ fn request() -> impl Strategy<Value = (GenerationRequest, Instant)> {
             sampling,
             stop,
             constraint,
+            calls,
             top_logprobs,
             priority,
             tenant: tenant.as_str().into(),
@@ -153,6 +165,20 @@ fn event() -> impl Strategy<Value = TokenEvent> {
     ]
 }
 
+fn dialect() -> impl Strategy<Value = Dialect> {
+    let formats = (option::of(select(ToolFormat::ALL.to_vec())), option::of(select(ReasoningFormat::ALL.to_vec())));
+    let tokens = vec((any::<String>(), any::<u32>()), 0..3);
+    (formats, any::<[bool; 2]>(), tokens).prop_map(
+        |((tools, reasoning), [template_renders_tools, opens_reasoning], tokens)| Dialect {
+            tools,
+            template_renders_tools,
+            reasoning,
+            opens_reasoning,
+            special_tokens: tokens.into_iter().collect(),
+        },
+    )
+}
+
 fn description() -> impl Strategy<Value = ModelDescription> {
     let engine = select(vec![Engine::Mistralrs, Engine::Llamacpp, Engine::Simulated]);
     let batching = select(vec![Batching::Ragged, Batching::EqualLength]);
@@ -160,8 +186,8 @@ fn description() -> impl Strategy<Value = ModelDescription> {
         .prop_map(|tokens| tokens.map_or(Prefill::Blocking, |tokens| Prefill::Chunked { tokens }));
     let capabilities = (any::<bool>(), option::of(any::<u32>()), any::<bool>(), option::of(any::<u32>()));
     let sizes = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>());
-    (engine, any::<String>(), sizes, (any::<u32>(), batching, prefill), capabilities).prop_map(
-        |(engine, text, sizes, (max_sequences, batching, prefill), capabilities)| ModelDescription {
+    (engine, any::<String>(), sizes, (any::<u32>(), batching, prefill), (capabilities, dialect())).prop_map(
+        |(engine, text, sizes, (max_sequences, batching, prefill), (capabilities, dialect))| ModelDescription {
             model: text.as_str().into(),
             engine,
             device: text.clone(),
@@ -177,6 +203,7 @@ fn description() -> impl Strategy<Value = ModelDescription> {
                 chat: capabilities.2,
                 embedding_dimensions: capabilities.3,
             },
+            dialect,
         },
     )
 }

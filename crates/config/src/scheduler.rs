@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hostler_protocol::Engine;
+use hostler_protocol::{Engine, ToolFormat};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::rules::{NAME_ALLOWED, is_name};
 use crate::{Device, Problem};
 
 mod mistralrs;
+mod tool_format;
 
 pub use mistralrs::{KvCacheType, MistralrsOptions, WeightFormat};
 
@@ -61,8 +62,14 @@ pub struct SchedulerSpec {
     /// limit applies too.
     #[schemars(range(min = 16, max = 1 << 20))]
     pub max_context_length: u32,
+    /// The format in which the model writes tool calls: a name of docs/tools.md. auto detects it
+    /// from the chat template. Naming one has no effect on a model whose template renders no
+    /// tools: its calls are always in the format hermes.
+    #[serde(with = "tool_format")]
+    #[schemars(with = "String", extend("enum" = tool_format::names()))]
+    pub tool_format: Option<ToolFormat>,
     /// For the engine simulated, which checks it: kv_capacity_tokens, batching, prefill,
-    /// cost, prefix_cache_tokens, eos_after, faults. See "The simulated engine" in
+    /// cost, prefix_cache_tokens, eos_after, script, faults. See "The simulated engine" in
     /// docs/configuration.md.
     #[schemars(with = "BTreeMap<String, serde_json::Value>", extend("x-allowed" = "a table"))]
     pub simulated: toml::Table,
@@ -234,6 +241,7 @@ impl Default for SchedulerSpec {
             replicas: 1,
             max_batch_size: 8,
             max_context_length: 2048,
+            tool_format: None,
             simulated: toml::Table::new(),
             queue: QueueConfig::default(),
             batching: BatchingConfig::default(),

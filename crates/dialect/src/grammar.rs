@@ -7,6 +7,7 @@ mod calls;
 mod writer;
 
 use hostler_protocol::Dialect;
+use serde_json::Value;
 
 use self::calls::Calls;
 use self::writer::{ANY, SPACE, Writer, regex};
@@ -23,6 +24,8 @@ pub struct Forced<'a> {
     pub tools: &'a [Tool],
     /// Whether it must be a call.
     pub choice: Choice,
+    /// The schema of an answer that is not a call; without it, that answer is free text.
+    pub schema: Option<&'a Value>,
     /// Several calls are allowed.
     pub parallel: bool,
     /// The prompt ends within the reasoning.
@@ -38,7 +41,7 @@ pub enum Choice {
     Required,
 }
 
-/// The grammar of an answer; none without tools.
+/// The grammar of an answer; none if neither tools nor a schema restrict it.
 ///
 /// JSON is written with at most one space after a comma or a colon, as chat templates render it,
 /// so that the calls in the history of the next request are equal to what was generated. For a
@@ -46,7 +49,7 @@ pub enum Choice {
 /// enforced; for others, they are an error when the grammar is compiled.
 #[must_use]
 pub fn grammar(forced: &Forced<'_>) -> Option<String> {
-    if forced.tools.is_empty() {
+    if forced.tools.is_empty() && forced.schema.is_none() {
         return None;
     }
     let mut writer = Writer::new(&forced.dialect.special_tokens);
@@ -54,12 +57,18 @@ pub fn grammar(forced: &Forced<'_>) -> Option<String> {
         return Some(harmony(forced, writer));
     }
     let shape = shape(forced.dialect);
-    let calls = Calls::write(&mut writer, shape, forced.tools, forced.parallel);
     let tags = forced.dialect.reasoning.and_then(format::tags);
     let reasoning = tags.map_or(String::new(), |tags| reasoning(&mut writer, tags, forced.starts_in_reasoning));
-    let answer = match forced.choice {
-        Choice::Required => format!("{SPACE}? {}", calls.whole),
-        Choice::Auto => free(&mut writer, shape, &calls, tags, forced),
+    let json = forced.schema.map(|schema| writer.json(schema, true));
+    let answer = if forced.tools.is_empty() {
+        format!("{SPACE}? {}", json.unwrap_or_default())
+    } else {
+        let calls = Calls::write(&mut writer, shape, forced.tools, forced.parallel);
+        match (forced.choice, json) {
+            (Choice::Required, _) => format!("{SPACE}? {}", calls.whole),
+            (Choice::Auto, Some(json)) => format!("{SPACE}? ({json} | {})", calls.whole),
+            (Choice::Auto, None) => free(&mut writer, shape, &calls, tags, forced),
+        }
     };
     writer.rule("answer", &answer);
     Some(writer.finish(&format!("{reasoning} answer")))
@@ -130,11 +139,12 @@ fn harmony(forced: &Forced<'_>, mut writer: Writer<'_>) -> String {
         Choice::Required => "\"analysis\"",
     };
     writer.rule("message", &format!("{channel} {preamble} {message} {body} {next}"));
-    let answer = match forced.choice {
-        Choice::Auto => format!(" | \"final\" {message} ANY"),
-        Choice::Required => String::new(),
-    };
-    writer.rule("last", &format!("{channel} ({}{answer})", calls.join(" | ")));
+    let mut last = calls;
+    if forced.choice == Choice::Auto {
+        let text = forced.schema.map_or_else(|| "ANY".to_owned(), |schema| writer.json(schema, true));
+        last.push(format!("\"final\" {message} {text}"));
+    }
+    writer.rule("last", &format!("{channel} ({})", last.join(" | ")));
     let begin = if forced.starts_in_reasoning { format!("{body} {next}") } else { String::new() };
     writer.finish(&format!("{begin} message* last"))
 }

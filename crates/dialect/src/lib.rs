@@ -6,6 +6,8 @@
 //! formats themselves are tables ([`ToolFormat`](hostler_protocol::ToolFormat) names them). All of
 //! it is pure: it knows no engine, no tokenizer and no HTTP.
 
+mod answer;
+mod conversation;
 mod describe;
 mod detect;
 mod event;
@@ -15,6 +17,8 @@ mod markers;
 mod parser;
 mod tool;
 
+pub use answer::answer_grammar;
+pub use conversation::described;
 pub use describe::{describe, render_calls, render_result};
 pub use detect::{detect, ends_in_reasoning, is_described, probes};
 pub use event::Event;

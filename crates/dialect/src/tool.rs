@@ -1,9 +1,10 @@
 //! Tools that a model may call.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A tool that a model may call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// The name.
     pub name: String,

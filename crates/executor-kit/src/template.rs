@@ -11,8 +11,9 @@ mod json;
 mod message;
 mod python;
 
+use hostler_dialect::{described, detect, is_described, markers, probes};
 use hostler_executor::TextError;
-use hostler_protocol::Conversation;
+use hostler_protocol::{Conversation, Dialect, TokenId, ToolFormat};
 use minijinja::{Environment, Error, Value};
 
 const NAME: &str = "chat";
@@ -21,10 +22,11 @@ const NAME: &str = "chat";
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    dialect: Dialect,
 }
 
 impl ChatTemplate {
-    /// Compiles a template.
+    /// Compiles a template, and detects the model's dialect from it.
     ///
     /// # Errors
     /// What is wrong with it, with its line.
@@ -35,15 +37,49 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, environment::portable(source))
             .map_err(|error| format!("the model's chat template cannot be compiled: {error}"))?;
-        Ok(Self { environment })
+        let mut template = Self { environment, dialect: Dialect::default() };
+        let rendered = probes().map(|variables| template.render_variables(Value::from_serialize(variables)).ok());
+        template.dialect = detect(source, [0, 1, 2].map(|probe: usize| rendered[probe].as_deref()));
+        Ok(template)
     }
 
-    /// Renders the conversation, up to the start of the assistant's answer.
+    /// The template of a model whose calls have `tool_format`, if that is configured, and whose
+    /// vocabulary has these special tokens.
+    #[must_use]
+    pub fn of_model(
+        mut self,
+        tool_format: Option<ToolFormat>,
+        special_token: impl Fn(&str) -> Option<TokenId>,
+    ) -> Self {
+        self.dialect.tools = tool_format.or(self.dialect.tools);
+        let found = |tag: String| special_token(&tag).map(|id| (tag, id));
+        self.dialect.special_tokens = markers(&self.dialect).into_iter().filter_map(found).collect();
+        self
+    }
+
+    /// How the model writes tool calls and reasoning.
+    #[must_use]
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Renders the conversation, up to the start of the assistant's answer. If the template knows
+    /// no tools, they are described in the system message.
     ///
     /// # Errors
     /// [`TextError::Template`], with the template's own message if it has one.
     pub fn render(&self, chat: &Conversation) -> Result<String, TextError> {
-        self.render_variables(message::variables(chat)?)
+        if !is_described(&self.dialect) {
+            return self.render_variables(message::variables(chat)?);
+        }
+        let plain = described(chat).map_err(|error| TextError::Template(format!("the tools: {error}")))?;
+        let rendered = self.render_variables(message::variables(&plain)?);
+        rendered.map_err(|error| match error {
+            TextError::Template(reason) if chat.tools.is_some() => TextError::Template(format!(
+                "the model's chat template has no tools, and refuses them in the system message: {reason}"
+            )),
+            other => other,
+        })
     }
 
     /// Renders the template with variables of any kind, such as `tools`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
 use hostler_executor_kit::ChatTemplate;
-use hostler_protocol::{Conversation, TokenId};
+use hostler_protocol::{Conversation, Dialect, TokenId, ToolFormat};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 
@@ -21,6 +21,8 @@ pub(crate) struct LlamaCodec {
 struct Vocabulary {
     model: Arc<LlamaModel>,
     size: u32,
+    /// The special tokens that are tags of tool calls and reasoning, and so part of an answer's text.
+    tags: Arc<[TokenId]>,
 }
 
 impl Vocabulary {
@@ -32,6 +34,20 @@ impl Vocabulary {
         self.model.vocab().token_to_piece_into(LlamaToken(id.cast_signed()), bytes, special, None);
         Ok(())
     }
+
+    /// Appends the text of a token; nothing for a special token that is no tag.
+    fn append_text(&self, id: TokenId, bytes: &mut Vec<u8>) -> Result<(), TextError> {
+        self.append(id, self.tags.contains(&id), bytes)
+    }
+
+    /// The special token with this text.
+    fn special_token(&self, text: &str) -> Option<TokenId> {
+        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, true);
+        let &[LlamaToken(id)] = tokens.as_slice() else { return None };
+        let (id, mut bytes) = (id.cast_unsigned(), Vec::new());
+        self.append(id, false, &mut bytes).ok()?;
+        bytes.is_empty().then_some(id)
+    }
 }
 
 impl LlamaCodec {
@@ -39,10 +55,20 @@ impl LlamaCodec {
     ///
     /// # Errors
     /// What is wrong with the model's chat template.
-    pub(crate) fn new(model: Arc<LlamaModel>) -> Result<Self, String> {
+    pub(crate) fn new(model: Arc<LlamaModel>, tool_format: Option<ToolFormat>) -> Result<Self, String> {
         let size = model.n_vocab().unsigned_abs();
         let template = chat_template(&model)?;
-        Ok(Self { vocabulary: Vocabulary { model, size }, template })
+        let mut vocabulary = Vocabulary { model, size, tags: Arc::default() };
+        let template = template.map(|template| template.of_model(tool_format, |tag| vocabulary.special_token(tag)));
+        if let Some(template) = &template {
+            vocabulary.tags = template.dialect().special_tokens.values().copied().collect();
+        }
+        Ok(Self { vocabulary, template })
+    }
+
+    /// How the model writes tool calls and reasoning.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.template.as_ref().map(|template| template.dialect().clone()).unwrap_or_default()
     }
 
     pub(crate) fn vocabulary_size(&self) -> u32 {
@@ -81,7 +107,7 @@ impl TextCodec for LlamaCodec {
     fn decode(&self, tokens: &[TokenId]) -> Result<String, TextError> {
         let mut bytes = Vec::with_capacity(tokens.len() * 4);
         for &id in tokens {
-            self.vocabulary.append(id, false, &mut bytes)?;
+            self.vocabulary.append_text(id, &mut bytes)?;
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -107,7 +133,7 @@ struct PieceDecoder {
 impl IncrementalDecoder for PieceDecoder {
     fn push(&mut self, token: TokenId) -> Result<String, TextError> {
         self.piece.clear();
-        self.vocabulary.append(token, false, &mut self.piece)?;
+        self.vocabulary.append_text(token, &mut self.piece)?;
         Ok(self.decoder.push_bytes(&self.piece))
     }
 

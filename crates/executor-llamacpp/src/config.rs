@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hostler_config::LlamacppOptions;
-use hostler_protocol::ModelId;
+use hostler_protocol::{ModelId, ToolFormat};
 
 use crate::Device;
 
@@ -38,6 +38,8 @@ pub struct LlamacppConfig {
     pub prefill_chunk_tokens: u32,
     /// Number of compute threads; `None`: one for each core of the device.
     pub threads: Option<u32>,
+    /// The format of tool calls; `None`: detected from the chat template.
+    pub tool_format: Option<ToolFormat>,
 }
 
 impl LlamacppConfig {
@@ -52,6 +54,7 @@ impl LlamacppConfig {
             max_context_length: 2048,
             prefill_chunk_tokens: LlamacppOptions::default().prefill_chunk_tokens,
             threads: None,
+            tool_format: None,
         }
     }
 }

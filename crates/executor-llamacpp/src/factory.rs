@@ -50,7 +50,7 @@ impl LlamacppFactory {
         let grammars = grammars(&model).map_err(LoadError::Engine)?;
         let weight_bytes = model.size();
         let dimensions = Pooling::of(&model).map(|_| model.n_embd_out().unsigned_abs());
-        let codec = LlamaCodec::new(model)
+        let codec = LlamaCodec::new(model, self.config.tool_format)
             .map_err(|reason| LoadError::Model { path: self.config.path.display().to_string(), reason })?;
         let limits = Limits { context_length, vocabulary_size: codec.vocabulary_size() };
         let config = &self.config;
@@ -74,6 +74,7 @@ impl LlamacppFactory {
                 chat: codec.has_chat_template(),
                 embedding_dimensions: dimensions,
             },
+            dialect: codec.dialect(),
         };
         let end_tokens = codec.end_tokens();
         let constraints = ConstraintCompiler::new(Arc::new(grammars), &end_tokens)

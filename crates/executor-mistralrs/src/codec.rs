@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hostler_executor::text::{ByteDecoder, IncrementalDecoder};
 use hostler_executor::{TextCodec, TextError};
 use hostler_executor_kit::ChatTemplate;
-use hostler_protocol::{Conversation, TokenId};
+use hostler_protocol::{Conversation, Dialect, TokenId, ToolFormat};
 use mistralrs::core::llguidance::toktrie::{TokEnv, TokTrie};
 use tokenizers::Tokenizer;
 
@@ -23,17 +23,32 @@ struct Vocabulary {
     tokens: TokEnv,
     /// Some tokenizers add a space before a text and remove it when decoding.
     strips_first_space: bool,
+    /// The special tokens that are tags of tool calls and reasoning, and so part of an answer's text.
+    tags: Arc<[TokenId]>,
 }
 
 impl MistralrsCodec {
-    pub(crate) fn new(tokenizer: Arc<Tokenizer>, tokens: TokEnv, template: Option<ChatTemplate>) -> Self {
-        let mut vocabulary = Vocabulary { tokens, strips_first_space: false };
+    pub(crate) fn new(
+        tokenizer: Arc<Tokenizer>,
+        tokens: TokEnv,
+        template: Option<ChatTemplate>,
+        tool_format: Option<ToolFormat>,
+    ) -> Self {
+        let special_token = |tag: &str| tokens.tok_trie().get_special_token(tag);
+        let template = template.map(|template| template.of_model(tool_format, special_token));
+        let tags = template.iter().flat_map(|template| template.dialect().special_tokens.values().copied()).collect();
+        let mut vocabulary = Vocabulary { tokens, strips_first_space: false, tags };
         vocabulary.strips_first_space = strips_first_space(&tokenizer, &vocabulary);
         Self { tokenizer, vocabulary, template }
     }
 
     pub(crate) fn vocabulary_size(&self) -> u32 {
         self.vocabulary.size()
+    }
+
+    /// How the model writes tool calls and reasoning.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.template.as_ref().map(|template| template.dialect().clone()).unwrap_or_default()
     }
 
     pub(crate) fn has_chat_template(&self) -> bool {
@@ -89,9 +104,10 @@ impl Vocabulary {
         Ok(self.tokens.tok_trie().token(id))
     }
 
-    /// The bytes of a token; none if it is a special token.
+    /// The bytes of a token; none if it is a special token that is no tag.
     fn text_bytes(&self, id: TokenId) -> Result<&[u8], TextError> {
         Ok(match self.bytes(id)? {
+            [TokTrie::SPECIAL_TOKEN_MARKER, name @ ..] if self.tags.contains(&id) => name,
             [TokTrie::SPECIAL_TOKEN_MARKER, ..] => &[],
             bytes => bytes,
         })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hostler_config::MistralrsOptions;
-use hostler_protocol::ModelId;
+use hostler_protocol::{ModelId, ToolFormat};
 
 use crate::Device;
 
@@ -23,6 +23,8 @@ pub struct MistralrsConfig {
     /// Maximum tokens of one sequence, prompt and answer together, at least 2. The model's
     /// own limit applies if it is lower.
     pub max_context_length: u32,
+    /// The format of tool calls; `None`: detected from the chat template.
+    pub tool_format: Option<ToolFormat>,
     /// Simulates a fault in the first executor that is loaded. For tests.
     #[doc(hidden)]
     pub fault: Option<Fault>,
@@ -66,6 +68,7 @@ impl MistralrsConfig {
             options: MistralrsOptions::default(),
             max_batch_size: 8,
             max_context_length: 2048,
+            tool_format: None,
             fault: None,
         }
     }

@@ -75,7 +75,8 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
     let loaded = pipeline::load(config, slots)?;
     let engine = Engine::start(&loaded, on_cpu, config.options.prefix_cache).map_err(LoadError::Engine)?;
     let status = Arc::<EngineStatus>::default();
-    let codec = MistralrsCodec::new(loaded.tokenizer.clone(), loaded.grammars.tok_env().clone(), loaded.template);
+    let tokens = loaded.grammars.tok_env().clone();
+    let codec = MistralrsCodec::new(loaded.tokenizer.clone(), tokens, loaded.template, config.tool_format);
     let context_length = config.max_context_length.min(loaded.context_length);
     let vocabulary_size = codec.vocabulary_size();
     let params = ModelParams { end_token: loaded.end_tokens[0], vocabulary_size: vocabulary_size as usize, fault };
@@ -98,6 +99,7 @@ fn load(config: &MistralrsConfig, fault: Option<Fault>) -> Result<MistralrsExecu
             chat: codec.has_chat_template(),
             embedding_dimensions: None,
         },
+        dialect: codec.dialect(),
     };
     let builder = GenerationBuilder {
         limits: Limits { context_length, vocabulary_size },

@@ -20,9 +20,11 @@ mod faults;
 mod planner;
 mod prefix_cache;
 mod probe;
+mod script;
 
 pub use config::{InvalidSetting, SimulatedConfig};
 pub use cost::CostModel;
 pub use executor::SimulatedFactory;
 pub use faults::{Fault, FaultKind, Faults, SequenceFault};
 pub use probe::SimulatedProbe;
+pub use script::{ScriptedCall, ScriptedTurn};

@@ -80,6 +80,7 @@ fn mistralrs(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc
     Ok(Arc::new(MistralrsFactory::new(MistralrsConfig {
         device: resolve(&spec.device).parse()?,
         options: spec.mistralrs.clone(),
+        tool_format: spec.tool_format,
         max_batch_size: spec.max_batch_size,
         max_context_length: spec.max_context_length,
         ..MistralrsConfig::new(model.name.clone(), source)
@@ -104,6 +105,7 @@ fn llamacpp(scheduler: &NamedScheduler, model: &Prepared) -> anyhow::Result<Arc<
         max_context_length: spec.max_context_length,
         prefill_chunk_tokens: spec.llamacpp.prefill_chunk_tokens,
         threads: spec.llamacpp.threads,
+        tool_format: spec.tool_format,
         ..LlamacppConfig::new(model.name.clone(), model.path.clone())
     })))
 }

@@ -31,7 +31,7 @@ pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, Toke
 pub use model::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};
 pub use node::{NodeState, NodeStatus};
 pub use prompt::{ChatMessage, Conversation, Prompt, Role, ToolCall};
-pub use request::{Constraint, GenerationRequest, Priority};
+pub use request::{CallRules, Constraint, GenerationRequest, Priority};
 pub use sampling::SamplingParams;
 pub use stop::StopConditions;
 pub use trace::{InvalidTraceContext, TraceContext};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelId;
+use crate::{Dialect, ModelId};
 
 /// An inference engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ pub struct ModelDescription {
     pub driving: Driving,
     /// Optional request features that it supports.
     pub capabilities: Capabilities,
+    /// How it writes tool calls and reasoning.
+    #[serde(default)]
+    pub dialect: Dialect,
 }
 
 /// How an engine batches and prefills; the scheduler fills its batch accordingly.
@@ -99,7 +102,6 @@ pub struct Capabilities {
     /// Whether the model has a chat template.
     pub chat: bool,
     /// Length of an embedding vector; `None`: embeddings are not supported.
-
     #[serde(default)]
     pub embedding_dimensions: Option<u32>,
 }

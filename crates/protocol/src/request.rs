@@ -23,8 +23,11 @@ pub struct GenerationRequest {
     pub sampling: SamplingParams,
     /// When the generation ends.
     pub stop: StopConditions,
-    /// The format that the answer must have.
+    /// The format that the answer must have; with `calls`, that of an answer that calls no tool.
     pub constraint: Option<Constraint>,
+    /// The tools that the answer may call. The scheduler writes the grammar, because it depends on
+    /// the model's format and on the rendered prompt.
+    pub calls: Option<CallRules>,
     /// Return log probabilities with this many alternatives per position.
     pub top_logprobs: Option<u32>,
     /// The priority class.
@@ -55,6 +58,7 @@ impl GenerationRequest {
             sampling: SamplingParams::default(),
             stop: StopConditions::default(),
             constraint: None,
+            calls: None,
             top_logprobs: None,
             priority: Priority::default(),
             tenant: TenantId::default(),
@@ -93,6 +97,19 @@ impl Priority {
             Self::Batch => "batch",
         }
     }
+}
+
+/// Which tools an answer may call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallRules {
+    /// The tools: a JSON array of objects with `name`, `description`, `parameters` and `strict`.
+    pub tools: String,
+    /// The answer must be a call.
+    pub required: bool,
+    /// It may have several calls.
+    pub parallel: bool,
+    /// The schema of a tool must be enforced exactly.
+    pub is_strict: bool,
 }
 
 /// A format that the answer must have, enforced at each token.

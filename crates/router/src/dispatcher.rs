@@ -46,6 +46,8 @@ pub struct RoutedGeneration {
     pub description: Arc<ModelDescription>,
     /// The prompt's length, in tokens.
     pub prompt_tokens: u32,
+    /// The answer starts within the reasoning.
+    pub starts_in_reasoning: bool,
     /// What it produces; see [`TokenEvent`] for the order. Dropping it cancels the
     /// request.
     pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
@@ -179,12 +181,13 @@ impl Dispatcher {
             Err(error) => return Err((error, permit)),
         };
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
+        let starts_in_reasoning = segment.generation.starts_in_reasoning;
         let migrations_max = self.config.moves_max;
         let transcript =
             Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
         let events =
             Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment, permit));
-        Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
+        Ok(RoutedGeneration { scheduler, description, prompt_tokens, starts_in_reasoning, events })
     }
 
     /// Waits for `waits`, for as long as `patience` allows. A waiting request holds a permit,

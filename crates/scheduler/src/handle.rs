@@ -112,6 +112,8 @@ pub struct Generation {
     pub scheduler: SchedulerId,
     /// Length of the prompt, in tokens.
     pub prompt_tokens: u32,
+    /// The prompt ends with the tag that opens the reasoning, so the answer starts within it.
+    pub starts_in_reasoning: bool,
     /// Its output; see [`TokenEvent`] for the order. Dropping it cancels the request.
     pub events: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
 }

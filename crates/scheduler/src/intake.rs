@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
-use hostler_protocol::{Constraint, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId};
+use hostler_protocol::{ErrorCode, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId};
 use tokio::time::timeout;
 
+use crate::answer_form::AnswerForm;
 use crate::state::{Demand, Ticket};
 use crate::text_work::{TextOwner, TextWork};
 
@@ -20,6 +21,8 @@ const COMPILE_WAIT_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct PreparedRequest {
     /// Length of the prompt, without a continuation.
     pub(crate) prompt_tokens: u32,
+    /// The prompt ends with the tag that opens the reasoning.
+    pub(crate) starts_in_reasoning: bool,
     /// What scheduling needs to know about it.
     pub(crate) demand: Demand,
     /// What the engine needs to know about it.
@@ -39,15 +42,16 @@ pub(crate) async fn prepare(
     let model = executor.description();
     check(&request, model)?;
     let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
-    let prompt = texts.tokenize(TextOwner::Generation(request.tenant.clone()), prompt).await?;
-    let constraint = match request.constraint.take() {
-        Some(constraint) => Some(compile(executor, &request.tenant, constraint, &request.continuation).await?),
+    let owner = TextOwner::Generation(request.tenant.clone());
+    let (prompt, starts_in_reasoning) = texts.tokenize_prompt(owner, prompt).await?;
+    let constraint = match AnswerForm::of(&mut request, model, starts_in_reasoning)? {
+        Some(form) => compile(executor, &request.tenant, form, &request.continuation).await?,
         None => None,
     };
     let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
     let ticket = Ticket(tickets.fetch_add(1, Ordering::Relaxed));
     let (demand, sequence) = split(request, prompt, constraint, model, ticket)?;
-    Ok(PreparedRequest { prompt_tokens, demand, sequence })
+    Ok(PreparedRequest { prompt_tokens, starts_in_reasoning, demand, sequence })
 }
 
 /// Checks everything that does not depend on the prompt's tokens.
@@ -57,6 +61,10 @@ fn check(request: &GenerationRequest, model: &ModelDescription) -> Result<(), Re
     let can = &model.capabilities;
     if let Some(constraint) = request.constraint.as_ref().filter(|_| !can.constraints) {
         return Err(RequestError::invalid(constraint.param(), "this engine does not support constrained output"));
+    }
+    if request.calls.as_ref().is_some_and(|calls| calls.required) && !can.constraints {
+        let message = "tool_choice: this engine does not support constrained output, so it cannot force a call";
+        return Err(RequestError::invalid("tool_choice", message));
     }
     if let Some(wanted) = request.top_logprobs {
         match can.top_logprobs_max {
@@ -101,15 +109,23 @@ fn in_vocabulary(
 async fn compile(
     executor: &dyn ModelExecutor,
     tenant: &TenantId,
-    constraint: Constraint,
+    form: AnswerForm,
     answered: &[TokenId],
-) -> Result<CompiledConstraint, RequestError> {
-    let param = constraint.param();
+) -> Result<Option<CompiledConstraint>, RequestError> {
+    let AnswerForm { constraint, param, is_optional } = form;
     let compiled = timeout(COMPILE_WAIT_MAX, executor.compile(tenant, constraint, answered.to_vec())).await;
-    compiled.unwrap_or_else(|_| {
+    let compiled = compiled.unwrap_or_else(|_| {
         let seconds = COMPILE_WAIT_MAX.as_secs();
         Err(RequestError::invalid(param, format!("{param} was not compiled within {seconds} s; use a simpler one")))
-    })
+    });
+    match compiled {
+        Ok(compiled) => Ok(Some(compiled)),
+        Err(error) if is_optional && error.code == ErrorCode::InvalidRequest => {
+            tracing::debug!(reason = %error.message, "the calls of a request are not constrained");
+            Ok(None)
+        }
+        Err(error) => Err(RequestError { param: Some(param.into()), ..error }),
+    }
 }
 
 /// Splits a request into what scheduling and what the engine need to know about it.

@@ -12,6 +12,7 @@
 
 mod active;
 mod actor;
+mod answer_form;
 mod config;
 pub mod contract;
 mod embedding;

@@ -131,7 +131,7 @@ impl Scheduler for LocalScheduler {
         let trace = RequestTrace::new(request.trace, self.id());
         let accepted = self.accept(request).await.inspect_err(|error| self.shared.metrics.failed(error.code))?;
         let Accepted { incarnation, permit, prepared, active } = accepted;
-        let PreparedRequest { prompt_tokens, demand, sequence } = prepared;
+        let PreparedRequest { prompt_tokens, starts_in_reasoning, demand, sequence } = prepared;
         let ticket = demand.ticket;
         let observer = RequestObserver {
             ticket,
@@ -154,7 +154,8 @@ impl Scheduler for LocalScheduler {
             admitted = answer => admitted.unwrap_or_else(|_| Err(not_serving(SchedulerState::Failed)))?,
             error = active.cut_off.wait() => return Err(error),
         }
-        Ok(Generation { scheduler: self.id().clone(), prompt_tokens, events: Box::pin(stream) })
+        let events = Box::pin(stream);
+        Ok(Generation { scheduler: self.id().clone(), prompt_tokens, starts_in_reasoning, events })
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use hostler_dialect::ends_in_reasoning;
 use hostler_executor::{ModelExecutor, TextCodec, TextError};
 use hostler_protocol::{ErrorCode, Prompt, RequestError, TenantId, TokenId};
 use hostler_util::{FairPool, PoolError, PoolLimits};
@@ -43,6 +44,25 @@ impl TextWork {
     pub(crate) fn start(executor: Arc<dyn ModelExecutor>) -> Self {
         let pool = FairPool::start("text", THREADS, STACK_BYTES, LIMITS, || ());
         Self { executor, pool: pool.expect("a process that can start no thread cannot run an engine either") }
+    }
+
+    /// Tokenizes a prompt. Also returns whether it ends with the tag that opens the reasoning.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub(crate) async fn tokenize_prompt(
+        &self,
+        owner: TextOwner,
+        prompt: Prompt,
+    ) -> Result<(Vec<TokenId>, bool), RequestError> {
+        let Prompt::Chat(chat) = prompt else { return Ok((self.tokenize(owner, prompt).await?, false)) };
+        let reasoning = self.executor.description().dialect.reasoning;
+        self.run(owner, chat.text_bytes(), move |text| {
+            let rendered = text.render_chat(&chat)?;
+            let starts_in_reasoning = reasoning.is_some_and(|format| ends_in_reasoning(&rendered, format));
+            Ok((text.encode(&rendered, false)?, starts_in_reasoning))
+        })
+        .await
     }
 
     /// Tokenizes a prompt.

@@ -4,7 +4,7 @@ mod engine;
 mod scheduler;
 mod wait;
 
-use hostler_protocol::{Batching, Capabilities, Driving, Engine, ModelDescription, Prefill};
+use hostler_protocol::{Batching, Capabilities, Dialect, Driving, Engine, ModelDescription, Prefill};
 
 pub use engine::{EngineControls, FakeFactory};
 pub use scheduler::{FakeBehaviour, FakeScheduler};
@@ -25,5 +25,6 @@ pub fn model_description(model: &str) -> ModelDescription {
         vocabulary_size: 256,
         driving: Driving { max_sequences: 8, batching: Batching::Ragged, prefill: Prefill::Blocking },
         capabilities: Capabilities::default(),
+        dialect: Dialect::default(),
     }
 }

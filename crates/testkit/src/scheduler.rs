@@ -93,7 +93,12 @@ impl Scheduler for FakeScheduler {
             FakeBehaviour::Finish => finish(&sender),
             FakeBehaviour::Refuse(error) => return Err(error.clone()),
         }
-        Ok(Generation { scheduler: self.id.clone(), prompt_tokens: 1, events: Box::pin(receiver) })
+        Ok(Generation {
+            scheduler: self.id.clone(),
+            prompt_tokens: 1,
+            starts_in_reasoning: false,
+            events: Box::pin(receiver),
+        })
     }
 
     async fn tokenize(&self, _: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {

@@ -22,9 +22,8 @@ use crate::wire::{Malformed, chat_to_proto, duration_to_proto, error_from_status
 /// at most 50 ms later.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An admitted request: its replies, its number of prompt tokens, and the events that came with
-/// the admission.
-type Admission = (Streaming<proto::GenerateReply>, u32, Vec<proto::TokenEvent>);
+/// An admitted request: its replies, the admission, and the events that came with it.
+type Admission = (Streaming<proto::GenerateReply>, proto::Accepted, Vec<proto::TokenEvent>);
 
 impl RemoteScheduler {
     /// Sends a request, and waits for its admission.
@@ -38,7 +37,7 @@ impl RemoteScheduler {
         let first = replies.message().await.map_err(|status| error_from_status(&status))?;
         let first = first.ok_or_else(|| RequestError::unavailable("the worker ended the answer before it started"))?;
         let accepted = first.accepted.ok_or_else(|| Malformed("the admission is missing".to_owned()))?;
-        Ok((replies, accepted.prompt_tokens, first.events))
+        Ok((replies, accepted, first.events))
     }
 
     /// Waits until the snapshot shows the effect of a call, so that the caller reads its own
@@ -76,12 +75,13 @@ impl Scheduler for RemoteScheduler {
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError> {
         let guard = self.link.start_call()?;
         let permit = self.link.permit()?;
-        let (replies, prompt_tokens, received) = tokio::select! {
+        let (replies, accepted, received) = tokio::select! {
             admission = self.admission(request) => admission?,
             why = guard.cut_off() => return Err(RequestError::unavailable(&*why)),
         };
         let events = RemoteStream::new(RunningCall { replies, guard, _permit: permit }, received);
-        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: Box::pin(events) })
+        let proto::Accepted { prompt_tokens, starts_in_reasoning } = accepted;
+        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, starts_in_reasoning, events: Box::pin(events) })
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {

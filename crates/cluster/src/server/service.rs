@@ -37,7 +37,8 @@ fn malformed(malformed: Malformed) -> Status {
 /// The admission, then the events. Events that are ready at the same time are sent in one message.
 /// Dropping the stream drops the generation.
 fn replies(generation: Generation) -> impl Stream<Item = Result<proto::GenerateReply, Status>> {
-    let accepted = proto::Accepted { prompt_tokens: generation.prompt_tokens };
+    let Generation { prompt_tokens, starts_in_reasoning, .. } = generation;
+    let accepted = proto::Accepted { prompt_tokens, starts_in_reasoning };
     let admission = proto::GenerateReply { accepted: Some(accepted), events: Vec::new() };
     let events = generation.events.ready_chunks(EVENTS_MAX).map(|events| {
         let events = events.into_iter().map(event_to_proto).collect();

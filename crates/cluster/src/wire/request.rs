@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use hostler_protocol::{
-    CacheScope, ChatMessage, Constraint, Conversation, Deadline, EmbeddingInput, FencingToken, GenerationRequest,
-    Prompt, SamplingParams, StopConditions, ToolCall,
+    CacheScope, CallRules, ChatMessage, Constraint, Conversation, Deadline, EmbeddingInput, FencingToken,
+    GenerationRequest, Prompt, SamplingParams, StopConditions, ToolCall,
 };
 
 use super::event::{weighted_from_proto, weighted_to_proto};
@@ -34,6 +34,7 @@ pub fn request_to_proto(request: GenerationRequest, now: Instant) -> proto::Gene
         sampling: Some(sampling_to_proto(&request.sampling)),
         stop: Some(stop_to_proto(request.stop)),
         constraint,
+        calls: request.calls.map(calls_to_proto),
         top_logprobs: request.top_logprobs,
         priority: proto::Priority::from(request.priority).into(),
         tenant: request.tenant.as_str().to_owned(),
@@ -76,6 +77,7 @@ pub fn request_from_proto(message: proto::GenerationRequest, now: Instant) -> Re
         sampling: sampling_from_proto(&message.sampling.ok_or_else(|| Malformed::missing("request.sampling"))?),
         stop: stop_from_proto(message.stop.ok_or_else(|| Malformed::missing("request.stop"))?),
         constraint,
+        calls: message.calls.map(calls_from_proto),
         top_logprobs: message.top_logprobs,
         priority,
         tenant: message.tenant.into(),
@@ -151,6 +153,16 @@ fn sampling_from_proto(sampling: &proto::Sampling) -> SamplingParams {
         logit_bias: weighted_from_proto(&sampling.logit_bias),
         seed: sampling.seed,
     }
+}
+
+fn calls_to_proto(calls: CallRules) -> proto::CallRules {
+    let CallRules { tools, required, parallel, is_strict } = calls;
+    proto::CallRules { tools, required, parallel, is_strict }
+}
+
+fn calls_from_proto(calls: proto::CallRules) -> CallRules {
+    let proto::CallRules { tools, required, parallel, is_strict } = calls;
+    CallRules { tools, required, parallel, is_strict }
 }
 
 fn stop_to_proto(stop: StopConditions) -> proto::Stop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hostler_protocol::{Capabilities, Driving, FencingToken, ModelDescription, Prefill};
+use hostler_protocol::{Capabilities, Dialect, Driving, FencingToken, ModelDescription, Prefill, UnknownFormat};
 use hostler_scheduler::{ClaimSnapshot, SchedulerSnapshot};
 
 use super::{Malformed, duration_from_proto, duration_to_proto, proto, required_duration};
@@ -91,7 +91,35 @@ impl From<&ModelDescription> for proto::ModelDescription {
             top_logprobs_max,
             chat,
             embedding_dimensions,
+            dialect: Some((&own.dialect).into()),
         }
+    }
+}
+
+impl From<&Dialect> for proto::Dialect {
+    fn from(own: &Dialect) -> Self {
+        Self {
+            tools: own.tools.map(|format| format.as_str().to_owned()),
+            template_renders_tools: own.template_renders_tools,
+            reasoning: own.reasoning.map(|format| format.as_str().to_owned()),
+            opens_reasoning: own.opens_reasoning,
+            special_tokens: own.special_tokens.iter().map(|(text, &id)| (text.clone(), id)).collect(),
+        }
+    }
+}
+
+impl TryFrom<proto::Dialect> for Dialect {
+    type Error = Malformed;
+
+    fn try_from(message: proto::Dialect) -> Result<Self, Malformed> {
+        let unknown = |error: UnknownFormat| Malformed(format!("dialect: {error}"));
+        Ok(Self {
+            tools: message.tools.map(|name| name.parse()).transpose().map_err(unknown)?,
+            template_renders_tools: message.template_renders_tools,
+            reasoning: message.reasoning.map(|name| name.parse()).transpose().map_err(unknown)?,
+            opens_reasoning: message.opens_reasoning,
+            special_tokens: message.special_tokens.into_iter().collect(),
+        })
     }
 }
 
@@ -117,6 +145,7 @@ impl TryFrom<proto::ModelDescription> for ModelDescription {
                 chat: message.chat,
                 embedding_dimensions: message.embedding_dimensions,
             },
+            dialect: message.dialect.map(TryInto::try_into).transpose()?.unwrap_or_default(),
         })
     }
 }

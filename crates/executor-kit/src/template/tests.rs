@@ -86,10 +86,38 @@ fn calls_results_tools_and_variables_reach_the_template() {
         tools: Some(r#"[{"type": "function", "function": {"name": "weather"}}]"#.into()),
         variables: Some(r#"{"enable_thinking": false, "messages": []}"#.into()),
     };
+    let variables = message::variables(&chat).expect("they are JSON");
     assert_eq!(
-        template.render(&chat).expect("it renders"),
+        template.render_variables(variables).expect("it renders"),
         "weather;False;assistant::hm:a=weather{\"city\": \"Rome\"}Romeb=weather{}c=weather\"{\\\"cut\";tool:sunny::a;"
     );
     let broken = Conversation { tools: Some("[".into()), ..Conversation::default() };
     assert!(matches!(template.render(&broken), Err(TextError::Template(_))));
+}
+
+const SIMPLE: &str = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}";
+
+#[test]
+fn tools_are_described_to_a_template_that_has_none() {
+    let tools = r#"[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]"#;
+    let mut chat: Conversation = vec![ChatMessage::new(Role::User, "Hi")].into();
+    let template = ChatTemplate::compile(SIMPLE, String::new(), String::new()).expect("it compiles");
+    assert!(!template.dialect().template_renders_tools);
+    assert_eq!(template.render(&chat).expect("it renders"), "user: Hi\n");
+    chat.tools = Some(tools.to_owned());
+    let rendered = template.render(&chat).expect("it renders");
+    assert!(rendered.starts_with("system: You can call") && rendered.contains("\"name\":\"f\""), "{rendered}");
+    let refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}";
+    let template = ChatTemplate::compile(refuses, String::new(), String::new()).expect("it compiles");
+    let error = template.render(&chat).expect_err("it has no system message").to_string();
+    assert!(error.contains("no tools") && error.contains("no system"), "{error}");
+}
+
+#[test]
+fn a_configured_format_replaces_the_detected_one_and_tags_are_looked_up() {
+    let template = ChatTemplate::compile(SIMPLE, String::new(), String::new()).expect("it compiles");
+    let id = |tag: &str| (tag == "[TOOL_CALLS]").then_some(7);
+    let template = template.of_model(Some(ToolFormat::Mistral), id);
+    assert_eq!(template.dialect().tools, Some(ToolFormat::Mistral));
+    assert_eq!(template.dialect().special_tokens.iter().collect::<Vec<_>>(), [(&"[TOOL_CALLS]".to_owned(), &7)]);
 }

@@ -104,7 +104,7 @@ fn dialects(format: ToolFormat, reasoning: Option<ReasoningFormat>) -> [(Dialect
 }
 
 fn forced<'a>(dialect: &'a Dialect, tools: &'a [Tool], choice: Choice) -> Forced<'a> {
-    Forced { dialect, tools, choice, parallel: true, starts_in_reasoning: false }
+    Forced { dialect, tools, choice, schema: None, parallel: true, starts_in_reasoning: false }
 }
 
 /// The reasoning that comes with a format, and text that has it.

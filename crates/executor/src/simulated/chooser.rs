@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::{CacheScope, TokenId};
+use hostler_protocol::{CacheScope, Logprob, TokenId};
 
 use super::candidates::{Choice, Position, Rules, mix};
+use super::codec::END;
 use crate::Sequence;
 use crate::text::Answer;
 
@@ -16,16 +17,24 @@ pub(super) struct Chooser {
     /// The answer so far.
     answer: Vec<TokenId>,
     eos_after: Option<u32>,
+    /// The answer that is given, if there is a script.
+    script: Option<Arc<[TokenId]>>,
     seed: u64,
 }
 
 impl Chooser {
     /// `seed` is used if the request samples without a seed.
-    pub(super) fn new(sequence: Arc<Sequence>, eos_after: Option<u32>, seed: u64) -> Self {
+    pub(super) fn new(
+        sequence: Arc<Sequence>,
+        eos_after: Option<u32>,
+        script: Option<Arc<[TokenId]>>,
+        seed: u64,
+    ) -> Self {
         let mut chooser = Self {
             position: Position { text: 0, last: 0, ends: false },
             answer: Vec::new(),
             eos_after,
+            script,
             seed: sequence.sampling.seed.unwrap_or(seed),
             sequence,
         };
@@ -42,6 +51,9 @@ impl Chooser {
 
     /// The next token. It is not part of the answer until it is pushed.
     pub(super) fn choose(&self, answer: &Answer) -> Choice {
+        if let Some(choice) = self.scripted(answer) {
+            return choice;
+        }
         let length = self.answer.len() as u64;
         let ends = self.eos_after.is_some_and(|after| length >= u64::from(after));
         let position = Position { ends, ..self.position };
@@ -58,6 +70,16 @@ impl Chooser {
             draw: unit(mix(self.seed ^ mix(length))),
         };
         rules.choose(position)
+    }
+
+    /// The next token of the script, of which the end of sequence is the last.
+    fn scripted(&self, answer: &Answer) -> Option<Choice> {
+        let token = self.script.as_ref()?.get(self.answer.len()).copied().unwrap_or(END);
+        if answer.banned().any(|banned| banned == token) {
+            return None;
+        }
+        let certain = |top: u32| Logprob { logprob: 0.0, top: (0..top.min(1)).map(|_| (token, 0.0)).collect() };
+        Some(Choice { token, logprob: self.sequence.top_logprobs.map(certain) })
     }
 
     /// Appends the chosen token to the answer.

@@ -1,6 +1,7 @@
 //! The simulated engine's tokenizer: bytes, a few special tokens, and 1024 made-up
 //! words. Decoding an encoded text gives the same text.
 
+use hostler_dialect::described;
 use hostler_protocol::{Conversation, Role, TokenId};
 
 use crate::text::{ByteDecoder, IncrementalDecoder};
@@ -10,6 +11,8 @@ use crate::{TextCodec, TextError};
 pub(super) const END: TokenId = 256;
 /// The beginning-of-sequence token.
 const BEGIN: TokenId = 257;
+/// The token that begins a message of the assistant.
+pub(super) const ASSISTANT: TokenId = END + 4;
 /// The text of the special tokens, from [`END`] on.
 const SPECIAL: [&str; 6] = ["<|end|>", "<|begin|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"];
 
@@ -102,12 +105,8 @@ impl TextCodec for Codec {
     }
 
     fn render_chat(&self, chat: &Conversation) -> Result<String, TextError> {
+        let chat = described(chat).map_err(|error| TextError::Template(format!("the tools: {error}")))?;
         let mut text = String::from(SPECIAL[(BEGIN - END) as usize]);
-        if let Some(tools) = &chat.tools {
-            text.push_str(role_token(Role::System));
-            text.push_str(tools);
-            text.push_str(SPECIAL[0]);
-        }
         for message in &chat.messages {
             text.push_str(role_token(message.role));
             if let Some(name) = &message.name {
@@ -115,10 +114,6 @@ impl TextCodec for Codec {
                 text.push_str(": ");
             }
             text.push_str(&message.content);
-            for call in &message.tool_calls {
-                text.push_str(&call.name);
-                text.push_str(&call.arguments);
-            }
             text.push_str(SPECIAL[0]);
         }
         text.push_str(role_token(Role::Assistant));

@@ -3,7 +3,7 @@
 use hostler_protocol::{Batching, Prefill};
 use serde::Deserialize;
 
-use super::{CostModel, Faults};
+use super::{CostModel, Faults, ScriptedTurn};
 
 /// The configuration of a simulated engine. The defaults resemble a small model on a
 /// small GPU.
@@ -31,6 +31,9 @@ pub struct SimulatedConfig {
     /// The answer ends after this many tokens. By default an answer ends only by its
     /// `max_tokens`.
     pub eos_after: Option<u32>,
+    /// The answers by turn: the first to a conversation without messages of the assistant, and so
+    /// on. Other answers are made up. None by default.
+    pub script: Vec<ScriptedTurn>,
     /// Simulated faults. None by default.
     pub faults: Faults,
 }
@@ -67,6 +70,7 @@ impl Default for SimulatedConfig {
             cost: CostModel::default(),
             prefix_cache_tokens: 0,
             eos_after: None,
+            script: Vec::new(),
             faults: Faults::default(),
         }
     }

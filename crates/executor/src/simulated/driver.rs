@@ -12,6 +12,7 @@ use hostler_protocol::{ErrorCode, RequestError};
 
 use super::planner::{Job, Key, Planner, Step, planner};
 use super::prefix_cache::PrefixCache;
+use super::script::Script;
 use super::{FaultKind, Faults, SimulatedConfig, SimulatedProbe};
 use crate::{EngineStatus, Sequence, TokenSink};
 use active::{ActiveSequence, Next};
@@ -48,6 +49,7 @@ pub(super) struct Driver {
     /// The scheduled end of the previous step.
     step_end: Instant,
     eos_after: Option<u32>,
+    script: Script,
     faults: Faults,
     status: Arc<EngineStatus>,
     probe: SimulatedProbe,
@@ -72,6 +74,7 @@ impl Driver {
             tokens: 0,
             step_end: Instant::now(),
             eos_after: config.eos_after,
+            script: Script::new(&config.script),
             faults: config.faults,
             status,
             probe,
@@ -166,7 +169,9 @@ impl Driver {
         };
         let fault = self.faults.of_sequence(key);
         let hold = self.probe.hold();
-        if let Some(sequence) = ActiveSequence::new(sequence, sink, cached_tokens, self.eos_after, fault, hold) {
+        let script = self.script.answer(sequence.prompt());
+        let active = ActiveSequence::new(sequence, sink, cached_tokens, self.eos_after, script, fault, hold);
+        if let Some(sequence) = active {
             self.planner.submit(job);
             self.sequences.insert(key, sequence);
         }

@@ -6,15 +6,18 @@ use std::thread::{self, JoinHandle};
 
 use futures::FutureExt;
 use futures::future::ready;
-use hostler_protocol::{Capabilities, Driving, Engine, ErrorCode, ModelDescription, ModelId, RequestError, TokenId};
+use hostler_protocol::{
+    Capabilities, Constraint, Dialect, Driving, Engine, ErrorCode, ModelDescription, ModelId, ReasoningFormat,
+    RequestError, TenantId, TokenId,
+};
 
 use super::candidates::{TOP_LOGPROBS_MAX, mix};
 use super::codec::{Codec, VOCABULARY_SIZE};
 use super::driver::{Driver, Submission};
 use super::{InvalidSetting, SimulatedConfig, SimulatedProbe};
 use crate::{
-    EmbeddingFuture, EngineProgress, EngineStatus, ExecutorFactory, LoadError, LoadProgress, LoadStage, ModelExecutor,
-    Sequence, TextCodec, TextError, TokenSink,
+    CompileFuture, CompiledConstraint, EmbeddingFuture, EngineProgress, EngineStatus, ExecutorFactory, LoadError,
+    LoadProgress, LoadStage, ModelExecutor, Sequence, TextCodec, TextError, TokenSink,
 };
 
 /// Dimensions of the made-up embeddings.
@@ -118,11 +121,14 @@ fn describe(model: ModelId, config: &SimulatedConfig) -> ModelDescription {
         vocabulary_size: VOCABULARY_SIZE,
         driving: Driving { max_sequences: config.max_sequences, batching: config.batching, prefill: config.prefill },
         capabilities: Capabilities {
-            constraints: false,
+            // A script is trusted to have the form that a request asks for.
+            constraints: !config.script.is_empty(),
             top_logprobs_max: Some(TOP_LOGPROBS_MAX),
             chat: true,
             embedding_dimensions: Some(EMBEDDING_DIMENSIONS),
         },
+        // Tools are described to it.
+        dialect: Dialect { reasoning: Some(ReasoningFormat::ThinkTags), ..Dialect::default() },
     }
 }
 
@@ -165,6 +171,12 @@ impl ModelExecutor for SimulatedExecutor {
         if let Err(mpsc::SendError(submission)) = submissions.send(Submission { sequence, sink }) {
             submission.sink.fail(RequestError::new(ErrorCode::EngineFailed, "the simulated engine is dead"));
         }
+    }
+
+    fn compile(&self, _: &TenantId, constraint: Constraint, _: Vec<TokenId>) -> CompileFuture {
+        let is_scripted = self.description.capabilities.constraints;
+        let refused = || RequestError::invalid(constraint.param(), "only a script has constrained answers");
+        ready(if is_scripted { Ok(CompiledConstraint::new(())) } else { Err(refused()) }).boxed()
     }
 
     /// Ready at once: the cost model covers generation only.

@@ -4,6 +4,7 @@ use hostler_protocol::{Finish, FinishReason, RequestError, Timings, Token, Token
 use serde::Serialize;
 
 use super::labels::{LabelledToken, label};
+use super::parts::{Message, PartReader};
 use super::start::StartedGeneration;
 use crate::http::context::RequestContext;
 use crate::http::state::AppState;
@@ -16,6 +17,8 @@ pub(crate) struct Answer {
     pub(crate) tokens: Vec<TokenId>,
     /// Empty unless log probabilities were requested.
     pub(crate) labelled: Vec<LabelledToken>,
+    /// The parts of the text, for endpoints that read them.
+    pub(crate) message: Message,
     pub(crate) reason: FinishReason,
     /// The stop sequence that ended it, if one did.
     pub(crate) stop_sequence: Option<String>,
@@ -26,6 +29,9 @@ pub(crate) struct Answer {
 struct CollectedChoice {
     text: String,
     tokens: Vec<Token>,
+    /// From its first event on, if its parts are read.
+    reader: Option<PartReader>,
+    message: Message,
     finish: Option<Finish>,
 }
 
@@ -44,16 +50,25 @@ pub(crate) async fn collect(
     let mut next = started.first.take();
     while let Some((index, event)) = next {
         let choice = &mut collected[index];
+        if choice.reader.is_none() && choice.finish.is_none() {
+            choice.reader = started.part_reader(index);
+        }
         match event {
             TokenEvent::Started(_) => {}
             TokenEvent::Token(token) => {
                 context.count_token();
                 choice.text.push_str(&token.text);
+                let parts = choice.reader.as_mut().map(|reader| reader.token(&token.text));
+                choice.message.extend(parts.unwrap_or_default());
                 choice.tokens.push(token);
             }
             TokenEvent::Finished(finish) => {
                 choice.text.push_str(&finish.text);
+                let reader = choice.reader.take();
+                let (parts, summary) = reader.map(|reader| reader.finish(&finish.text)).unwrap_or_default();
+                choice.message.extend(parts);
                 tally.end(index, &finish);
+                tally.reasoned(summary.reasoning_tokens);
                 choice.finish = Some(finish);
             }
             TokenEvent::Failed(error) => return Err(error),
@@ -62,12 +77,12 @@ pub(crate) async fn collect(
     }
     context.timing.set(Some(ServerTiming::finished(&tally.timings(), context.elapsed())));
     let mut answers = Vec::with_capacity(collected.len());
-    for CollectedChoice { text, tokens, finish } in collected {
+    for CollectedChoice { text, tokens, message, finish, .. } in collected {
         let labelled = label(&state.router, &started.model, &tokens).await?;
         let (reason, stop_sequence) =
             finish.map_or((FinishReason::Stop, None), |finish| (finish.reason, finish.stop_sequence));
         let tokens = tokens.iter().map(|token| token.id).collect();
-        answers.push(Answer { text, tokens, labelled, reason, stop_sequence });
+        answers.push(Answer { text, tokens, labelled, message, reason, stop_sequence });
     }
     Ok((answers, tally))
 }
@@ -79,6 +94,13 @@ pub(crate) struct UsageBody {
     completion_tokens: u32,
     total_tokens: u32,
     prompt_tokens_details: PromptTokensDetails,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionTokensDetails>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct CompletionTokensDetails {
+    reasoning_tokens: u32,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -91,15 +113,22 @@ pub(crate) struct Tally {
     /// Answers per prompt.
     n: u32,
     ended: Vec<Option<(Usage, Timings)>>,
+    /// Of all answers.
+    reasoning_tokens: u32,
 }
 
 impl Tally {
     pub(crate) fn new(choices: usize, n: u32) -> Self {
-        Self { n, ended: vec![None; choices] }
+        Self { n, ended: vec![None; choices], reasoning_tokens: 0 }
     }
 
     pub(crate) fn end(&mut self, choice: usize, finish: &Finish) {
         self.ended[choice] = Some((finish.usage, finish.timings));
+    }
+
+    /// Adds the tokens of an answer's reasoning.
+    pub(crate) fn reasoned(&mut self, tokens: u32) {
+        self.reasoning_tokens += tokens;
     }
 
     pub(crate) fn all_ended(&self) -> bool {
@@ -125,6 +154,8 @@ impl Tally {
             completion_tokens,
             total_tokens: prompt_tokens + completion_tokens,
             prompt_tokens_details: PromptTokensDetails { cached_tokens },
+            completion_tokens_details: (self.reasoning_tokens > 0)
+                .then_some(CompletionTokensDetails { reasoning_tokens: self.reasoning_tokens }),
         }
     }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod call;
 mod labels;
+mod parts;
 mod running;
 mod start;
 mod stream;
@@ -10,5 +11,6 @@ mod stream;
 pub(crate) use answer::{Answer, Tally, UsageBody};
 pub(crate) use call::GenerationCall;
 pub(crate) use labels::{LabelledToken, TokenLogprob};
+pub(crate) use parts::{Call, Part};
 pub(crate) use start::choice_ids;
-pub(crate) use stream::ResponseFormat;
+pub(crate) use stream::{End, Piece, ResponseFormat};

@@ -8,13 +8,25 @@ use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, Stream};
-use hostler_protocol::{Deadline, ErrorCode, RequestError, TokenEvent};
+use hostler_protocol::{Deadline, Dialect, ErrorCode, RequestError, TokenEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::limits::DEADLINE_GRACE;
 
 /// What a generation produces.
-pub(super) type Events = Pin<Box<dyn Stream<Item = TokenEvent> + Send>>;
+pub(super) struct Events {
+    pub(super) stream: Pin<Box<dyn Stream<Item = TokenEvent> + Send>>,
+    pub(super) origin: Origin,
+}
+
+/// What the text of an answer depends on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The model's.
+    pub(crate) dialect: Dialect,
+    /// The answer starts within the reasoning.
+    pub(crate) starts_in_reasoning: bool,
+}
 
 /// Submits the generation of a choice.
 pub(super) type Submit = Box<dyn Fn(usize) -> Submission>;
@@ -28,6 +40,8 @@ pub(crate) struct RunningChoices {
     choices: Vec<Choice>,
     /// The choices that are submitted when another one ends, in order.
     waiting: VecDeque<usize>,
+    /// The origins of the choices that have been admitted.
+    origins: Vec<Origin>,
     submit: Submit,
     /// The choice that is polled first next time, so that none starves.
     next: usize,
@@ -37,7 +51,7 @@ pub(crate) struct RunningChoices {
 enum Choice {
     Waiting,
     Submitted(Submission),
-    Running(Events),
+    Running(Pin<Box<dyn Stream<Item = TokenEvent> + Send>>),
     Ended,
 }
 
@@ -50,12 +64,19 @@ impl RunningChoices {
         deadline: Option<Deadline>,
     ) -> Self {
         let mut choices: Vec<Choice> = std::iter::repeat_with(|| Choice::Waiting).take(count).collect();
-        for (index, events) in admitted {
-            choices[index] = Choice::Running(events);
+        let mut origins = vec![Origin::default(); count];
+        for (index, Events { stream, origin }) in admitted {
+            choices[index] = Choice::Running(stream);
+            origins[index] = origin;
         }
         let waiting = (0..count).filter(|&index| matches!(choices[index], Choice::Waiting)).collect();
         let overdue = deadline.map(|deadline| Box::pin(sleep_until(overdue_at(deadline))));
-        Self { choices, waiting, submit, next: 0, overdue }
+        Self { choices, waiting, origins, submit, next: 0, overdue }
+    }
+
+    /// The origin of a choice that has produced an event.
+    pub(super) fn origin(&self, choice: usize) -> &Origin {
+        &self.origins[choice]
     }
 
     /// The next event of any choice, with its index; `None` after all have ended.
@@ -76,7 +97,10 @@ impl RunningChoices {
             let index = (self.next + offset) % count;
             if let Choice::Submitted(submitted) = &mut self.choices[index] {
                 match submitted.as_mut().poll(context) {
-                    Poll::Ready(Ok(events)) => self.choices[index] = Choice::Running(events),
+                    Poll::Ready(Ok(Events { stream, origin })) => {
+                        self.choices[index] = Choice::Running(stream);
+                        self.origins[index] = origin;
+                    }
                     Poll::Ready(Err(error)) if error.code == ErrorCode::Overloaded && self.others_run(index) => {
                         // It fits when another one has ended.
                         self.choices[index] = Choice::Waiting;
@@ -158,13 +182,14 @@ mod tests {
     }
 
     fn events(events: Vec<TokenEvent>) -> Events {
-        Box::pin(stream::iter(events))
+        Events { stream: Box::pin(stream::iter(events)), origin: Origin::default() }
     }
 
     fn running(choices: Vec<Vec<TokenEvent>>) -> RunningChoices {
-        let choices = choices.into_iter().map(|one| Choice::Running(events(one))).collect();
+        let choices: Vec<_> = choices.into_iter().map(|one| Choice::Running(events(one).stream)).collect();
+        let origins = vec![Origin::default(); choices.len()];
         let submit: Submit = Box::new(|_| panic!("no choice waits"));
-        RunningChoices { choices, waiting: VecDeque::new(), submit, next: 0, overdue: None }
+        RunningChoices { choices, waiting: VecDeque::new(), origins, submit, next: 0, overdue: None }
     }
 
     #[tokio::test]

@@ -4,21 +4,24 @@
 //! `index` in them. So a response's id names all of its generations, and
 //! `DELETE /v1/requests/{id}` finds them without a table, on any gateway.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::join_all;
+use hostler_dialect::Tool;
 use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, Prompt, RequestError, RequestId, TokenEvent};
 use hostler_router::Router;
 use tokio::time::timeout_at;
 
-use super::running::{Events, RunningChoices, Submit, lost, overdue_at};
+use super::parts::PartReader;
+use super::running::{Events, Origin, RunningChoices, Submit, lost, overdue_at};
 use crate::http::auth::Caller;
 use crate::http::context::{GenerationLabels, RequestContext};
 use crate::http::limits::{ANSWER_BITS, ANSWERS_MAX, CONCURRENT_MAX};
 use crate::http::state::AppState;
 use crate::http::timing::ServerTiming;
-use crate::request::Parameters;
+use crate::request::{Parameters, Tools};
 
 /// The generations that a client requests.
 pub(super) struct StartRequest {
@@ -37,6 +40,8 @@ pub(super) struct StartedGeneration {
     /// Answers per prompt: choice `i` answers prompt `i / n`.
     pub(super) n: u32,
     pub(super) choices: usize,
+    /// The tools that the answers may call, if their parts are read.
+    tools: Option<Arc<[Tool]>>,
     pub(super) running: RunningChoices,
     /// The first event, to be handled before those of `running`.
     pub(super) first: Option<(usize, TokenEvent)>,
@@ -55,6 +60,7 @@ pub(super) async fn start(
     let priority = request.caller.priority(request.parameters.priority)?;
     request.parameters.priority = Some(priority);
     let (n, model) = (request.parameters.n, request.model.clone());
+    let tools = request.parameters.tools.as_ref().map(Tools::callable);
     context.generation.replace(Some(GenerationLabels {
         model: model.clone(),
         tenant: state.keys.table().label(request.caller.tenant()).to_owned(),
@@ -78,7 +84,22 @@ pub(super) async fn start(
     context.admitted.set(Some((submitted.saturating_duration_since(context.started), context.elapsed())));
     let mut running = RunningChoices::new(choices, admitted.into_iter(), submit, deadline);
     let first = first_output(&mut running, context, submitted).await?;
-    Ok(StartedGeneration { id: context.id, model, n, choices, running, first })
+    Ok(StartedGeneration { id: context.id, model, n, choices, tools, running, first })
+}
+
+impl StartedGeneration {
+    /// The reader of the parts of a choice that has produced an event; `None` if its text is
+    /// passed on as it is.
+    pub(super) fn part_reader(&self, choice: usize) -> Option<PartReader> {
+        let origin = self.running.origin(choice);
+        let tools = Arc::clone(self.tools.as_ref()?);
+        Some(PartReader::new(&origin.dialect, tools, origin.starts_in_reasoning, call_id))
+    }
+}
+
+/// A new id for a call.
+fn call_id() -> String {
+    format!("call_{}", RequestId::new())
 }
 
 /// Submits one of `requests`, by its index.
@@ -92,7 +113,9 @@ fn submit(router: Router, context: RequestContext, requests: Vec<GenerationReque
                 let before = context.prompt_tokens.get().unwrap_or(0);
                 context.prompt_tokens.set(Some(before + generation.prompt_tokens));
             }
-            Ok(generation.events)
+            let dialect = generation.description.dialect.clone();
+            let origin = Origin { dialect, starts_in_reasoning: generation.starts_in_reasoning };
+            Ok(Events { stream: generation.events, origin })
         }
         .boxed_local()
     })

@@ -7,6 +7,7 @@ use hostler_protocol::{Finish, RequestError, Token, TokenEvent};
 
 use super::answer::{Answer, Tally, UsageBody};
 use super::labels::{LabelledToken, label};
+use super::parts::{Part, PartReader, PartSummary};
 use super::start::StartedGeneration;
 use crate::http::context::RequestContext;
 use crate::http::limits::FRAME_BYTES;
@@ -20,10 +21,10 @@ pub(crate) trait ResponseFormat: 'static {
     fn whole(&self, answers: &[Answer], tally: &Tally) -> HttpResponse;
     /// Written before the first token of a choice.
     fn open(&mut self, out: &mut BytesMut, choice: usize);
-    /// A token; it has a `label` if log probabilities were requested.
-    fn token(&mut self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>);
+    /// A token.
+    fn token(&mut self, out: &mut BytesMut, choice: usize, piece: &Piece<'_>);
     /// The end of a choice, with the text that was held back.
-    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish);
+    fn close(&mut self, out: &mut BytesMut, choice: usize, end: &End<'_>);
     /// Written after the end of all choices, if usage was requested.
     fn usage(&self, out: &mut BytesMut, usage: UsageBody);
     /// The last event of a stream that succeeded.
@@ -37,6 +38,24 @@ pub(crate) trait ResponseFormat: 'static {
     }
 }
 
+/// What a token adds to an answer.
+pub(crate) struct Piece<'a> {
+    pub(crate) token: &'a Token,
+    /// The parts that it completes, for endpoints that read them.
+    pub(crate) parts: &'a [Part],
+    /// Present if log probabilities were requested.
+    pub(crate) label: Option<&'a LabelledToken>,
+}
+
+/// How an answer ends.
+pub(crate) struct End<'a> {
+    /// Includes the text that was held back.
+    pub(crate) finish: &'a Finish,
+    /// The parts that this text completes, for endpoints that read them.
+    pub(crate) parts: &'a [Part],
+    pub(crate) summary: PartSummary,
+}
+
 /// The response that streams the started generations.
 pub(super) fn stream_response(
     state: web::Data<AppState>,
@@ -47,6 +66,7 @@ pub(super) fn stream_response(
 ) -> HttpResponse {
     let tally = Tally::new(started.choices, started.n);
     let opened = vec![false; started.choices];
+    let readers = std::iter::repeat_with(|| None).take(started.choices).collect();
     let writer = StreamWriter {
         state,
         context,
@@ -55,6 +75,7 @@ pub(super) fn stream_response(
         include_usage,
         tally,
         opened,
+        readers,
         out: BytesMut::with_capacity(FRAME_BYTES),
         done: false,
     };
@@ -72,6 +93,8 @@ struct StreamWriter<F> {
     include_usage: bool,
     tally: Tally,
     opened: Vec<bool>,
+    /// The readers of the choices that are open.
+    readers: Vec<Option<PartReader>>,
     out: BytesMut,
     done: bool,
 }
@@ -100,15 +123,22 @@ impl<F: ResponseFormat> StreamWriter<F> {
             TokenEvent::Token(token) => {
                 self.context.count_token();
                 self.open(choice);
+                let parts = self.readers[choice].as_mut().map(|reader| reader.token(&token.text)).unwrap_or_default();
                 match self.label(&token).await {
-                    Ok(label) => self.format.token(&mut self.out, choice, &token, label.as_ref()),
+                    Ok(label) => {
+                        let piece = Piece { token: &token, parts: &parts, label: label.as_ref() };
+                        self.format.token(&mut self.out, choice, &piece);
+                    }
                     Err(error) => self.fail(&error),
                 }
             }
             TokenEvent::Finished(finish) => {
                 self.open(choice);
-                self.format.close(&mut self.out, choice, &finish);
+                let reader = self.readers[choice].take();
+                let (parts, summary) = reader.map(|reader| reader.finish(&finish.text)).unwrap_or_default();
+                self.format.close(&mut self.out, choice, &End { finish: &finish, parts: &parts, summary });
                 self.tally.end(choice, &finish);
+                self.tally.reasoned(summary.reasoning_tokens);
                 if self.tally.all_ended() {
                     self.end();
                 }
@@ -119,6 +149,7 @@ impl<F: ResponseFormat> StreamWriter<F> {
 
     fn open(&mut self, choice: usize) {
         if !std::mem::replace(&mut self.opened[choice], true) {
+            self.readers[choice] = self.started.part_reader(choice);
             self.format.open(&mut self.out, choice);
         }
     }

@@ -18,6 +18,12 @@ pub(crate) const MESSAGES_MAX: usize = 1024;
 /// Most parts of one message's content; only a client that splits by words sends more.
 pub(crate) const CONTENT_PARTS_MAX: usize = 256;
 
+/// Most tools of a request, as in OpenAI's API.
+pub(crate) const TOOLS_MAX: usize = 128;
+
+/// Longest name of a tool, as in OpenAI's API.
+pub(crate) const TOOL_NAME_BYTES_MAX: usize = 64;
+
 /// Most tool calls in one message: OpenAI allows as many tools.
 pub(crate) const TOOL_CALLS_MAX: usize = 128;
 

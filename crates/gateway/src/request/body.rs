@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use super::fields::{LogprobsField, PromptField, Stop};
 use super::message::Message;
 use super::numbers::whole;
+use super::tool_fields::ToolField;
+use super::tools::Tools;
 use super::wrappers::{Object, Present, Unsupported};
 
 /// Whose conventions a generation endpoint follows.
@@ -66,6 +68,12 @@ pub(crate) struct GenerationBody {
     pub(crate) reasoning_effort: Option<ReasoningEffort>,
     /// Variables of the chat template.
     pub(crate) chat_template_kwargs: Option<Object<Map<String, Value>>>,
+    pub(crate) tools: Option<Vec<Object<ToolField>>>,
+    pub(crate) tool_choice: Option<Value>,
+    pub(crate) parallel_tool_calls: Option<bool>,
+    /// Set by endpoints whose tools have another form, and who read the parts of answers.
+    #[serde(skip)]
+    pub(crate) read_tools: Option<Tools>,
     pub(crate) regex: Option<String>,
     pub(crate) lark: Option<String>,
     pub(crate) priority: Option<Priority>,
@@ -84,11 +92,8 @@ pub(crate) struct GenerationBody {
     pub(crate) safety_identifier: Present,
     pub(crate) prompt_cache_key: Present,
     pub(crate) prompt_cache_retention: Present,
-    pub(crate) parallel_tool_calls: Present,
 
     // Not supported: refused, unless the value requests nothing.
-    pub(crate) tools: Unsupported,
-    pub(crate) tool_choice: Unsupported,
     pub(crate) functions: Unsupported,
     pub(crate) function_call: Unsupported,
     pub(crate) modalities: Unsupported,

@@ -14,6 +14,8 @@ mod parse;
 mod support;
 mod system_lines;
 mod template;
+mod tool_fields;
+mod tools;
 mod wrappers;
 
 pub(crate) use body::{Dialect, GenerationBody, JsonSchemaFormat, ResponseFormat, ResponseFormatType};
@@ -26,4 +28,5 @@ pub(crate) use numbers::whole;
 pub(crate) use parameters::Parameters;
 pub(crate) use system_lines::remove_system_lines;
 pub(crate) use template::template_variables;
+pub(crate) use tools::Tools;
 pub(crate) use wrappers::{Object, Present, Unsupported};

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use hostler_config::ServerConfig;
 use hostler_protocol::{
-    CacheScope, Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError, SamplingParams,
-    SessionId, StopConditions, TenantId,
+    CacheScope, CallRules, Constraint, Deadline, GenerationRequest, ModelId, Priority, Prompt, RequestError,
+    SamplingParams, SessionId, StopConditions, TenantId,
 };
 
 use super::body::{Dialect, GenerationBody, ResponseFormat, ResponseFormatType};
 use super::fields::LogprobsField;
 use super::names::SentNames;
 use super::support;
+use super::tool_fields;
+use super::tools::Tools;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
     CACHE_SALT_BYTES_MAX, COMPLETION_MAX_TOKENS_DEFAULT, CONSTRAINT_BYTES_MAX, NATIVE_MAX_TOKENS_DEFAULT,
@@ -30,6 +32,8 @@ pub(crate) struct Parameters {
     pub(crate) sampling: SamplingParams,
     pub(crate) stop: StopConditions,
     constraint: Option<Constraint>,
+    /// What the answer may call. `None`: its text is passed on as it is, with calls and reasoning.
+    pub(crate) tools: Option<Tools>,
     top_logprobs: Option<u32>,
     /// As requested; the caller's key decides what is allowed.
     pub(crate) priority: Option<Priority>,
@@ -70,6 +74,7 @@ impl Parameters {
             sampling: sampling(body),
             stop: stop(body, dialect)?,
             constraint: constraint(body)?,
+            tools: tools(body, dialect)?,
             top_logprobs: top_logprobs(body, dialect)?,
             priority: body.priority,
             session: body.session.clone(),
@@ -79,8 +84,25 @@ impl Parameters {
             names: SentNames::of(body, dialect),
         };
         parameters.sampling.validate()?;
+        parameters.check_combination()?;
         parameters.stop.validate().map_err(|error| parameters.names.put_into(error))?;
         Ok(parameters)
+    }
+
+    /// Text has a schema, or the answer may be a call; other constraints exclude calls.
+    fn check_combination(&self) -> Result<(), RequestError> {
+        match &self.constraint {
+            None | Some(Constraint::JsonSchema(_)) => Ok(()),
+            Some(_) if self.calls().is_none() => Ok(()),
+            Some(other) => {
+                let param = other.param();
+                Err(RequestError::invalid(param, format!("{param} and tools are mutually exclusive")))
+            }
+        }
+    }
+
+    fn calls(&self) -> Option<CallRules> {
+        self.tools.as_ref().and_then(Tools::rules)
     }
 
     /// The generation request for an answer, by its index among those to the same prompt. With a
@@ -99,6 +121,7 @@ impl Parameters {
             sampling,
             stop: self.stop.clone(),
             constraint: self.constraint.clone(),
+            calls: self.calls(),
             top_logprobs: self.top_logprobs,
             priority: self.priority.unwrap_or_default(),
             cache_scope: CacheScope {
@@ -174,6 +197,17 @@ fn top_logprobs(body: &GenerationBody, dialect: Dialect) -> Result<Option<u32>, 
             Err(RequestError::invalid(field, format!("{field} is {top}; at most {TOP_LOGPROBS_MAX} are allowed")))
         }
         wanted => Ok(wanted),
+    }
+}
+
+/// The tools of an endpoint that reads the parts of answers.
+fn tools(body: &GenerationBody, dialect: Dialect) -> Result<Option<Tools>, RequestError> {
+    match dialect {
+        Dialect::Chat => {
+            let (tools, choice) = (body.tools.as_deref(), body.tool_choice.as_ref());
+            tool_fields::tools(tools, choice, body.parallel_tool_calls).map(Some)
+        }
+        _ => Ok(body.read_tools.clone()),
     }
 }
 

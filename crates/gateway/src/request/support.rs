@@ -26,6 +26,8 @@ fn refuse_misplaced(body: &GenerationBody, dialect: Dialect) -> Result<(), Reque
         ("top_logprobs", !chat && body.top_logprobs.is_some()),
         ("reasoning_effort", !chat && body.reasoning_effort.is_some_and(|effort| effort != ReasoningEffort::None)),
         ("chat_template_kwargs", !chat && body.chat_template_kwargs.as_ref().is_some_and(|given| !given.is_empty())),
+        ("tools", !chat && body.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
+        ("tool_choice", !chat && body.tool_choice.is_some()),
         ("logprobs", native && body.logprobs.is_some()),
         ("n", native && body.n.is_some()),
         ("stream_options", native && body.stream_options.is_some()),
@@ -40,15 +42,11 @@ fn refuse_misplaced(body: &GenerationBody, dialect: Dialect) -> Result<(), Reque
 
 /// Refuses unsupported fields that request something.
 fn refuse_unsupported(body: &GenerationBody) -> Result<(), RequestError> {
-    const NO_TOOLS: &str = "tool calling is not supported; omit the field, or set tool_choice to \"none\"";
+    const OLD_TOOLS: &str = "this field is not supported; send the functions in tools";
     const TEXT_ONLY: &str = "only text is supported";
     const NOT_SUPPORTED: &str = "this field is not supported";
-    if !body.tool_choice.is("none") {
-        body.tools.refuse("tools", &[], NO_TOOLS)?;
-    }
-    body.tool_choice.refuse("tool_choice", &["none", "auto"], NO_TOOLS)?;
-    body.functions.refuse("functions", &[], NO_TOOLS)?;
-    body.function_call.refuse("function_call", &["none", "auto"], NO_TOOLS)?;
+    body.functions.refuse("functions", &[], OLD_TOOLS)?;
+    body.function_call.refuse("function_call", &["none", "auto"], OLD_TOOLS)?;
     body.modalities.refuse("modalities", &["text"], TEXT_ONLY)?;
     body.audio.refuse("audio", &[], TEXT_ONLY)?;
     body.ebnf.refuse("ebnf", &[], "EBNF is not supported; send the grammar as `lark`")?;
@@ -77,8 +75,6 @@ fn report_ignored(body: &GenerationBody, context: &RequestContext) {
         ("safety_identifier", body.safety_identifier.0),
         ("prompt_cache_key", body.prompt_cache_key.0),
         ("prompt_cache_retention", body.prompt_cache_retention.0),
-        ("parallel_tool_calls", body.parallel_tool_calls.0),
-        ("tools", body.tools.is_active(&[])),
         ("stream_options.include_obfuscation", body.stream_options.is_some_and(|o| o.include_obfuscation.0)),
         ("response_format.json_schema.name", schema.is_some_and(|schema| schema.name.0)),
         ("response_format.json_schema.description", schema.is_some_and(|schema| schema.description.0)),

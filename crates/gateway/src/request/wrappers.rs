@@ -73,11 +73,6 @@ impl Unsupported {
         }
     }
 
-    /// Whether the value is this text.
-    pub(crate) fn is(&self, text: &str) -> bool {
-        self.0.as_str() == Some(text)
-    }
-
     /// Refuses the request if the field is active.
     ///
     /// # Errors

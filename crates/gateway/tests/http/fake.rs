@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish,
-    FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId,
-    Started, Timings, Token, TokenEvent, TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Dialect, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode,
+    FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, ReasoningFormat,
+    RequestError, RequestId, SchedulerId, Started, Timings, Token, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use std::sync::Mutex;
@@ -55,6 +55,7 @@ impl FakeScheduler {
                 chat: true,
                 embedding_dimensions: Some(EMBEDDING.len() as u32),
             },
+            dialect: Dialect { reasoning: Some(ReasoningFormat::ThinkTags), ..Dialect::default() },
         };
         let id = SchedulerId::new(format!("{model}-0"));
         let snapshot = SchedulerSnapshot {
@@ -198,7 +199,7 @@ impl Scheduler for FakeScheduler {
                 event
             }
         });
-        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: events.boxed() })
+        Ok(Generation { scheduler: self.id.clone(), prompt_tokens, starts_in_reasoning: false, events: events.boxed() })
     }
 
     async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {

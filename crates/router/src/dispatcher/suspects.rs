@@ -88,11 +88,11 @@ impl Failures {
 
 /// A hash of what an engine gets to see.
 fn fingerprint(request: &GenerationRequest) -> u64 {
-    let GenerationRequest { model, prompt, sampling, stop, constraint, top_logprobs, .. } = request;
+    let GenerationRequest { model, prompt, sampling, stop, constraint, calls, top_logprobs, .. } = request;
     let mut hasher = DefaultHasher::new();
     // Some of these have floating-point numbers, which are not `Hash`.
     format!("{prompt:?} {sampling:?} {stop:?}").hash(&mut hasher);
-    (model.as_str(), constraint, top_logprobs).hash(&mut hasher);
+    (model.as_str(), constraint, calls, top_logprobs).hash(&mut hasher);
     hasher.finish()
 }
 

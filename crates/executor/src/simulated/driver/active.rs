@@ -48,6 +48,7 @@ impl ActiveSequence {
         mut sink: TokenSink,
         cached_tokens: u32,
         eos_after: Option<u32>,
+        script: Option<Arc<[TokenId]>>,
         fault: Option<SequenceFault>,
         held: Held,
     ) -> Option<Self> {
@@ -64,7 +65,7 @@ impl ActiveSequence {
             return None;
         }
         let max_new_tokens = sequence.max_new_tokens;
-        let chooser = Chooser::new(Arc::new(sequence), eos_after, rand::random());
+        let chooser = Chooser::new(Arc::new(sequence), eos_after, script, rand::random());
         Some(Self { held, sink, answer, chooser, cached_tokens, max_new_tokens, fault })
     }
 

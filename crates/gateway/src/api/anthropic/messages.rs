@@ -2,12 +2,12 @@
 
 use actix_web::{HttpResponse, web};
 use bytes::BytesMut;
-use hostler_protocol::{Finish, ModelId, Prompt, RequestError, RequestId, Token, Usage};
+use hostler_protocol::{ModelId, Prompt, RequestError, RequestId, Usage};
 
 use super::blocks::{Blocks, whole};
 use super::body::MessagesBody;
 use super::events::{Event, Message, MessageDelta, stop_reason};
-use crate::generation::{Answer, GenerationCall, LabelledToken, ResponseFormat, Tally, UsageBody};
+use crate::generation::{Answer, End, GenerationCall, Piece, ResponseFormat, Tally, UsageBody};
 use crate::http::anthropic_error::AnthropicError;
 use crate::http::auth::Caller;
 use crate::http::context::RequestContext;
@@ -85,11 +85,11 @@ impl ResponseFormat for MessageFormat {
         Event::Ping.write(out);
     }
 
-    fn token(&mut self, out: &mut BytesMut, _: usize, token: &Token, _: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, _: usize, &Piece { token, .. }: &Piece<'_>) {
         self.blocks.text(&token.text).for_each(|event| event.write(out));
     }
 
-    fn close(&mut self, out: &mut BytesMut, _: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, _: usize, &End { finish, .. }: &End<'_>) {
         self.blocks.text(&finish.text).chain(self.blocks.close()).for_each(|event| event.write(out));
         let stop_sequence = finish.stop_sequence.as_deref();
         let delta = MessageDelta { stop_reason: stop_reason(finish.reason, stop_sequence), stop_sequence };

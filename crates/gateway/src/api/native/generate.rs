@@ -2,10 +2,10 @@
 
 use actix_web::HttpResponse;
 use bytes::BytesMut;
-use hostler_protocol::{Finish, ModelId, Prompt, RequestError, Token, TokenId};
+use hostler_protocol::{ModelId, Prompt, RequestError, TokenId};
 use serde::Serialize;
 
-use crate::generation::{Answer, GenerationCall, LabelledToken, ResponseFormat, Tally, UsageBody};
+use crate::generation::{Answer, End, GenerationCall, Piece, ResponseFormat, Tally, UsageBody};
 use crate::http::bodies::Success;
 use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
@@ -108,11 +108,11 @@ impl ResponseFormat for NativeFormat {
 
     fn open(&mut self, _: &mut BytesMut, _: usize) {}
 
-    fn token(&mut self, out: &mut BytesMut, _: usize, token: &Token, _: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, _: usize, &Piece { token, .. }: &Piece<'_>) {
         sse::event(out, &TokenBody { token: token.id, text: &token.text });
     }
 
-    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, choice: usize, &End { finish, .. }: &End<'_>) {
         let mut tally = Tally::new(1, 1);
         tally.end(choice, finish);
         let end = StreamEnd {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use bytes::BytesMut;
-use hostler_protocol::{Finish, Prompt, RequestError, Token};
+use hostler_protocol::{Prompt, RequestError};
 use serde::Serialize;
 
 use super::envelope::Envelope;
-use crate::generation::{Answer, GenerationCall, LabelledToken, ResponseFormat, Tally, UsageBody};
+use crate::generation::{Answer, End, GenerationCall, LabelledToken, Piece, ResponseFormat, Tally, UsageBody};
 use crate::http::error::ApiError;
 use crate::request::{Dialect, Parameters, PromptField};
 
@@ -75,7 +75,7 @@ impl ResponseFormat for CompletionFormat {
     /// Completions have no opening chunk.
     fn open(&mut self, _: &mut BytesMut, _: usize) {}
 
-    fn token(&mut self, out: &mut BytesMut, choice: usize, token: &Token, label: Option<&LabelledToken>) {
+    fn token(&mut self, out: &mut BytesMut, choice: usize, &Piece { token, label, .. }: &Piece<'_>) {
         if token.text.is_empty() && label.is_none() {
             return;
         }
@@ -83,7 +83,7 @@ impl ResponseFormat for CompletionFormat {
         self.chunk(out, &[Choice { index: choice, text: &token.text, logprobs, finish_reason: None }], None);
     }
 
-    fn close(&mut self, out: &mut BytesMut, choice: usize, finish: &Finish) {
+    fn close(&mut self, out: &mut BytesMut, choice: usize, &End { finish, .. }: &End<'_>) {
         let finish_reason = Some(finish.reason.as_str());
         self.chunk(out, &[Choice { index: choice, text: &finish.text, logprobs: None, finish_reason }], None);
     }

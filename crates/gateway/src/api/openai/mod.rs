@@ -1,6 +1,8 @@
 //! OpenAI's endpoints, and vLLM's `/tokenize` and `/detokenize`.
 
 pub(super) mod chat;
+mod chat_format;
+mod chat_logprobs;
 pub(super) mod completions;
 pub(super) mod embeddings;
 mod envelope;
