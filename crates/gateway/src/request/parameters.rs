@@ -174,6 +174,7 @@ fn stop(body: &GenerationBody, dialect: Dialect) -> Result<StopConditions, Reque
         sequences: body.stop.clone().unwrap_or_default().0,
         token_ids: body.stop_token_ids.clone().unwrap_or_default(),
         ignore_eos: body.ignore_eos.unwrap_or(false),
+        reasoning: None,
     })
 }
 
