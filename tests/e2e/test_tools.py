@@ -8,6 +8,7 @@ import openai
 import pydantic
 import pytest
 
+import metrics
 from conftest import make_server
 
 SCRIPT = """
@@ -197,3 +198,21 @@ def test_a_wrong_tool_is_named(chat: openai.resources.chat.Completions, param: s
         chat.create(**(REQUEST | fields))
     assert caught.value.param == param
     assert param in caught.value.message
+
+
+def test_a_call_is_continued_on_another_scheduler(tmp_path: Path) -> None:
+    failing = SCRIPT + (
+        '\n[schedulers.one]\nisolation = "thread"\n[schedulers.two]\nisolation = "thread"\n'
+        '[schedulers.two.simulated.faults.sequence]\nkind = "fail"\nafter_tokens = 120\nevery = 1\n'
+    )
+    server = make_server("simulated", tmp_path, failing).start()
+    try:
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
+            answers = [client.chat.completions.create(**REQUEST, n=2) for _ in range(8)]
+        moved = metrics.read(server.url)["hostler_router_migrations_total"]
+    finally:
+        server.kill()
+    for choice in (choice for answer in answers for choice in answer.choices):
+        calls = [(call.function.name, json.loads(call.function.arguments)) for call in choice.message.tool_calls]
+        assert (choice.message.content, calls, choice.finish_reason) == ("I look.", CALLS, "tool_calls")
+    assert moved > 0

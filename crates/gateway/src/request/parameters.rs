@@ -12,7 +12,7 @@ use super::body::{Dialect, GenerationBody, ResponseFormat, ResponseFormatType};
 use super::fields::LogprobsField;
 use super::names::SentNames;
 use super::support;
-use super::tool_fields;
+use super::tool_fields::chat_tools;
 use super::tools::Tools;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
@@ -206,7 +206,7 @@ fn tools(body: &GenerationBody, dialect: Dialect) -> Result<Option<Tools>, Reque
     match dialect {
         Dialect::Chat => {
             let (tools, choice) = (body.tools.as_deref(), body.tool_choice.as_ref());
-            tool_fields::tools(tools, choice, body.parallel_tool_calls).map(Some)
+            chat_tools(tools, choice, body.parallel_tool_calls).map(Some)
         }
         _ => Ok(body.read_tools.clone()),
     }

@@ -24,5 +24,6 @@ mod stack;
 mod streaming;
 mod support;
 mod tls;
+mod tools;
 mod trust;
 mod wire;
