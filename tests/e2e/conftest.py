@@ -25,7 +25,7 @@ def make_server(engine: str, folder: Path, settings: str = "") -> Server:
     model = os.environ.get("HOSTLER_TEST_MODEL", "")
     if engine != "simulated" and not model:
         pytest.fail("HOSTLER_TEST_MODEL is not set: it names the GGUF file to serve", pytrace=False)
-    return Server(Path(binary), engine, model or "simulated", folder, settings)
+    return Server(Path(binary), engine, "simulated" if engine == "simulated" else model, folder, settings)
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -28,18 +28,18 @@ impl Blocks {
         match part {
             Part::Text(text) => {
                 self.continue_or_open(&mut events, Kind::Text, ContentBlock::Text { text: "" });
-                events.push(self.delta(Delta::TextDelta { text }));
+                events.push(self.delta(Delta::Text { text }));
             }
             Part::Reasoning(thinking) => {
                 let block = ContentBlock::Thinking { thinking: "", signature: "" };
                 self.continue_or_open(&mut events, Kind::Thinking, block);
-                events.push(self.delta(Delta::ThinkingDelta { thinking }));
+                events.push(self.delta(Delta::Thinking { thinking }));
             }
             Part::CallStart { id, name, .. } => {
                 events.extend(self.close());
                 events.push(self.open(Kind::ToolUse, ContentBlock::ToolUse { id, name, input: Map::new() }));
             }
-            Part::Arguments { piece, .. } => events.push(self.delta(Delta::InputJsonDelta { partial_json: piece })),
+            Part::Arguments { piece, .. } => events.push(self.delta(Delta::InputJson { partial_json: piece })),
             Part::CallEnd { .. } => events.extend(self.close()),
         }
         events
@@ -73,14 +73,14 @@ impl Blocks {
 
 /// The blocks of a whole answer.
 pub(super) fn whole(message: &Message) -> Vec<ContentBlock<'_>> {
-    let block = |item| match item {
-        &Item::Text(ref text) => ContentBlock::Text { text },
-        &Item::Reasoning(ref thinking) => ContentBlock::Thinking { thinking, signature: "" },
-        &Item::Call(Call { ref id, ref name, ref arguments }) => {
-            ContentBlock::ToolUse { id, name, input: input(arguments) }
-        }
-    };
-    message.items.iter().map(block).collect()
+    let items = message.items.iter();
+    items
+        .map(|item| match item {
+            Item::Text(text) => ContentBlock::Text { text },
+            Item::Reasoning(thinking) => ContentBlock::Thinking { thinking, signature: "" },
+            Item::Call(Call { id, name, arguments }) => ContentBlock::ToolUse { id, name, input: input(arguments) },
+        })
+        .collect()
 }
 
 /// The arguments of a call as the object that a block must have. What is none, because the model

@@ -41,11 +41,14 @@ pub(super) enum ContentBlock<'a> {
 
 /// What is added to a content block.
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub(super) enum Delta<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
 }
 
 /// An answer: whole, or as far as it is known when its stream begins.
@@ -126,7 +129,7 @@ mod tests {
             Event::Ping,
             Event::MessageStop,
             Event::ContentBlockStop { index: 1 },
-            Event::ContentBlockDelta { index: 0, delta: Delta::TextDelta { text: "a" } },
+            Event::ContentBlockDelta { index: 0, delta: Delta::Text { text: "a" } },
         ];
         for event in events {
             let json = serde_json::to_value(&event).expect("it is JSON");
