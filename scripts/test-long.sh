@@ -12,5 +12,5 @@ HOSTLER_TEST_MODEL="$("$hostler" model path smollm2-135m-instruct)"
 export HOSTLER_TEST_MODEL
 
 HOSTLER_BATCHED_PROMPTS=50 cargo nextest run $build -E 'test(answers_are_the_same_alone_and_in_batches)'
-HOSTLER_FAULT_SECONDS=1200 PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
-    python3 -m pytest -p no:cacheprovider tests/e2e/test_routers.py tests/e2e/test_faults.py
+HOSTLER_FAULT_SECONDS=1200 HOSTLER_HOSTILE_SECONDS=200 PYTHONPATH=.cache/e2e PYTHONNOUSERSITE=1 \
+    python3 -m pytest -p no:cacheprovider tests/e2e/test_routers.py tests/e2e/test_faults.py tests/e2e/test_hostile_client.py

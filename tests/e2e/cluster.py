@@ -116,7 +116,7 @@ class Etcd:
 class Cluster:
     """Gateways and workers. The gateways find the workers through etcd if there is one, and
     otherwise by their configuration. With `links`, a relay carries the connections to each
-    worker, and can break them."""
+    worker, and can break them. `headers` are those of requests to a gateway with keys."""
 
     def __init__(
         self,
@@ -127,8 +127,11 @@ class Cluster:
         etcd: Etcd | None = None,
         links: bool = False,
         scheduler: str = SIMULATED,
+        gateway_settings: str = "",
+        headers: dict[str, str] | None = None,
     ):
         self.binary, self.folder, self.etcd, self.scheduler = binary, folder, etcd, scheduler
+        self.gateway_settings, self.headers = gateway_settings, headers
         self.ports = [free_port() for _ in range(workers)]
         self.links = [Relay(port) for port in self.ports] if links else []
         self.workers = [self.worker(number) for number in range(workers)]
@@ -154,6 +157,7 @@ class Cluster:
             ports = [link.port for link in self.links] or self.ports
             workers = ", ".join(f'"http://127.0.0.1:{port}"' for port in ports)
             settings = f"[cluster]\nworkers = [{workers}]"
+        settings += f"\n{self.gateway_settings}"
         port = self.urls[number].rpartition(":")[2]
         return self.run("gateway", f"g{number}", GATEWAY.format(port=port, folder=self.folder, settings=settings))
 
@@ -173,7 +177,7 @@ class Cluster:
         return self.gateways[0]
 
     def schedulers(self, gateway: int = 0) -> list[dict]:
-        return httpx.get(f"{self.urls[gateway]}/admin/schedulers").json()["data"]
+        return httpx.get(f"{self.urls[gateway]}/admin/schedulers", headers=self.headers).json()["data"]
 
     def serving(self, gateway: int = 0) -> set[str]:
         """The schedulers that a gateway sees as serving; none while the gateway does not answer."""

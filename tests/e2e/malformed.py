@@ -37,6 +37,9 @@ class Malformed:
     status: int = 400
 
 
+HUGE = Malformed("huge body", b'{"messages": "' + b"a" * HUGE_BODY_BYTES + b'"}', "body", 413)
+
+
 def requests(seed: int, count: int) -> list[Malformed]:
     """`count` requests, of each kind in turn."""
     rng = random.Random(seed)
@@ -55,8 +58,7 @@ def requests(seed: int, count: int) -> list[Malformed]:
         not_an_object,
     ]
     made = [kinds[index % len(kinds)](rng) for index in range(count - 3)]
-    huge = Malformed("huge body", b'{"messages": "' + b"a" * HUGE_BODY_BYTES + b'"}', "body", 413)
-    return [*made, huge, huge, huge]
+    return [*made, HUGE, HUGE, HUGE]
 
 
 def changed(field: str, value: object) -> bytes:
