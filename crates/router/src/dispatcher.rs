@@ -5,6 +5,7 @@
 mod budget;
 mod migration;
 mod offers;
+mod readers;
 mod refusals;
 mod stream;
 mod suspects;
@@ -24,6 +25,7 @@ use hostler_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use offers::RoutedEmbeddings;
+pub(crate) use readers::Readers;
 pub(crate) use waiting::is_away;
 
 use self::migration::Migrator;
@@ -64,6 +66,7 @@ pub(crate) struct Dispatcher {
     claims: Claims,
     /// Where requests wait while all schedulers of their model are away.
     outages: Gates,
+    readers: Arc<Readers>,
 }
 
 impl Dispatcher {
@@ -74,6 +77,7 @@ impl Dispatcher {
         in_flight: Arc<InFlight>,
         claims: Claims,
         outages: Gates,
+        readers: Arc<Readers>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.requests_max));
         let offers = Arc::new(Offers::new(Arc::clone(&config), actor));
@@ -85,7 +89,7 @@ impl Dispatcher {
             wait_max: config.move_wait,
         };
         let closing = watch::Sender::new(false);
-        Self { config, permits, closing, offers, migrator, directory, claims, outages }
+        Self { config, permits, closing, offers, migrator, directory, claims, outages, readers }
     }
 
     /// Dispatches a generation. While claims keep its model from being served, or all of the
@@ -182,8 +186,8 @@ impl Dispatcher {
         let migrations_max = self.config.moves_max;
         let transcript =
             Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
-        let events =
-            Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment, permit));
+        let events = Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment));
+        let events = Box::pin(self.readers.read(events, request.deadline, permit));
         Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
     }
 

@@ -15,7 +15,7 @@ use crate::decision::RouteRequest;
 use crate::decision::explain::Explanation;
 use crate::directory::in_flight::InFlight;
 use crate::directory::{Directory, ServedModel};
-use crate::dispatcher::{Dispatcher, RoutedEmbeddings, RoutedGeneration, is_away};
+use crate::dispatcher::{Dispatcher, Readers, RoutedEmbeddings, RoutedGeneration, is_away};
 use crate::gates::Gates;
 use crate::metrics;
 
@@ -57,6 +57,7 @@ impl Router {
             Arc::clone(&in_flight),
             claims.clone(),
             outages,
+            Readers::start(arbiter),
         );
         Self(Arc::new(Shared { config, actor, directory, in_flight, claims, dispatcher }))
     }

@@ -7,7 +7,6 @@ use std::time::Instant;
 use futures::Stream;
 use futures::future::BoxFuture;
 use hostler_protocol::{GenerationRequest, RequestError, TokenEvent};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::migration::Migrator;
 use super::offers::Segment;
@@ -16,15 +15,14 @@ use super::transcript::{Transcript, Verdict};
 use crate::metrics::{self, Migration};
 
 /// The events of one request. When a scheduler fails, another one resumes the answer. The
-/// request's permit and its in-flight count are released after the last event, or when
-/// the stream is dropped, whichever is first.
+/// request's in-flight count is released after the last event, or when the stream is dropped,
+/// whichever is first.
 pub(crate) struct ResumableStream {
     migrator: Migrator,
     request: GenerationRequest,
     transcript: Transcript,
     stage: Stage,
     failures: Failures,
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Stage {
@@ -44,16 +42,8 @@ impl ResumableStream {
         request: GenerationRequest,
         transcript: Transcript,
         segment: Segment,
-        permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self {
-            migrator,
-            request,
-            transcript,
-            stage: Stage::Reading(segment),
-            failures: Failures::default(),
-            permit: Some(permit),
-        }
+        Self { migrator, request, transcript, stage: Stage::Reading(segment), failures: Failures::default() }
     }
 
     /// Handles an event of the current scheduler. Returns the event that the client gets.
@@ -123,7 +113,6 @@ impl ResumableStream {
 
     fn end(&mut self) {
         self.stage = Stage::Ended;
-        self.permit = None;
     }
 }
 
