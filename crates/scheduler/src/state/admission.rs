@@ -39,7 +39,7 @@ impl SchedulingState {
         self.check_lifecycle(&demand)?;
         self.limits.check(&demand)?;
         let wait_max = self.wait_max(now, &demand)?;
-        let share = match self.reservations.redeem(now, demand.fingerprint) {
+        let share = match self.reservations.redeem(now, &demand.tenant, demand.fingerprint) {
             true => RETURNING_SHARE,
             false if self.reservations.is_empty() => NEW_SHARE,
             false => NEW_SHARE_WITH_RESERVATIONS,
@@ -122,7 +122,8 @@ impl SchedulingState {
     /// A refusal with a retry reservation not before `earliest`.
     fn overloaded(&mut self, now: Instant, demand: &Demand, why: &str, earliest: Duration) -> RequestError {
         let service = self.rate.time_for(self.expected_work(demand)).unwrap_or(RETRY_AFTER_UNMEASURED);
-        let retry_after = self.reservations.reserve(now, earliest.max(service), service, demand.fingerprint);
+        let retry_after =
+            self.reservations.reserve(now, earliest.max(service), service, &demand.tenant, demand.fingerprint);
         overloaded(why, Some(self.wait_of(demand)), retry_after)
     }
 
