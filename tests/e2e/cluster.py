@@ -1,6 +1,7 @@
 """A cluster of gateway and worker processes with the simulated engine, and an etcd."""
 
 import base64
+import json
 import shutil
 import socket
 import subprocess
@@ -108,9 +109,25 @@ class Etcd:
         listed = [base64.b64decode(record["key"]).decode() for record in answer.json().get("kvs", [])]
         return [key.rpartition("/")[2] for key in listed]
 
+    def record(self, key: str) -> dict | None:
+        """The value of `/hostler/KEY`, which is JSON."""
+        kvs = httpx.post(f"{self.url}/v3/kv/range", json={"key": encoded(key)}).json().get("kvs", [])
+        return json.loads(base64.b64decode(kvs[0]["value"])) if kvs else None
+
+    def put(self, key: str, value: str) -> None:
+        body = {"key": encoded(key), "value": base64.b64encode(value.encode()).decode()}
+        httpx.post(f"{self.url}/v3/kv/put", json=body).raise_for_status()
+
+    def delete(self, key: str) -> None:
+        httpx.post(f"{self.url}/v3/kv/deleterange", json={"key": encoded(key)}).raise_for_status()
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def encoded(key: str) -> str:
+    return base64.b64encode(f"/hostler/{key}".encode()).decode()
 
 
 class Cluster:

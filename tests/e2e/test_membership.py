@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster import LEASE_SECONDS, Cluster, Etcd, until
+from cluster import LEASE_SECONDS, Cluster, Etcd, free_port, until
 from relay import Relay
 from traffic import Traffic
 
@@ -139,6 +139,42 @@ def test_workers_register_again_with_an_empty_etcd(cluster: Cluster, etcd: Etcd)
         traffic.wait_for_answers()
         assert all(len(cluster.serving(gateway)) == 3 for gateway in range(2))
     assert not traffic.failures, traffic.failures[:3]
+
+
+def test_a_record_that_was_deleted_or_overwritten_is_restored_by_its_worker(cluster: Cluster, etcd: Etcd) -> None:
+    before = etcd.record("nodes/w0")
+    for destroy in (etcd.delete, lambda key: etcd.put(key, "{}"), lambda key: etcd.put(key, '{"endpoint": "http://127.0.0.1:9"}')):
+        destroy("nodes/w0")
+        until("the record is restored", lambda: etcd.record("nodes/w0") == before, LEASE_SECONDS + 5)
+    # The record hangs on the worker's lease again.
+    cluster.workers[0].kill()
+    until("its record is gone", lambda: etcd.record("nodes/w0") is None, LEASE_SECONDS + 5)
+
+
+def test_a_second_worker_of_a_living_name_exits_and_names_the_holder(cluster: Cluster, etcd: Etcd) -> None:
+    holder = etcd.record("nodes/w0")
+    port = cluster.ports[0]
+    cluster.ports[0] = free_port()
+    second = cluster.worker(0)
+    assert second.wait(LEASE_SECONDS + 30) == 2
+    log = (cluster.folder / "w0.log").read_text()
+    assert f"another worker at {holder['endpoint']} has the name w0" in log, log[-2000:]
+    assert etcd.record("nodes/w0") == holder
+    cluster.wait_until_serving()
+    cluster.ports[0] = port
+
+
+def test_a_killed_worker_takes_its_name_over_when_it_starts_again(cluster: Cluster, etcd: Etcd) -> None:
+    before = etcd.record("nodes/w0")
+    cluster.workers[0].kill()
+    cluster.workers[0].wait()
+    cluster.workers[0] = cluster.worker(0)
+    until("it has the name", lambda: (etcd.record("nodes/w0") or before)["instance"] != before["instance"], 30)
+    cluster.wait_until_serving()
+    # It keeps it when the lease of the killed process ends.
+    after = etcd.record("nodes/w0")
+    time.sleep(LEASE_SECONDS + 1)
+    assert etcd.record("nodes/w0") == after
 
 
 def test_a_rolling_restart_fails_no_request(cluster: Cluster) -> None:

@@ -13,13 +13,14 @@ mod client;
 mod etcd;
 mod ledger;
 mod members;
+mod ownership;
 mod plan;
 mod roster;
 mod session;
 mod watch;
 
 pub use client::EtcdOptions;
-pub use etcd::{Etcd, Role};
+pub use etcd::{Announced, Etcd, Role};
 pub use ledger::EtcdLedger;
 pub use members::{KnownMember, KnownMembers, Members};
 pub use roster::{Member, MemberScheduler, MemberState, Roster};

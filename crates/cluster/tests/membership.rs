@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostler_cluster::membership::{Etcd, EtcdLedger, EtcdOptions, Member, MemberState, Role};
+use hostler_cluster::membership::{Announced, Etcd, EtcdLedger, EtcdOptions, Member, MemberState, Role};
 use hostler_cluster::tls::{ClientTls, KeyPair};
 use hostler_config::EtcdConfig;
 use hostler_protocol::RequestId;
@@ -108,6 +108,34 @@ async fn gateways_see_a_worker_join_leave_and_disappear() {
     eventually("the worker is not listed", || state().is_none()).await;
     assert!(worker.announce("w", &member).await.is_err(), "it has left");
     gateway.leave().await;
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_process_until_its_record_has_gone() {
+    let Some(server) = Server::start() else { return };
+    let [first, second] = [server.connected(Role::Worker).await, server.connected(Role::Worker).await];
+    let member = |instance: &str, endpoint: &str| Member { instance: instance.to_owned(), ..Member::at(endpoint) };
+    let (mut one, other) = (member("one", "http://10.0.0.1:7070"), member("other", "http://10.0.0.2:7070"));
+    let holder = |announced: Result<Announced, _>| match announced.expect("etcd is available") {
+        Announced::HeldBy(holder) => Some(holder.instance),
+        Announced::Written => None,
+    };
+    assert_eq!(holder(first.announce("w", &one).await), None);
+    assert_eq!(holder(second.announce("w", &other).await), Some("one".to_owned()));
+    // A process at the same endpoint is the next one of this node: the first must have ended.
+    let again = server.connected(Role::Worker).await;
+    let next = member("next", "http://10.0.0.1:7070");
+    assert_eq!(holder(again.announce("w", &next).await), None);
+    one.state = MemberState::Leaving;
+    assert_eq!(holder(first.announce("w", &one).await), Some("next".to_owned()), "it does not overwrite its successor");
+    again.leave().await;
+    drop(first);
+    let gateway = server.connected(Role::Gateway).await;
+    let roster = gateway.roster();
+    eventually("the waiting process gets the name", || {
+        roster.borrow().get("w").is_some_and(|member| member.instance == "other")
+    })
+    .await;
 }
 
 #[tokio::test]

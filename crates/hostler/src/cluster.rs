@@ -105,25 +105,40 @@ fn pem(key: &str, path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A unique name: the host name, and the port or the name of the socket.
+/// Characters that a name may have at most.
+const NAME_MAX: usize = 63;
+
+/// Digits of the boot's identifier in a name.
+const BOOT_DIGITS: usize = 8;
+
+/// A name that no other worker of the cluster has: the host name and the address. Cloned machines
+/// have the same host name, so an address that is not unique in the network is replaced by the
+/// identifier of this machine's boot. A restarted process has the same name.
 fn default_name(listen: &Listen) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let boot: String = read("/proc/sys/kernel/random/boot_id").chars().take(BOOT_DIGITS).collect();
     let place = match listen {
-        Listen::Tcp(address) => address.port().to_string(),
-        Listen::Unix(path) => path.file_stem().map(PathBuf::from).unwrap_or_default().display().to_string(),
+        Listen::Tcp(address) if address.ip().is_loopback() || address.ip().is_unspecified() => {
+            format!("{boot}-{}", address.port())
+        }
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => {
+            format!("{boot}-{}", path.file_stem().map(PathBuf::from).unwrap_or_default().display())
+        }
     };
-    named(&host, &place)
+    named(&read("/proc/sys/kernel/hostname"), &place)
 }
 
-/// A name in the characters that names may have.
+/// A name in the characters that names may have. Of a long one, the host is cut.
 fn named(host: &str, place: &str) -> String {
     let host = if host.trim().is_empty() { "worker" } else { host.trim() };
     let letter = |letter: char| {
         let lower = letter.to_ascii_lowercase();
         if lower.is_ascii_alphanumeric() || lower == '_' { lower } else { '-' }
     };
-    let name: String = format!("{host}-{place}").chars().map(letter).collect();
-    name.trim_matches(['-', '_']).chars().take(63).collect()
+    let host: String = host.chars().take(NAME_MAX.saturating_sub(place.chars().count() + 1)).collect();
+    let name: String = format!("{host}-{place}").chars().map(letter).take(NAME_MAX).collect();
+    name.trim_matches(['-', '_']).to_owned()
 }
 
 #[cfg(test)]
@@ -132,8 +147,22 @@ mod tests {
 
     #[test]
     fn a_default_name_is_allowed_by_the_configuration() {
-        for (host, place, name) in [("Box.lan\n", "7070", "box-lan-7070"), ("", "a b", "worker-a-b")] {
+        for (host, place, name) in [("Box.lan\n", "[::1]:70", "box-lan---1--70"), ("", "a b", "worker-a-b")] {
             assert_eq!(named(host, place), name);
+        }
+        let long = named(&"h".repeat(80), "10.0.0.7:7070");
+        assert!(long.len() == NAME_MAX && long.ends_with("-10-0-0-7-7070"), "{long}");
+    }
+
+    #[test]
+    fn a_default_name_differs_between_cloned_machines_and_not_between_starts() {
+        let name = |listen: &str| default_name(&listen.parse().expect("it is an address"));
+        assert_ne!(name("10.0.0.7:7070"), name("10.0.0.8:7070"));
+        assert!(name("10.0.0.7:7070").ends_with("-10-0-0-7-7070"));
+        for local in ["0.0.0.0:7070", "127.0.0.1:7070", "unix:/run/w.sock"] {
+            assert_eq!(name(local), name(local));
+            let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux has it");
+            assert!(name(local).contains(&boot[..BOOT_DIGITS]), "{}", name(local));
         }
     }
 

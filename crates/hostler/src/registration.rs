@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostler_cluster::Listen;
-use hostler_cluster::membership::{Etcd, Member, MemberScheduler, MemberState};
+use hostler_cluster::membership::{Announced, Etcd, Member, MemberScheduler, MemberState};
 use hostler_config::WorkerConfig;
 use hostler_protocol::NodeId;
 use hostler_scheduler::Scheduler;
 
+use crate::failure::Usage;
+
 /// Maximum time that a leaving worker waits for etcd.
 const LEAVING_MAX: Duration = Duration::from_secs(1);
+
+/// How often a worker whose name is taken looks again within the holder's lease.
+const LOOKS_PER_LEASE: u32 = 10;
 
 /// A worker that is registered in etcd.
 pub(crate) struct Registration {
@@ -21,8 +26,17 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Registers a worker that has loaded its models.
-    pub(crate) async fn join(etcd: Etcd, name: NodeId, endpoint: String, schedulers: &[Arc<dyn Scheduler>]) -> Self {
+    /// Registers a worker that has loaded its models. If another process has the name, waits for
+    /// as long as the record of a process that was killed remains.
+    ///
+    /// # Errors
+    /// The name still belongs to another process.
+    pub(crate) async fn join(
+        etcd: Etcd,
+        name: NodeId,
+        endpoint: String,
+        schedulers: &[Arc<dyn Scheduler>],
+    ) -> anyhow::Result<Self> {
         let schedulers = schedulers.iter().map(|scheduler| MemberScheduler {
             name: scheduler.id().to_string(),
             model: scheduler.snapshot().borrow().model.to_string(),
@@ -34,9 +48,22 @@ impl Registration {
             state: MemberState::Serving,
             schedulers: schedulers.collect(),
         };
-        let registration = Self { etcd, name, member };
-        registration.announce().await;
-        registration
+        let registration = Self { etcd, name: name.clone(), member };
+        let until = Instant::now() + registration.etcd.lease();
+        while let Some(Announced::HeldBy(holder)) = registration.announce().await {
+            if Instant::now() > until {
+                let Self { etcd, name, .. } = registration;
+                etcd.leave().await;
+                return Err(Usage(format!(
+                    "worker.name: another worker at {} has the name {name} (instance {}); names are unique in a cluster",
+                    holder.endpoint, holder.instance
+                ))
+                .into());
+            }
+            tracing::warn!(%name, holder = holder.endpoint, "another worker has this name; waiting for its lease to end");
+            tokio::time::sleep(registration.etcd.lease() / LOOKS_PER_LEASE).await;
+        }
+        Ok(registration)
     }
 
     /// Marks the worker as leaving, so that gateways send it no new requests. A slow etcd does
@@ -53,10 +80,14 @@ impl Registration {
         self.etcd.leave().await;
     }
 
-    async fn announce(&self) {
-        if let Err(error) = self.etcd.announce(self.name.as_str(), &self.member).await {
-            tracing::warn!(%error, "cannot register in etcd; gateways find this worker when etcd is reachable again");
-        }
+    /// The outcome; `None` if etcd cannot be reached.
+    async fn announce(&self) -> Option<Announced> {
+        let announced = self.etcd.announce(self.name.as_str(), &self.member).await;
+        announced
+            .inspect_err(|error| {
+                tracing::warn!(%error, "cannot register in etcd; gateways find this worker when etcd is reachable again");
+            })
+            .ok()
     }
 }
 

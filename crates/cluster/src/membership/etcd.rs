@@ -1,14 +1,14 @@
 //! This process's client of etcd, which runs on a thread of its own.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hostler_protocol::RequestError;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::client::{EtcdOptions, unavailable};
-use super::roster::{Keys, Member, MemberState, Roster};
+use super::roster::{Keys, Member, Roster};
 use super::session::{Command, EtcdHealth, Session};
 use super::watch::keep_watching;
 
@@ -25,10 +25,20 @@ pub enum Role {
     Gateway,
 }
 
+/// The outcome of [`Etcd::announce`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// The record is in etcd.
+    Written,
+    /// Another process has the name. The record is written when it has gone.
+    HeldBy(Box<Member>),
+}
+
 /// A client of etcd. Dropping it ends the lease, and with it all records of this process, as
 /// [`leave`](Self::leave) does, but without waiting for it.
 pub struct Etcd {
     keys: Keys,
+    lease: Duration,
     commands: mpsc::Sender<Command>,
     health: watch::Receiver<EtcdHealth>,
     roster: watch::Receiver<Roster>,
@@ -44,7 +54,7 @@ impl Etcd {
         let unreached = EtcdHealth { failure: Some("it has not been reached yet".to_owned()), since: Instant::now() };
         let (health_in, health) = watch::channel(unreached);
         let (roster_in, roster) = watch::channel(Roster::default());
-        let keys = Keys::new(&options.config.prefix);
+        let (keys, lease) = (Keys::new(&options.config.prefix), options.config.lease);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let nodes = keys.nodes();
         std::thread::Builder::new().name("etcd".to_owned()).spawn(move || {
@@ -56,7 +66,7 @@ impl Etcd {
                 Box::pin(Session::new(options, commands_out, health_in).run()).await;
             }));
         })?;
-        Ok(Self { keys, commands, health, roster })
+        Ok(Self { keys, lease, commands, health, roster })
     }
 
     /// Whether etcd can be used.
@@ -72,17 +82,23 @@ impl Etcd {
         self.roster.clone()
     }
 
-    /// Writes a worker's record, now and again whenever it is lost. Returns after the first
-    /// attempt.
+    /// Writes a worker's record, now and again whenever it is lost or overwritten. Returns after
+    /// the first attempt. A name belongs to the process that has its record, until its lease ends;
+    /// only a process at the same endpoint takes it over before that.
     ///
     /// # Errors
     /// `Unavailable` if etcd is: the record is written when etcd is back.
-    pub async fn announce(&self, name: &str, member: &Member) -> Result<(), RequestError> {
+    pub async fn announce(&self, name: &str, member: &Member) -> Result<Announced, RequestError> {
         let value = serde_json::to_vec(member).map_err(|error| unavailable(&error.to_string()))?;
         let key = self.keys.node(name);
-        // A worker that leaves must not overwrite the record of a new process of the same name.
-        let if_ours = member.state == MemberState::Leaving;
-        self.send(|reply| Command::Announce { key, value, if_ours, reply }).await?
+        let holder = self.send(|reply| Command::Announce { key, value, reply }).await??;
+        Ok(holder.map_or(Announced::Written, |holder| Announced::HeldBy(Box::new(holder))))
+    }
+
+    /// How long the record of a process that was killed remains.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        self.lease
     }
 
     /// Ends the lease, and with it all records of this process, and writes no more. If etcd is

@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{BACKOFF, EtcdOptions, Failure, connect, in_time, unavailable};
+use super::ownership::{Finding, Found, judge};
+use super::roster::Member;
 
 /// Renewals per lease. When one fails, the session has the time of two to get another lease before
 /// the records expire.
@@ -20,9 +22,9 @@ pub(super) type Values = Vec<Vec<u8>>;
 
 /// A command to the session. Each one is answered.
 pub(super) enum Command {
-    /// Write a record now, or when etcd is back. With `if_ours`, only if the current record is this
-    /// process's own: another process may have taken over the key.
-    Announce { key: String, value: Vec<u8>, if_ours: bool, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// Write a record now, or when etcd is back, and again whenever it is lost. The answer names
+    /// the process that has the key, if another one does; the record is written when it has gone.
+    Announce { key: String, value: Vec<u8>, reply: oneshot::Sender<Result<Option<Member>, RequestError>> },
     /// Write a record now or never. The answer has the older records below `prefix`.
     Record { key: String, value: Vec<u8>, prefix: String, reply: oneshot::Sender<Result<Values, RequestError>> },
     /// Delete a record, now or when etcd is back.
@@ -46,7 +48,22 @@ pub(super) struct Session {
     commands: mpsc::Receiver<Command>,
     health: watch::Sender<EtcdHealth>,
     /// The wanted records; `None` for a record that may exist and is to be deleted.
-    records: BTreeMap<String, Option<Vec<u8>>>,
+    records: BTreeMap<String, Option<Wanted>>,
+}
+
+/// A record that this process wants to have.
+struct Wanted {
+    value: Vec<u8>,
+    /// Whether it has had it.
+    was_held: bool,
+    /// Who has it instead.
+    holder: Option<Member>,
+}
+
+impl Wanted {
+    fn new(value: Vec<u8>) -> Self {
+        Self { value, was_held: false, holder: None }
+    }
 }
 
 /// A lease that etcd has granted.
@@ -103,14 +120,22 @@ impl Session {
         let id = in_time(client.lease_grant(seconds, None)).await?.id();
         let (keeper, answers) = in_time(client.lease_keep_alive(id)).await?;
         let mut lease = Lease { client, id, keeper, answers };
-        for (key, value) in &self.records {
-            match value {
-                Some(value) => lease.put(key, value).await?,
-                None => lease.delete(key).await?,
+        for key in self.records.iter().filter(|(_, wanted)| wanted.is_none()).map(|(key, _)| key) {
+            lease.delete(key).await?;
+        }
+        self.records.retain(|_, wanted| wanted.is_some());
+        self.restore(&mut lease).await?;
+        Ok(lease)
+    }
+
+    /// Writes the records that are not in etcd as they should be.
+    async fn restore(&mut self, lease: &mut Lease) -> Result<(), Failure> {
+        for (key, wanted) in &mut self.records {
+            if let Some(wanted) = wanted {
+                lease.hold(key, wanted).await?;
             }
         }
-        self.records.retain(|_, value| value.is_some());
-        Ok(lease)
+        Ok(())
     }
 
     /// Renews the lease and executes commands.
@@ -119,7 +144,10 @@ impl Session {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
-                _ = ticks.tick() => lease.renew().await,
+                _ = ticks.tick() => match lease.renew().await {
+                    Ok(()) => self.restore(&mut lease).await,
+                    Err(failure) => Err(failure),
+                },
                 command = self.commands.recv() => match command {
                     Some(Command::Leave { reply }) => {
                         let _closed = reply.send(lease.revoke().await.map_err(|why| unavailable(&why)));
@@ -142,15 +170,18 @@ impl Session {
 
     async fn execute(&mut self, command: Command, lease: &mut Lease) -> Result<(), Failure> {
         match command {
-            Command::Announce { key, value, if_ours, reply } => {
-                let done = if if_ours { lease.replace(&key, &value).await } else { lease.put(&key, &value).await };
-                self.records.insert(key, Some(value));
+            Command::Announce { key, value, reply } => {
+                self.want(key.clone(), value);
+                let done = match self.records.get_mut(&key) {
+                    Some(Some(wanted)) => lease.hold(&key, wanted).await.map(|()| wanted.holder.clone()),
+                    _ => Ok(None),
+                };
                 reply_with(reply, done)
             }
             Command::Record { key, value, prefix, reply } => {
                 let done = lease.put_and_list(&key, &value, &prefix).await;
                 // After a failure the record may have been written nonetheless, so it is deleted.
-                self.records.insert(key, done.is_ok().then_some(value));
+                self.records.insert(key, done.is_ok().then(|| Wanted { was_held: true, ..Wanted::new(value) }));
                 reply_with(reply, done)
             }
             Command::Forget { key, reply } => {
@@ -166,6 +197,14 @@ impl Session {
         }
     }
 
+    /// Changes the value of a record, or adds it.
+    fn want(&mut self, key: String, value: Vec<u8>) {
+        match self.records.get_mut(&key) {
+            Some(Some(wanted)) => wanted.value = value,
+            _ => drop(self.records.insert(key, Some(Wanted::new(value)))),
+        }
+    }
+
     /// Refuses all commands for a while because etcd is unavailable, and remembers what to write
     /// when it is back. Returns whether the session continues.
     async fn refuse_commands_for(&mut self, pause: Duration, failure: &str) -> bool {
@@ -174,9 +213,9 @@ impl Session {
         loop {
             let Ok(command) = tokio::time::timeout_at(end, self.commands.recv()).await else { return true };
             match command {
-                Some(Command::Announce { key, value, reply, .. }) => {
-                    self.records.insert(key, Some(value));
-                    let _closed = reply.send(refused());
+                Some(Command::Announce { key, value, reply }) => {
+                    self.want(key, value);
+                    let _closed = reply.send(Err(unavailable(failure)));
                 }
                 Some(Command::Record { reply, .. }) => {
                     let _closed = reply.send(Err(unavailable(failure)));
@@ -231,15 +270,50 @@ impl Lease {
         in_time(self.client.put(key, value, Some(under))).await.map(drop)
     }
 
-    /// Writes a record only if the current one is bound to this lease.
-    async fn replace(&mut self, key: &str, value: &[u8]) -> Result<(), Failure> {
-        let under = PutOptions::new().with_lease(self.id);
-        let ours = Compare::lease(key, CompareOp::Equal, self.id);
-        let put = Txn::new().when([ours]).and_then([TxnOp::put(key, value, Some(under))]);
-        if !in_time(self.client.txn(put)).await?.succeeded() {
-            tracing::warn!(key, "another process has written this record; not overwriting it");
+    /// Writes a record unless it is there, or another process has its key.
+    async fn hold(&mut self, key: &str, wanted: &mut Wanted) -> Result<(), Failure> {
+        let listed = in_time(self.client.get(key, None)).await?;
+        let found = listed.kvs().first();
+        let finding = judge(
+            &wanted.value,
+            self.id,
+            found.map(|record| Found { value: record.value(), lease: record.lease() }),
+            !wanted.was_held,
+        );
+        let holder = match finding {
+            Finding::Ours => None,
+            Finding::Write => {
+                let revision = found.map_or(0, |record| record.mod_revision());
+                if wanted.was_held && found.is_none_or(|record| record.lease() != self.id) {
+                    tracing::info!(key, "this process's record in etcd was lost or overwritten; writing it again");
+                }
+                // Otherwise the record has just changed, and the next renewal looks again.
+                if !self.put_at(key, &wanted.value, revision).await? {
+                    return Ok(());
+                }
+                None
+            }
+            Finding::HeldBy(holder) => Some(holder),
+        };
+        if let Some(holder) = holder.as_ref().filter(|_| wanted.holder.is_none()) {
+            tracing::warn!(
+                key,
+                endpoint = holder.endpoint,
+                instance = holder.instance,
+                "another process has this name"
+            );
         }
+        wanted.was_held |= holder.is_none();
+        wanted.holder = holder;
         Ok(())
+    }
+
+    /// Writes a record if it has not changed since `revision`, or does not exist if that is 0.
+    async fn put_at(&mut self, key: &str, value: &[u8], revision: i64) -> Result<bool, Failure> {
+        let under = PutOptions::new().with_lease(self.id);
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, revision);
+        let put = Txn::new().when([unchanged]).and_then([TxnOp::put(key, value, Some(under))]);
+        Ok(in_time(self.client.txn(put)).await?.succeeded())
     }
 
     async fn put_and_list(&mut self, key: &str, value: &[u8], prefix: &str) -> Result<Values, Failure> {

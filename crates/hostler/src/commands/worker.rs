@@ -101,11 +101,16 @@ async fn serve(worker: Worker, spinner: LoadSpinner, transport: &Transport, as_j
                 if config.worker.advertise.is_none() && registration::is_local(server.listen()) {
                     tracing::warn!(endpoint, "only gateways on this machine can reach this endpoint: see worker.advertise");
                 }
-                registration = Some(Registration::join(etcd, name, endpoint.clone(), &running.all).await);
+                match Registration::join(etcd, name, endpoint.clone(), &running.all).await {
+                    Ok(joined) => registration = Some(joined),
+                    Err(error) => served = Err(error),
+                }
             }
-            announce(&endpoint, &loaded, as_json);
-            let by = (&mut exit).await;
-            tracing::info!(by, "completing running requests; a second signal exits immediately");
+            if served.is_ok() {
+                announce(&endpoint, &loaded, as_json);
+                let by = (&mut exit).await;
+                tracing::info!(by, "completing running requests; a second signal exits immediately");
+            }
         }
         by = &mut exit => {
             spinner.finish();
