@@ -6,6 +6,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::catalogue::ALL;
+use crate::departed::without_departed;
 use crate::metric::{Kind, NODE};
 use crate::process;
 use crate::relay::{Relay, Relayed};
@@ -57,7 +58,7 @@ impl Exporter {
     /// All metrics in the Prometheus text format.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = self.recorded.render();
+        let mut text = without_departed(self.recorded.render());
         if let Some(usage) = process::read() {
             usage.write(&mut text, &self.node);
         }

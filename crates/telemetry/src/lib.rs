@@ -6,6 +6,7 @@
 //! crate does not depend on requests or schedulers.
 
 pub mod catalogue;
+mod departed;
 mod exporter;
 mod log;
 mod metric;
@@ -14,6 +15,7 @@ mod reference;
 mod relay;
 pub mod spans;
 
+pub use departed::{scheduler_joined, scheduler_left};
 pub use exporter::{Exporter, ExporterError};
 pub use log::init_logs;
 pub use metric::{Kind, Labels, Metric, NODE, buckets};
