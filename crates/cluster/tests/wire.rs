@@ -197,6 +197,7 @@ fn snapshot() -> impl Strategy<Value = SchedulerSnapshot> {
             let (batch_size_max, running, waiting, [kv_reserved_tokens, outstanding_tokens, steps], restarts) = counts;
             SchedulerSnapshot {
                 state,
+                vocabulary: description.as_ref().map(|description| description.kv_capacity_tokens),
                 description: description.map(Arc::new),
                 running,
                 waiting,

@@ -2,7 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::TokenId;
+use crate::{TenantId, TokenId};
+
+/// Texts to embed for a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingRequest {
+    /// Whom the request is accounted to.
+    pub tenant: TenantId,
+    /// The texts.
+    pub inputs: Vec<EmbeddingInput>,
+}
 
 /// One text to embed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

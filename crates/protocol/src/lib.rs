@@ -24,7 +24,7 @@ pub use cache::CacheScope;
 pub use claim::{ClaimDrain, ClaimRequest, FencingToken};
 pub use deadline::Deadline;
 pub use dialect::{Dialect, ReasoningFormat, ToolFormat, UnknownFormat};
-pub use embedding::{EmbeddingInput, Embeddings};
+pub use embedding::{EmbeddingInput, EmbeddingRequest, Embeddings};
 pub use error::{ErrorCode, ErrorReason, RequestError, Retry};
 pub use event::{Finish, FinishReason, Logprob, Started, Timings, Token, TokenEvent, Usage};
 pub use ids::{ModelId, NodeId, RequestId, SchedulerId, SessionId, TenantId, TokenId};

@@ -69,9 +69,19 @@ impl Directory {
         self.any(|snapshot| snapshot.model == *model && snapshot.state == SchedulerState::Serving)
     }
 
-    /// Whether the model has a scheduler other than `excluded`, in whichever state.
-    pub(crate) fn has_another(&self, model: &ModelId, excluded: &SchedulerId) -> bool {
-        self.any(|snapshot| snapshot.model == *model && snapshot.id != *excluded)
+    /// Whether the model has a scheduler other than `excluded`, in whichever state, which may have
+    /// this vocabulary.
+    pub(crate) fn has_another(&self, model: &ModelId, excluded: &SchedulerId, vocabulary: Option<u64>) -> bool {
+        self.any(|snapshot| {
+            snapshot.model == *model && snapshot.id != *excluded && !differs(snapshot.vocabulary, vocabulary)
+        })
+    }
+
+    /// The schedulers of the model to which token ids of this vocabulary mean something else.
+    pub(crate) fn of_other_vocabularies(&self, model: &ModelId, vocabulary: Option<u64>) -> Vec<SchedulerId> {
+        let snapshots = self.snapshots().into_iter();
+        let others = snapshots.filter(|one| one.model == *model && differs(one.vocabulary, vocabulary));
+        others.map(|one| one.id).collect()
     }
 
     fn any(&self, matches: impl Fn(&SchedulerSnapshot) -> bool) -> bool {
@@ -102,4 +112,9 @@ impl Directory {
             RequestError::unknown_model(model.as_str(), self.models().iter().map(|served| served.model.as_str()))
         })
     }
+}
+
+/// Whether two vocabularies are known not to be the same.
+fn differs(one: Option<u64>, other: Option<u64>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
 }

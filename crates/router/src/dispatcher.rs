@@ -20,7 +20,7 @@ use actix::Addr;
 use futures::Stream;
 use hostler_config::RouterConfig;
 use hostler_protocol::{
-    EmbeddingInput, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, SchedulerId, TokenEvent,
+    EmbeddingRequest, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, SchedulerId, TokenEvent,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -145,11 +145,11 @@ impl Dispatcher {
     pub(crate) async fn embed(
         &self,
         model: &ModelId,
-        inputs: Vec<EmbeddingInput>,
+        request: EmbeddingRequest,
     ) -> Result<RoutedEmbeddings, RequestError> {
         let _permit = self.permit()?;
         self.offers.count_request();
-        self.offers.embed(model, inputs).await
+        self.offers.embed(model, request).await
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use actix::{Actor, Addr, ArbiterHandle};
 use hostler_config::RouterConfig;
 use hostler_protocol::{
-    EmbeddingInput, FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId, TokenId,
+    EmbeddingRequest, FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId, TokenId,
 };
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, TokenizeInput};
+use hostler_telemetry::{scheduler_joined, scheduler_left};
 
 use crate::actor::{AddScheduler, ExplainRoute, RemoveScheduler, RouterActor, stopped};
 use crate::claims::{ClaimLedger, ClaimSpec, Claims, InProcessLedger, Lease};
@@ -68,6 +69,7 @@ impl Router {
     /// # Errors
     /// `Unavailable` if the router has stopped.
     pub async fn add(&self, scheduler: Arc<dyn Scheduler>) -> Result<(), RequestError> {
+        scheduler_joined(scheduler.id().as_str());
         self.0.actor.send(AddScheduler(scheduler)).await.map_err(stopped)
     }
 
@@ -76,7 +78,11 @@ impl Router {
     /// # Errors
     /// `Unavailable` if the router has stopped.
     pub async fn remove(&self, id: SchedulerId) -> Result<bool, RequestError> {
-        self.0.actor.send(RemoveScheduler(id)).await.map_err(stopped)
+        let was_there = self.0.actor.send(RemoveScheduler(id.clone())).await.map_err(stopped)?;
+        if was_there {
+            scheduler_left(id.as_str());
+        }
+        Ok(was_there)
     }
 
     /// Sends a generation to a scheduler. If it refuses and another scheduler may succeed,
@@ -100,8 +106,8 @@ impl Router {
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` while no scheduler is serving it,
     /// `Overloaded` beyond the router's bound, and the errors of [`Scheduler::embed`].
-    pub async fn embed(&self, model: &ModelId, inputs: Vec<EmbeddingInput>) -> Result<RoutedEmbeddings, RequestError> {
-        let result = self.0.dispatcher.embed(model, inputs).await;
+    pub async fn embed(&self, model: &ModelId, request: EmbeddingRequest) -> Result<RoutedEmbeddings, RequestError> {
+        let result = self.0.dispatcher.embed(model, request).await;
         if let Err(error) = &result {
             metrics::refused(model, error.code);
         }

@@ -13,6 +13,7 @@ use hostler_protocol::{
 };
 use hostler_router::{Router, RouterConfig, RoutingPolicy};
 use hostler_scheduler::Scheduler;
+use hostler_testkit::{FakeBehaviour, FakeScheduler};
 use support::{Answer, Faulty, answer, read};
 
 /// A greedy request whose answer contains characters of two tokens (one for each byte).
@@ -330,4 +331,40 @@ async fn claims_do_not_open_the_breaker_however_old_the_snapshot() {
     let explanation = router.explain(&request(2)).await.expect("the model is known");
     assert!(explanation.schedulers.iter().all(|one| one.breaker == hostler_router::BreakerState::Closed));
     assert!(both[0].submitted() >= 12, "it keeps its turns: {}", both[0].submitted());
+}
+
+#[actix::test]
+async fn an_answer_continues_only_where_its_tokens_mean_the_same() {
+    let all = ["a", "b", "c"].map(|id| FakeScheduler::new(id, FakeBehaviour::Hold));
+    for (scheduler, vocabulary) in all.iter().zip([1, 2, 1]) {
+        scheduler.snapshot.send_modify(|snapshot| snapshot.vocabulary = Some(vocabulary));
+    }
+    let [first, other, same] = &all;
+    let router = Router::start(config(), &Arbiter::current());
+    for scheduler in &all {
+        router.add(Arc::clone(scheduler) as Arc<dyn Scheduler>).await.expect("the router runs");
+    }
+    let mut generation = router.generate(request(4)).await.expect("a scheduler takes it");
+    assert_eq!(generation.scheduler, *first.id());
+    first.fail_all();
+    let mut next = generation.events.next();
+    while same.submitted() == 0 {
+        assert!(futures::poll!(&mut next).is_pending());
+        tokio::task::yield_now().await;
+    }
+    same.finish_all();
+    assert!(matches!(next.await, Some(TokenEvent::Finished(_))));
+    assert_eq!(other.submitted(), 0, "it would be the next in turn");
+
+    for gone in [first, same] {
+        assert!(router.remove(gone.id().clone()).await.expect("the router runs"));
+    }
+    other.snapshot.send_modify(|snapshot| snapshot.vocabulary = Some(3));
+    router.add(Arc::clone(first) as Arc<dyn Scheduler>).await.expect("the router runs");
+    let mut generation = router.generate(request(4)).await.expect("a scheduler takes it");
+    let (ours, theirs) = if generation.scheduler == *first.id() { (first, other) } else { (other, first) };
+    let before = theirs.submitted();
+    ours.fail_all();
+    let Some(TokenEvent::Failed(error)) = generation.events.next().await else { panic!("nobody can continue it") };
+    assert_eq!((error.code, theirs.submitted()), (ErrorCode::EngineFailed, before));
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use futures::StreamExt;
-use hostler_protocol::{EmbeddingInput, ErrorCode, GenerationRequest, Prompt, RequestError, TokenEvent};
+use hostler_protocol::{
+    EmbeddingInput, EmbeddingRequest, ErrorCode, GenerationRequest, Prompt, RequestError, TokenEvent,
+};
 use hostler_router::{RoutedEmbeddings, Router, RouterConfig, RoutingPolicy};
 use hostler_scheduler::{Scheduler, SchedulerState, TokenizeInput};
 use hostler_testkit::FakeBehaviour::{Hold, Refuse};
@@ -133,7 +135,8 @@ async fn the_wait_for_an_outage_is_bounded_and_does_not_spin() {
 }
 
 async fn embed(router: &Router) -> Result<RoutedEmbeddings, RequestError> {
-    router.embed(&"m".into(), vec![EmbeddingInput::Tokens(vec![1]), EmbeddingInput::Tokens(vec![2])]).await
+    let inputs = vec![EmbeddingInput::Tokens(vec![1]), EmbeddingInput::Tokens(vec![2])];
+    router.embed(&"m".into(), EmbeddingRequest { tenant: "a".into(), inputs }).await
 }
 
 #[actix::test]

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::active::ActiveRequest;
 use crate::messages::{
-    CancelRequest, CancelSequence, ClaimScheduler, DrainScheduler, Heartbeat, ReleaseClaim, RenewClaim,
+    CancelRequest, CancelSequence, ChargeTenant, ClaimScheduler, DrainScheduler, Heartbeat, ReleaseClaim, RenewClaim,
     ResumeScheduler, SequenceEnded, SubmitGeneration,
 };
 use crate::observer::WorkMeter;
@@ -248,6 +248,14 @@ impl Handler<DrainScheduler> for SchedulerActor {
             }
             Err(error) => tracing::warn!(%error, "cannot drain"),
         }
+    }
+}
+
+impl Handler<ChargeTenant> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, ChargeTenant { tenant, tokens }: ChargeTenant, _ctx: &mut Context<Self>) {
+        self.state.charge(&tenant, tokens);
     }
 }
 

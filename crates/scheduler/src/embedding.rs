@@ -1,19 +1,26 @@
 //! Embedding requests. They bypass the queue, which orders generations; their load on the
-//! engine is limited here: a maximum of requests, and one text in the engine at a time.
+//! engine is limited here: a maximum of requests, shared between tenants, and one text in the
+//! engine at a time, for which tenants take turns.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hostler_executor::ModelExecutor;
-use hostler_protocol::{EmbeddingInput, Embeddings, ErrorCode, Prompt, RequestError, TokenId};
-use tokio::sync::{Semaphore, watch};
+use hostler_protocol::{
+    EmbeddingInput, EmbeddingRequest, Embeddings, ErrorCode, Prompt, RequestError, TenantId, TokenId,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use crate::messages::ChargeTenant;
 use crate::state::not_serving;
 use crate::text_work::{TextOwner, TextWork};
+use crate::turns::Turns;
 use crate::{SchedulerSnapshot, SchedulerState};
 
 /// Maximum embedding requests that one scheduler holds. They wait for each other, so more
 /// of them would exceed their clients' timeouts.
-const REQUESTS_MAX: usize = 8;
+const REQUESTS_MAX: u32 = 16;
 
 /// The retry time when that many are held.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -21,42 +28,85 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Limits the embedding requests at one engine.
 pub(crate) struct EmbeddingLimiter {
     requests: Semaphore,
-    /// Acquired in order for each text, so that a long list and a short one alternate.
-    engine: Semaphore,
+    /// How many requests each tenant holds.
+    held: Mutex<BTreeMap<TenantId, u32>>,
+    /// Taken for each text, so that a long list and a short one alternate.
+    engine: Turns,
+}
+
+/// A request's place, until it is dropped.
+struct Place<'a> {
+    limiter: &'a EmbeddingLimiter,
+    tenant: TenantId,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut held = self.limiter.held.lock();
+        if let Some(own) = held.get_mut(&self.tenant) {
+            *own -= 1;
+            if *own == 0 {
+                held.remove(&self.tenant);
+            }
+        }
+    }
 }
 
 impl Default for EmbeddingLimiter {
     fn default() -> Self {
-        Self { requests: Semaphore::new(REQUESTS_MAX), engine: Semaphore::new(1) }
+        let requests = Semaphore::new(REQUESTS_MAX as usize);
+        Self { requests, held: Mutex::default(), engine: Turns::default() }
     }
 }
 
 impl EmbeddingLimiter {
     /// One vector per input. Refused unless the scheduler is serving, and ended when the
-    /// scheduler fails, stops or is claimed, so that it does not disturb the claim.
+    /// scheduler fails, stops or is claimed, so that it does not disturb the claim. The tenant is
+    /// charged for each text, so that its generations wait accordingly.
     pub(crate) async fn embed(
         &self,
         executor: &dyn ModelExecutor,
         texts: &TextWork,
         mut snapshots: watch::Receiver<SchedulerSnapshot>,
-        inputs: Vec<EmbeddingInput>,
+        request: EmbeddingRequest,
+        charge: impl Fn(ChargeTenant) + Sync,
     ) -> Result<Embeddings, RequestError> {
         let state = snapshots.borrow().state;
         if state != SchedulerState::Serving {
             return Err(not_serving(state));
         }
-        let _permit = self.requests.try_acquire().map_err(|_| {
-            let message = format!("this scheduler already holds {REQUESTS_MAX} embedding requests, the maximum");
-            RequestError::new(ErrorCode::Overloaded, message).with_retry_after(RETRY_AFTER)
-        })?;
+        let _place = self.place(&request.tenant)?;
         // A request that has started is finished while the scheduler drains.
         let may_continue = |state| matches!(state, SchedulerState::Serving | SchedulerState::Draining);
         tokio::select! {
-            embeddings = self.embed_all(executor, texts, inputs) => embeddings,
+            embeddings = self.embed_all(executor, texts, request, &charge) => embeddings,
             ended = snapshots.wait_for(|snapshot| !may_continue(snapshot.state)) => {
                 Err(not_serving(ended.map_or(SchedulerState::Stopped, |snapshot| snapshot.state)))
             }
         }
+    }
+
+    /// Returns when no request is held.
+    pub(crate) async fn emptied(&self) {
+        // An error would mean that the semaphore is closed, which never happens.
+        let _ = self.requests.acquire_many(REQUESTS_MAX).await;
+    }
+
+    /// A tenant gets a place while it holds fewer than are free, so one alone can hold half of
+    /// them, and there is always one for a tenant that holds none.
+    fn place(&self, tenant: &TenantId) -> Result<Place<'_>, RequestError> {
+        let full = |message| RequestError::new(ErrorCode::Overloaded, message).with_retry_after(RETRY_AFTER);
+        let mut held = self.held.lock();
+        let own = held.get(tenant).copied().unwrap_or(0);
+        if own as usize >= self.requests.available_permits() && own > 0 {
+            return Err(full(format!("this scheduler already holds {own} embedding requests of yours, your share")));
+        }
+        let permit = self.requests.try_acquire().map_err(|_| {
+            full(format!("this scheduler already holds {REQUESTS_MAX} embedding requests, the maximum"))
+        })?;
+        held.insert(tenant.clone(), own + 1);
+        Ok(Place { limiter: self, tenant: tenant.clone(), _permit: permit })
     }
 
     /// Tokenizes and checks all texts before the first one reaches the engine, so that a
@@ -65,7 +115,8 @@ impl EmbeddingLimiter {
         &self,
         executor: &dyn ModelExecutor,
         texts: &TextWork,
-        inputs: Vec<EmbeddingInput>,
+        EmbeddingRequest { tenant, inputs }: EmbeddingRequest,
+        charge: &(impl Fn(ChargeTenant) + Sync),
     ) -> Result<Embeddings, RequestError> {
         let model = executor.description();
         if model.capabilities.embedding_dimensions.is_none() {
@@ -78,15 +129,17 @@ impl EmbeddingLimiter {
                 EmbeddingInput::Text(text) => Prompt::Text(text),
                 EmbeddingInput::Tokens(tokens) => Prompt::Tokens(tokens),
             };
-            let tokens = texts.tokenize(TextOwner::Call, prompt).await?;
+            let tokens = texts.tokenize(TextOwner::Tenant(tenant.clone()), prompt).await?;
             check(index, &tokens, model.context_length, model.vocabulary_size)?;
             prompt_tokens += tokens.len();
             tokenized.push(tokens);
         }
         let mut vectors = Vec::with_capacity(tokenized.len());
         for tokens in tokenized {
-            let _turn = self.engine.acquire().await.map_err(|_| not_serving(SchedulerState::Stopped))?;
+            let _turn = self.engine.next(&tenant).await;
+            let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
             vectors.push(executor.embed(tokens).await?);
+            charge(ChargeTenant { tenant: tenant.clone(), tokens: length });
         }
         Ok(Embeddings { vectors, prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX) })
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ClaimRequest, Conversation, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
+    ClaimRequest, Conversation, EmbeddingRequest, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
     RequestId, SchedulerId, TokenEvent, TokenId,
 };
 use tokio::sync::watch;
@@ -54,12 +54,12 @@ pub trait Scheduler: Send + Sync + 'static {
 
     /// Embeds texts with this scheduler's model, in the order of the texts. Dropping the
     /// future cancels it. It bypasses the queue and carries no claim, so a claimed
-    /// scheduler refuses it.
+    /// scheduler refuses it. Tenants take turns, text by text.
     ///
     /// # Errors
     /// `InvalidRequest` (a text that is empty or too long; an engine that does not support
     /// embeddings), `Overloaded`, `Unavailable` (not serving), `EngineFailed`.
-    async fn embed(&self, _inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+    async fn embed(&self, _request: EmbeddingRequest) -> Result<Embeddings, RequestError> {
         Err(RequestError::new(ErrorCode::InvalidRequest, "this scheduler does not support embeddings"))
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn prepare(
     let model = executor.description();
     check(&request, model)?;
     let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
-    let prompt = texts.tokenize(TextOwner::Generation(request.tenant.clone()), prompt).await?;
+    let prompt = texts.tokenize(TextOwner::Tenant(request.tenant.clone()), prompt).await?;
     let constraint = match request.constraint.take() {
         Some(constraint) => Some(compile(executor, &request.tenant, constraint, &request.continuation).await?),
         None => None,

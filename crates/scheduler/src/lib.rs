@@ -30,6 +30,8 @@ mod stream;
 mod supervisor;
 mod text_work;
 mod trace;
+mod turns;
+mod vocabulary;
 mod watchdog;
 
 pub use config::SchedulerConfig;

@@ -8,7 +8,7 @@ use actix::Arbiter;
 use async_trait::async_trait;
 use hostler_executor::{ExecutorFactory, ModelExecutor, token_channel};
 use hostler_protocol::{
-    ClaimRequest, EmbeddingInput, Embeddings, ErrorCode, FencingToken, GenerationRequest, Prompt, RequestError,
+    ClaimRequest, EmbeddingRequest, Embeddings, ErrorCode, FencingToken, GenerationRequest, Prompt, RequestError,
     RequestId, SchedulerId, TokenId,
 };
 use hostler_util::unix_time;
@@ -177,9 +177,11 @@ impl Scheduler for LocalScheduler {
         self.shared.incarnation()?.texts.pieces(tokens).await
     }
 
-    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+    async fn embed(&self, request: EmbeddingRequest) -> Result<Embeddings, RequestError> {
         let incarnation = self.shared.incarnation()?;
-        incarnation.embeddings.embed(incarnation.executor.as_ref(), &incarnation.texts, self.snapshot(), inputs).await
+        let charge = |charged| incarnation.actor.do_send(charged);
+        let (executor, texts) = (incarnation.executor.as_ref(), &incarnation.texts);
+        incarnation.embeddings.embed(executor, texts, self.snapshot(), request, charge).await
     }
 
     async fn cancel(&self, id: RequestId) -> bool {
@@ -198,6 +200,7 @@ impl Scheduler for LocalScheduler {
         incarnation.actor.do_send(DrainScheduler { empty });
         // An error means that the engine failed, which empties the scheduler as well.
         let _ = emptied.await;
+        incarnation.embeddings.emptied().await;
     }
 
     async fn resume(&self) {

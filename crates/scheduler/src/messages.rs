@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actix::Message;
 use hostler_executor::{Sequence, TokenSink};
-use hostler_protocol::{ClaimDrain, FencingToken, RequestError, RequestId};
+use hostler_protocol::{ClaimDrain, FencingToken, RequestError, RequestId, TenantId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::active::ActiveRequest;
@@ -58,6 +58,16 @@ pub(crate) struct SequenceEnded {
     pub(crate) answer_tokens: u32,
     /// Whether it ended by a fault of the engine.
     pub(crate) engine_failed: bool,
+}
+
+/// The engine has read a text for a tenant's embeddings.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ChargeTenant {
+    /// Whose.
+    pub(crate) tenant: TenantId,
+    /// The text's length.
+    pub(crate) tokens: u32,
 }
 
 /// Stops admitting requests.

@@ -19,6 +19,10 @@ pub struct SchedulerSnapshot {
     /// The loaded model; `None` until one is loaded.
     #[serde(serialize_with = "serialize_shared")]
     pub description: Option<Arc<ModelDescription>>,
+    /// A hash of the loaded model's vocabulary; `None` if it is not known. Token ids mean the
+    /// same to two schedulers only if theirs are equal.
+    #[serde(skip)]
+    pub vocabulary: Option<u64>,
     /// Maximum sequences in flight: the smaller of the configured `max_batch_size` and the
     /// engine's limit.
     pub batch_size_max: u32,
@@ -54,6 +58,7 @@ impl SchedulerSnapshot {
             model,
             state: SchedulerState::Starting,
             description: None,
+            vocabulary: None,
             batch_size_max,
             running: 0,
             waiting: [0; Priority::ALL.len()],

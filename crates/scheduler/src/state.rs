@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use hostler_config::QueueConfig;
-use hostler_protocol::{ModelDescription, Priority, RequestError, RequestId};
+use hostler_protocol::{ModelDescription, Priority, RequestError, RequestId, TenantId};
 
 use batch::Batch;
 use queue::Queue;
@@ -110,6 +110,12 @@ impl SchedulingState {
             self.paused_until = Some(now + PAUSE_AFTER_FAILURE);
         }
         self.dispatch(now)
+    }
+
+    /// Charges a tenant for a text that the engine has read for its embeddings, so that its
+    /// requests of the default class start later.
+    pub fn charge(&mut self, tenant: &TenantId, tokens: u32) {
+        self.queue.charge(Priority::default(), tenant, tokens);
     }
 
     /// Handles the death of the engine: nothing is admitted or started any more. The

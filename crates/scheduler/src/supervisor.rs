@@ -18,6 +18,7 @@ use crate::incarnation::Incarnation;
 use crate::messages::{DrainScheduler, Heartbeat};
 use crate::shared::Shared;
 use crate::state::{Lifecycle, Restarts, Transition};
+use crate::vocabulary;
 use crate::watchdog::Watchdog;
 use crate::{SchedulerSnapshot, SchedulerState};
 
@@ -64,7 +65,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self) {
         loop {
             let exit = match self.load().await {
-                Some(Ok(executor)) => self.serve(executor).await,
+                Some(Ok((executor, vocabulary))) => self.serve(executor, vocabulary).await,
                 Some(Err(error)) => Exit::Failed(error.to_string()),
                 None => Exit::Stopped,
             };
@@ -87,13 +88,17 @@ impl Supervisor {
         self.shared.publisher.begin_incarnation(|snapshot| clear(snapshot, SchedulerState::Stopped));
     }
 
-    /// Loads an engine on a thread of its own; `None` if the scheduler is stopped first.
-    async fn load(&mut self) -> Option<Result<Arc<dyn ModelExecutor>, LoadError>> {
+    /// Loads an engine on a thread of its own, and computes the hash of its vocabulary; `None` if
+    /// the scheduler is stopped first.
+    async fn load(&mut self) -> Option<Result<(Arc<dyn ModelExecutor>, u64), LoadError>> {
         let (loaded, result) = oneshot::channel();
         let factory = Arc::clone(&self.factory);
         std::thread::spawn(move || {
             // If the scheduler has been stopped, the engine is dropped here.
-            let _ = loaded.send(factory.load(&()));
+            let _ = loaded.send(factory.load(&()).map(|executor| {
+                let vocabulary = vocabulary::digest(executor.as_ref());
+                (executor, vocabulary)
+            }));
         });
         tokio::select! {
             _ = &mut self.stop => None,
@@ -102,12 +107,13 @@ impl Supervisor {
     }
 
     /// Serves with one engine until it fails or the scheduler is stopped.
-    async fn serve(&mut self, executor: Arc<dyn ModelExecutor>) -> Exit {
+    async fn serve(&mut self, executor: Arc<dyn ModelExecutor>, vocabulary: u64) -> Exit {
         let shared = Arc::clone(&self.shared);
         self.advance(Transition::Loaded);
         let description = Arc::new(executor.description().clone());
         let number = shared.publisher.begin_incarnation(|snapshot| {
             snapshot.description = Some(description);
+            snapshot.vocabulary = Some(vocabulary);
             snapshot.failure = None;
         });
         let (incarnation, arbiter) =

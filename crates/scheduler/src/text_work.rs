@@ -27,9 +27,9 @@ const LIMITS: PoolLimits = PoolLimits { of_one: 64, of_all: 512 };
 /// Who waits for a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TextOwner {
-    /// A tenant's generation.
-    Generation(TenantId),
-    /// A call of /tokenize and the like, or embeddings. They do not say whose they are.
+    /// A tenant's generation or embeddings.
+    Tenant(TenantId),
+    /// A call of /tokenize and the like. They do not say whose they are.
     Call,
 }
 
@@ -142,7 +142,7 @@ mod tests {
             .collect();
 
         let mut plain = Box::pin(work.encode_plain(long.clone()));
-        let mut prompt = Box::pin(work.tokenize(TextOwner::Generation("a".into()), Prompt::Text(long.clone())));
+        let mut prompt = Box::pin(work.tokenize(TextOwner::Tenant("a".into()), Prompt::Text(long.clone())));
         let mut decoded = Box::pin(work.decode(tokens.clone()));
         let mut pieces = Box::pin(work.pieces(tokens.clone()));
         assert!((&mut plain).now_or_never().is_none() && (&mut prompt).now_or_never().is_none());
@@ -167,14 +167,14 @@ mod tests {
             let wait = move || {
                 let _ = released.lock().map(|released| released.recv());
             };
-            work.pool.submit(TextOwner::Generation("blocker".into()), wait).expect("there is room");
+            work.pool.submit(TextOwner::Tenant("blocker".into()), wait).expect("there is room");
         }
         let long = "a".repeat(LONG_TEXT_BYTES);
         let mut flood: Vec<_> = (0..LIMITS.of_one).map(|_| Box::pin(work.encode_plain(long.clone()))).collect();
         assert!(flood.iter_mut().all(|call| call.now_or_never().is_none()));
         let refused = work.encode_plain(long.clone()).now_or_never().expect("it is refused at once");
         assert_eq!(refused.expect_err("the queue is full").code, ErrorCode::Overloaded);
-        let prompt = work.tokenize(TextOwner::Generation("a".into()), Prompt::Text(long));
+        let prompt = work.tokenize(TextOwner::Tenant("a".into()), Prompt::Text(long));
         let mut prompt = Box::pin(prompt);
         assert!((&mut prompt).now_or_never().is_none(), "it waits for its turn");
         drop(release);

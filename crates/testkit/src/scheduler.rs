@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ClaimRequest, EmbeddingInput, Embeddings, FencingToken, Finish, FinishReason, GenerationRequest, RequestError,
+    ClaimRequest, EmbeddingRequest, Embeddings, FencingToken, Finish, FinishReason, GenerationRequest, RequestError,
     RequestId, SchedulerId, Timings, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
@@ -61,6 +61,11 @@ impl FakeScheduler {
             finish(&sender);
         }
     }
+
+    /// Ends the streams of all requests that it holds, as an engine that fails does.
+    pub fn fail_all(&self) {
+        self.held.lock().clear();
+    }
 }
 
 fn finish(sender: &UnboundedSender<TokenEvent>) {
@@ -108,11 +113,11 @@ impl Scheduler for FakeScheduler {
         Ok(vec![b"piece".to_vec(); tokens.len()])
     }
 
-    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+    async fn embed(&self, request: EmbeddingRequest) -> Result<Embeddings, RequestError> {
         self.submitted.fetch_add(1, Ordering::SeqCst);
         match &self.behaviour {
             FakeBehaviour::Refuse(error) => Err(error.clone()),
-            _ => Ok(Embeddings { vectors: vec![vec![1.0]; inputs.len()], prompt_tokens: 1 }),
+            _ => Ok(Embeddings { vectors: vec![vec![1.0]; request.inputs.len()], prompt_tokens: 1 }),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    ClaimRequest, EmbeddingInput, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId,
+    ClaimRequest, EmbeddingRequest, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId,
     TokenId,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, TokenizeInput};
@@ -106,9 +106,10 @@ impl Scheduler for RemoteScheduler {
         Ok(self.link.call(|mut client| async move { client.pieces(request).await }).await?.pieces)
     }
 
-    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+    async fn embed(&self, request: EmbeddingRequest) -> Result<Embeddings, RequestError> {
+        let EmbeddingRequest { tenant, inputs } = request;
         let inputs = inputs.into_iter().map(Into::into).collect();
-        let request = proto::EmbedRequest { scheduler: self.name.clone(), inputs };
+        let request = proto::EmbedRequest { scheduler: self.name.clone(), inputs, tenant: tenant.to_string() };
         Ok(self.link.call(|mut client| async move { client.embed(request).await }).await?.into())
     }
 

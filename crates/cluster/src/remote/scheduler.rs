@@ -91,6 +91,7 @@ impl RemoteScheduler {
             ended.state = state;
             ended.failure = failure;
             ended.description = shown.description.take();
+            ended.vocabulary = shown.vocabulary;
             ended.steps = shown.steps;
             ended.restarts = shown.restarts;
             *shown = ended;

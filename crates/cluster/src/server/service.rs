@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::{Stream, StreamExt, stream};
-use hostler_protocol::{ClaimRequest, FencingToken};
+use hostler_protocol::{ClaimRequest, EmbeddingRequest, FencingToken, TenantId};
 use hostler_scheduler::{Generation, Scheduler, TokenizeInput};
 use tonic::{Request, Response, Status};
 
@@ -92,9 +92,10 @@ impl worker_server::Worker for WorkerService {
     }
 
     async fn embed(&self, request: Request<proto::EmbedRequest>) -> Answer<proto::Embeddings> {
-        let proto::EmbedRequest { scheduler, inputs } = request.into_inner();
+        let proto::EmbedRequest { scheduler, inputs, tenant } = request.into_inner();
         let inputs = inputs.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(malformed)?;
-        let embeddings = self.scheduler(&scheduler)?.embed(inputs).await.map_err(error_to_status)?;
+        let request = EmbeddingRequest { tenant: TenantId::from(tenant), inputs };
+        let embeddings = self.scheduler(&scheduler)?.embed(request).await.map_err(error_to_status)?;
         Ok(Response::new(embeddings.into()))
     }
 

@@ -32,6 +32,7 @@ pub fn snapshot_to_proto(snapshot: &SchedulerSnapshot, now: Instant) -> proto::S
         }),
         restarts: snapshot.restarts,
         failure: snapshot.failure.clone(),
+        vocabulary: snapshot.vocabulary,
     }
 }
 
@@ -65,6 +66,7 @@ pub fn snapshot_from_proto(message: proto::SchedulerSnapshot, now: Instant) -> R
         claim: message.claim.map(claim).transpose()?,
         restarts: message.restarts,
         failure: message.failure,
+        vocabulary: message.vocabulary,
     })
 }
 

@@ -11,6 +11,7 @@ mod cors;
 pub(crate) mod error;
 pub(crate) mod key_store;
 mod keys;
+pub(crate) mod large;
 pub(crate) mod limits;
 mod observe;
 mod record;

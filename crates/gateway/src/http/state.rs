@@ -15,6 +15,7 @@ use regex::RegexSet;
 use super::audit::Audit;
 use super::error::shortened;
 use super::key_store::Keys;
+use super::large::LargeBodies;
 use super::limits::MODEL_NAME_BYTES_MAX;
 use super::tls::Certificate;
 use crate::{ClusterView, ServerConfig};
@@ -32,6 +33,7 @@ pub(crate) struct AppState {
     pub(crate) certificate: Option<Arc<Certificate>>,
     /// `server.system_lines_removed`
     pub(crate) system_lines_removed: RegexSet,
+    pub(crate) large_bodies: LargeBodies,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -41,8 +43,8 @@ pub(crate) struct AppState {
 
 impl AppState {
     /// # Errors
-    /// The key file, the certificate or a regular expression is invalid, or the audit file cannot be
-    /// opened.
+    /// The key file, the certificate or a regular expression is invalid, the audit file cannot be
+    /// opened, or a thread cannot be started.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
@@ -60,6 +62,7 @@ impl AppState {
             audit: Audit::open(config.audit_file.as_deref())?,
             system_lines_removed: RegexSet::new(&config.system_lines_removed).map_err(io::Error::other)?,
             config,
+            large_bodies: LargeBodies::start()?,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),
             started_unix: unix_seconds(),

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::lenient::parse_known;
 use super::parse::{check_object, parse};
+use crate::http::auth::Caller;
 use crate::http::context::RequestContext;
 use crate::http::error::{ApiError, shortened};
 use crate::http::limits::DISCARDED_BYTES_MAX;
@@ -28,7 +29,7 @@ const IGNORED_BYTES_MAX: usize = 64;
 /// A request's body, parsed.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest for Json<T> {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
@@ -36,7 +37,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let config = &AppState::of(&request)?.config;
+            let state = AppState::of(&request)?;
+            let config = &state.config;
             let is_gzip = check_headers(&request)?;
             let (bytes_max, timeout) = (config.body_bytes_max, config.body_timeout);
             let body = match tokio::time::timeout(timeout, read(&request, payload, bytes_max)).await {
@@ -44,11 +46,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
                 Err(_) => return Err(too_slow(timeout).into()),
             };
             let body = if is_gzip { decompress(body, bytes_max).await? } else { body };
-            check_object(&body)?;
-            if config.unknown_fields == UnknownFields::Refuse || !tolerates_unknown_fields(request.path()) {
-                return Ok(Self(parse(&body)?));
-            }
-            let (parsed, ignored) = parse_known(&body)?;
+            let bytes = body.len();
+            let tolerates = config.unknown_fields == UnknownFields::Ignore && tolerates_unknown_fields(request.path());
+            let caller = Caller::extract(&request).await?;
+            let read = move || read_json(&body, tolerates);
+            let (parsed, ignored) = state.large_bodies.run(caller.tenant(), bytes, read).await??;
             if !ignored.is_empty() {
                 let context = RequestContext::extract(&request).await?;
                 HTTP_IGNORED_FIELDS.counter(&[context.route.as_str()]).increment(ignored.len() as u64);
@@ -57,6 +59,12 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
             Ok(Self(parsed))
         })
     }
+}
+
+/// The body, and the names of fields that were ignored.
+fn read_json<T: DeserializeOwned>(body: &[u8], tolerates_unknown: bool) -> Result<(T, Vec<String>), RequestError> {
+    check_object(body)?;
+    if tolerates_unknown { parse_known(body) } else { parse(body).map(|parsed| (parsed, Vec::new())) }
 }
 
 /// The endpoints whose clients add fields of their own: OpenAI's and vLLM's.

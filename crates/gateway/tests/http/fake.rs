@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
-    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, Embeddings, Engine, ErrorCode, FencingToken, Finish,
-    FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError, RequestId, SchedulerId,
-    Started, Timings, Token, TokenEvent, TokenId, Usage,
+    Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, EmbeddingRequest, Embeddings, Engine, ErrorCode,
+    FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError,
+    RequestId, SchedulerId, Started, Timings, Token, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use std::sync::Mutex;
@@ -227,7 +227,7 @@ impl Scheduler for FakeScheduler {
         Ok(tokens.into_iter().map(piece).collect())
     }
 
-    async fn embed(&self, inputs: Vec<EmbeddingInput>) -> Result<Embeddings, RequestError> {
+    async fn embed(&self, EmbeddingRequest { inputs, .. }: EmbeddingRequest) -> Result<Embeddings, RequestError> {
         let tokens = |input: &EmbeddingInput| match input {
             EmbeddingInput::Text(text) if text == "hang" => Err(()),
             EmbeddingInput::Text(text) => Ok(text.chars().count()),

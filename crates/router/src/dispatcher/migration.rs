@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, RequestError, Retry, SchedulerId, TokenId};
+use hostler_protocol::{ErrorCode, GenerationRequest, ModelId, Prompt, RequestError, Retry, SchedulerId, TokenId};
+use hostler_scheduler::TokenizeInput;
 use hostler_util::Backoff;
 
 use super::offers::{Offers, Segment};
@@ -23,6 +24,13 @@ const SPREAD_PER_ANSWER: Duration = Duration::from_micros(500);
 
 /// Most time that one first search is delayed.
 const SPREAD_MAX: Duration = Duration::from_millis(500);
+
+/// Where the answer that is resumed was generated.
+pub(crate) struct Origin {
+    pub(crate) scheduler: SchedulerId,
+    /// The vocabulary of the answer's tokens, if it is known.
+    pub(crate) vocabulary: Option<u64>,
+}
 
 /// Resumes answers on other schedulers. Clones share everything.
 #[derive(Clone)]
@@ -45,7 +53,7 @@ impl Migrator {
     pub(crate) async fn resume(
         self,
         request: GenerationRequest,
-        from: SchedulerId,
+        from: Origin,
         failure: RequestError,
     ) -> Result<Segment, RequestError> {
         let migrating = Migrating::new(Arc::clone(&self.in_flight), request.id);
@@ -61,13 +69,29 @@ impl Migrator {
         self.directory.holder(&model)?.detokenize(tokens).await
     }
 
+    /// Replaces the prompt by its tokens, if a scheduler of the same vocabulary can tell them.
+    async fn tokenize_prompt(&self, request: &mut GenerationRequest, vocabulary: Option<u64>) {
+        let input = match &request.prompt {
+            Prompt::Tokens(_) => return,
+            Prompt::Text(text) => TokenizeInput::Text { text: text.clone(), add_special: true },
+            Prompt::Chat(chat) => TokenizeInput::Chat(chat.clone()),
+        };
+        let Ok(holder) = self.directory.holder(&request.model) else { return };
+        if vocabulary.is_none() || holder.snapshot().borrow().vocabulary != vocabulary {
+            return;
+        }
+        if let Ok(tokens) = holder.tokenize(input).await {
+            request.prompt = Prompt::Tokens(tokens);
+        }
+    }
+
     async fn search(
         &self,
-        request: GenerationRequest,
-        from: SchedulerId,
+        mut request: GenerationRequest,
+        Origin { scheduler: from, vocabulary }: Origin,
         failure: RequestError,
     ) -> Result<Segment, RequestError> {
-        if !self.directory.has_another(&request.model, &from) {
+        if !self.directory.has_another(&request.model, &from, vocabulary) {
             return Err(failure);
         }
         let started = Instant::now();
@@ -86,7 +110,8 @@ impl Migrator {
         let mut refused = None;
         loop {
             let error = if is_paid {
-                match self.offers.generate(&request, std::mem::take(&mut refusals)).await {
+                let unfit = self.directory.of_other_vocabularies(&request.model, vocabulary);
+                match self.offers.generate(&request, std::mem::take(&mut refusals).excluding(unfit)).await {
                     Ok(segment) => return Ok(segment),
                     Err(error) => error,
                 }
@@ -113,6 +138,8 @@ impl Migrator {
             }
             let left = request.deadline.map_or(pause, |deadline| deadline.remaining(now));
             tokio::time::sleep(pause.min(left)).await;
+            // Each further scheduler that refuses it would tokenize it before.
+            self.tokenize_prompt(&mut request, vocabulary).await;
             is_paid = self.offers.pay_for_retry(&request.model);
             refused = Some(error);
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix::Addr;
 use hostler_config::RouterConfig;
 use hostler_protocol::{
-    EmbeddingInput, Embeddings, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId,
+    EmbeddingRequest, Embeddings, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId,
 };
 use hostler_scheduler::Generation;
 use parking_lot::Mutex;
@@ -88,15 +88,15 @@ impl Offers {
     pub(crate) async fn embed(
         &self,
         model: &ModelId,
-        inputs: Vec<EmbeddingInput>,
+        request: EmbeddingRequest,
     ) -> Result<RoutedEmbeddings, RequestError> {
         let id = RequestId::new();
         let mut refusals = Refusals::default();
         loop {
-            let route = RouteRequest::for_embeddings(id, model, &inputs, refusals.schedulers());
+            let route = RouteRequest::for_embeddings(id, model, &request.inputs, refusals.schedulers());
             let assignment = self.choose(route, &mut refusals).await?;
             let description = assignment.description()?;
-            match assignment.scheduler.embed(inputs.clone()).await {
+            match assignment.scheduler.embed(request.clone()).await {
                 Ok(embeddings) => {
                     assignment.health.succeeded();
                     return Ok(RoutedEmbeddings {

@@ -9,6 +9,8 @@ use hostler_protocol::{ErrorCode, RequestError, Retry, SchedulerId};
 pub(crate) struct Refusals {
     schedulers: Vec<SchedulerId>,
     best: Option<RequestError>,
+    /// How many of the schedulers were not asked.
+    unfit: usize,
 }
 
 /// What to do after a refusal.
@@ -23,7 +25,14 @@ pub(crate) enum Next {
 impl Refusals {
     /// Excludes a scheduler that has just failed the request.
     pub(crate) fn after(scheduler: SchedulerId) -> Self {
-        Self { schedulers: vec![scheduler], best: None }
+        Self { schedulers: vec![scheduler], ..Self::default() }
+    }
+
+    /// Excludes schedulers that cannot serve the request. They do not count as attempts.
+    pub(crate) fn excluding(mut self, unfit: Vec<SchedulerId>) -> Self {
+        self.unfit += unfit.len();
+        self.schedulers.extend(unfit);
+        self
     }
 
     /// The schedulers that must not be asked again.
@@ -41,7 +50,7 @@ impl Refusals {
             Some(best) if rank(&best) <= rank(&error) => best,
             _ => error,
         };
-        if self.schedulers.len() < attempts_max as usize {
+        if self.schedulers.len() - self.unfit < attempts_max as usize {
             self.best = Some(best);
             return Next::TryAnother;
         }

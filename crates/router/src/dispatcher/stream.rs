@@ -8,7 +8,7 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use hostler_protocol::{GenerationRequest, RequestError, TokenEvent};
 
-use super::migration::Migrator;
+use super::migration::{Migrator, Origin};
 use super::offers::Segment;
 use super::suspects::Failures;
 use super::transcript::{Transcript, Verdict};
@@ -22,6 +22,8 @@ pub(crate) struct ResumableStream {
     request: GenerationRequest,
     transcript: Transcript,
     stage: Stage,
+    /// The vocabulary of the first scheduler, and so of all tokens of the answer.
+    vocabulary: Option<u64>,
     failures: Failures,
 }
 
@@ -43,7 +45,15 @@ impl ResumableStream {
         transcript: Transcript,
         segment: Segment,
     ) -> Self {
-        Self { migrator, request, transcript, stage: Stage::Reading(segment), failures: Failures::default() }
+        let vocabulary = segment.assignment.scheduler.snapshot().borrow().vocabulary;
+        Self {
+            migrator,
+            request,
+            transcript,
+            stage: Stage::Reading(segment),
+            vocabulary,
+            failures: Failures::default(),
+        }
     }
 
     /// Handles an event of the current scheduler. Returns the event that the client gets.
@@ -85,6 +95,7 @@ impl ResumableStream {
             id = %self.request.id, scheduler = %from, tokens = self.transcript.tokens().len(), error = %error,
             "a scheduler failed in the middle of an answer; migrating it"
         );
+        let from = Origin { scheduler: from, vocabulary: self.vocabulary };
         // Before the next scheduler is chosen, so that the request does not count twice.
         drop(segment);
         self.request.continuation = self.transcript.tokens().to_vec();

@@ -110,6 +110,17 @@ impl FairQueue {
         own + others.map(|other| other.queued().min(level.saturating_sub(other.charged))).sum::<u64>()
     }
 
+    /// Charges a tenant for work that is done without its turn in this queue.
+    pub(super) fn charge(&mut self, tenant: &TenantId, work: u64) {
+        let least = self.counter_min();
+        let entry = self.tenants.entry(tenant.clone()).or_default();
+        if entry.waiting.is_empty() {
+            entry.charged = entry.charged.max(least);
+        }
+        entry.charged += work;
+        self.drop_idle();
+    }
+
     /// Refunds work that a request was charged and did not use.
     pub(super) fn refund(&mut self, tenant: &TenantId, work: u64) {
         if let Some(entry) = self.tenants.get_mut(tenant) {
@@ -130,5 +141,27 @@ impl FairQueue {
     fn drop_idle(&mut self) {
         let least = self.counter_min();
         self.tenants.retain(|_, tenant| !tenant.waiting.is_empty() || tenant.charged > least);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_that_was_charged_waits_until_the_others_have_caught_up() {
+        let (a, b) = (TenantId::from("a"), TenantId::from("b"));
+        let mut queue = FairQueue::new(0);
+        queue.charge(&a, 25);
+        for (ticket, tenant) in [(1, &a), (2, &b), (3, &b), (4, &b)] {
+            queue.push(tenant, Ticket(ticket), 10);
+        }
+        let mut order = Vec::new();
+        while let Some(ticket) = queue.next(&|_| true) {
+            let tenant = if ticket == Ticket(1) { &a } else { &b };
+            queue.start(tenant, ticket);
+            order.push(ticket);
+        }
+        assert_eq!(order, [2, 3, 4, 1].map(Ticket));
     }
 }

@@ -121,6 +121,11 @@ impl Queue {
         self.classes[demand.class as usize].fair.refund(&demand.tenant, unused);
     }
 
+    /// Charges a tenant in one class for tokens that are read without a request in the queue.
+    pub(super) fn charge(&mut self, class: Priority, tenant: &TenantId, tokens: u32) {
+        self.classes[class as usize].fair.charge(tenant, work(tokens, 0));
+    }
+
     /// Every request, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.values()

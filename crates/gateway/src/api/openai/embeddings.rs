@@ -1,9 +1,10 @@
 //! `POST /v1/embeddings`
 
+use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hostler_protocol::{EmbeddingInput, ErrorCode, ModelId, RequestError};
+use hostler_protocol::{EmbeddingInput, EmbeddingRequest, ErrorCode, ModelId, RequestError};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -92,18 +93,25 @@ pub(crate) async fn embeddings(
     let format = body.encoding_format.unwrap_or_default();
     let model = model.model;
     let limit = state.config.request_timeout;
-    let answer = timeout(limit, state.router.embed(&model, inputs)).await.map_err(|_| {
+    let request = EmbeddingRequest { tenant: caller.tenant().clone(), inputs };
+    let answer = timeout(limit, state.router.embed(&model, request)).await.map_err(|_| {
         let message = format!("the embeddings were not complete within {} s", limit.as_secs_f64());
         RequestError::new(ErrorCode::DeadlineExceeded, message)
     })??;
     context.accepted_by(&answer.scheduler, &answer.description);
     context.prompt_tokens.set(Some(answer.embeddings.prompt_tokens));
-    let mut embeddings = answer.embeddings;
-    if let Some(dimensions) = body.dimensions {
-        let shorten = |vector| shortened(vector, dimensions as usize);
-        embeddings.vectors = embeddings.vectors.into_iter().map(shorten).collect();
-    }
-    Ok(HttpResponse::Ok().json(list(&model, embeddings, format)))
+    let (mut embeddings, dimensions) = (answer.embeddings, body.dimensions);
+    let numbers: usize = embeddings.vectors.iter().map(Vec::len).sum();
+    let write = move || {
+        if let Some(dimensions) = dimensions {
+            let shorten = |vector| shortened(vector, dimensions as usize);
+            embeddings.vectors = embeddings.vectors.into_iter().map(shorten).collect();
+        }
+        serde_json::to_vec(&list(&model, embeddings, format))
+    };
+    let written = state.large_bodies.run(caller.tenant(), numbers * size_of::<f32>(), write).await?;
+    let json = written.map_err(|error| RequestError::new(ErrorCode::Internal, error.to_string()))?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
 }
 
 /// The texts of the request, whose number is limited.
