@@ -103,7 +103,7 @@ class Hostile:
         return self.post("/v1/embeddings", {"input": texts, "encoding_format": self.rng.choice(["float", "base64"])})
 
     def many_answers(self) -> int:
-        return self.chat(n=self.rng.randrange(1, 200), max_tokens=self.rng.randrange(0, 64))
+        return self.chat(n=self.rng.randrange(1, 200), max_tokens=self.rng.randrange(0, 6))
 
 
 ATTACKS: list[Callable[[Hostile], int | None]] = [

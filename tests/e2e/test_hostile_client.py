@@ -1,7 +1,7 @@
 """A randomised hostile client hurts no other client, and ends or breaks nothing.
 
 HOSTLER_HOSTILE_SEED       seed of the attacks; random, and printed, if unset
-HOSTLER_HOSTILE_SECONDS    duration of each test; 20 if unset
+HOSTLER_HOSTILE_SECONDS    duration of each test; 15 if unset
 """
 
 import json
@@ -129,7 +129,7 @@ class GoodAndOther(Traffic):
 
 def attack(target: Target) -> None:
     seed = int(os.environ.get("HOSTLER_HOSTILE_SEED", random.randrange(1 << 32)))
-    seconds = float(os.environ.get("HOSTLER_HOSTILE_SECONDS", 20))
+    seconds = float(os.environ.get("HOSTLER_HOSTILE_SECONDS", 15))
     print(f"HOSTLER_HOSTILE_SEED={seed}")
     expected = [target.answer(prompt, "admin")[1] for prompt in range(PROMPTS)]
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, ArbiterHandle};
 use hostler_config::RouterConfig;
 use hostler_protocol::{
-    EmbeddingRequest, FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId, TokenId,
+    EmbeddingRequest, FencingToken, GenerationRequest, ModelId, RequestError, RequestId, SchedulerId, TenantId, TokenId,
 };
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, TokenizeInput};
 use hostler_telemetry::{scheduler_joined, scheduler_left};
@@ -123,13 +123,18 @@ impl Router {
         self.0.actor.send(ExplainRoute(route)).await.map_err(stopped)?
     }
 
-    /// Tokenizes a text or conversation with the model's own tokenizer.
+    /// Tokenizes a tenant's text or conversation with the model's own tokenizer.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable` while no scheduler has the model loaded, or
     /// `InvalidRequest`.
-    pub async fn tokenize(&self, model: &ModelId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
-        self.0.directory.holder(model)?.tokenize(input).await
+    pub async fn tokenize(
+        &self,
+        model: &ModelId,
+        tenant: &TenantId,
+        input: TokenizeInput,
+    ) -> Result<Vec<TokenId>, RequestError> {
+        self.0.directory.holder(model)?.tokenize(tenant, input).await
     }
 
     /// The text of tokens, by the model's own tokenizer.

@@ -232,10 +232,10 @@ async fn a_lost_scheduler_is_not_asked_to_tokenize() {
     lost.snapshot.send_modify(|snapshot| snapshot.state = SchedulerState::Failed);
     let input = || TokenizeInput::Text { text: "t".to_owned(), add_special: true };
     let alone = router_over(RouterConfig::default(), &[Arc::clone(&lost)]).await;
-    let error = alone.tokenize(&"m".into(), input()).await.expect_err("it is lost");
+    let error = alone.tokenize(&"m".into(), &"a".into(), input()).await.expect_err("it is lost");
     assert_eq!(error.code, ErrorCode::Unavailable);
     let both = router_over(RouterConfig::default(), &[lost, well]).await;
-    assert!(both.tokenize(&"m".into(), input()).await.is_ok());
+    assert!(both.tokenize(&"m".into(), &"a".into(), input()).await.is_ok());
 }
 
 #[actix::test]
@@ -261,9 +261,9 @@ async fn a_loading_model_is_unavailable_and_an_unknown_one_is_not_found() {
     });
     let router = router_over(RouterConfig::default(), &[scheduler]).await;
     let input = || TokenizeInput::Text { text: "t".to_owned(), add_special: true };
-    let loading = router.tokenize(&"m".into(), input()).await.expect_err("not loaded");
+    let loading = router.tokenize(&"m".into(), &"a".into(), input()).await.expect_err("not loaded");
     assert_eq!(loading.code, ErrorCode::Unavailable);
-    let unknown = router.tokenize(&"x".into(), input()).await.expect_err("unknown");
+    let unknown = router.tokenize(&"x".into(), &"a".into(), input()).await.expect_err("unknown");
     assert_eq!(unknown.code, ErrorCode::NotFound);
     assert!(router.remove("a".into()).await.expect("the router runs"));
     assert!(router.models().is_empty());

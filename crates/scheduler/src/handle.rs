@@ -8,7 +8,7 @@ use futures::Stream;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
     ClaimRequest, Conversation, EmbeddingRequest, Embeddings, ErrorCode, FencingToken, GenerationRequest, RequestError,
-    RequestId, SchedulerId, TokenEvent, TokenId,
+    RequestId, SchedulerId, TenantId, TokenEvent, TokenId,
 };
 use tokio::sync::watch;
 
@@ -34,11 +34,11 @@ pub trait Scheduler: Send + Sync + 'static {
     /// draining, claimed, failed), `DeadlineExceeded`.
     async fn submit(&self, request: GenerationRequest) -> Result<Generation, RequestError>;
 
-    /// Tokenizes a text or a conversation with this scheduler's model.
+    /// Tokenizes a text or a conversation of a tenant with this scheduler's model.
     ///
     /// # Errors
     /// `InvalidRequest`, or `Unavailable` while no model is loaded.
-    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError>;
+    async fn tokenize(&self, tenant: &TenantId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError>;
 
     /// Decodes tokens to text with this scheduler's model.
     ///

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use hostler_executor::{ExecutorFactory, ModelExecutor, token_channel};
 use hostler_protocol::{
     ClaimRequest, EmbeddingRequest, Embeddings, ErrorCode, FencingToken, GenerationRequest, Prompt, RequestError,
-    RequestId, SchedulerId, TokenId,
+    RequestId, SchedulerId, TenantId, TokenId,
 };
 use hostler_util::unix_time;
 use parking_lot::Mutex;
@@ -157,15 +157,13 @@ impl Scheduler for LocalScheduler {
         Ok(Generation { scheduler: self.id().clone(), prompt_tokens, events: Box::pin(stream) })
     }
 
-    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+    async fn tokenize(&self, tenant: &TenantId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
         let incarnation = self.shared.incarnation()?;
-        let texts = &incarnation.texts;
+        let (texts, owner) = (&incarnation.texts, TextOwner::Tenant(tenant.clone()));
         match input {
-            TokenizeInput::Text { text, add_special: true } => {
-                texts.tokenize(TextOwner::Call, Prompt::Text(text)).await
-            }
-            TokenizeInput::Text { text, add_special: false } => texts.encode_plain(text).await,
-            TokenizeInput::Chat(chat) => texts.tokenize(TextOwner::Call, Prompt::Chat(chat)).await,
+            TokenizeInput::Text { text, add_special: true } => texts.tokenize(owner, Prompt::Text(text)).await,
+            TokenizeInput::Text { text, add_special: false } => texts.encode_plain(owner, text).await,
+            TokenizeInput::Chat(chat) => texts.tokenize(owner, Prompt::Chat(chat)).await,
         }
     }
 

@@ -27,9 +27,9 @@ const LIMITS: PoolLimits = PoolLimits { of_one: 64, of_all: 512 };
 /// Who waits for a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TextOwner {
-    /// A tenant's generation or embeddings.
+    /// A tenant's prompts and texts.
     Tenant(TenantId),
-    /// A call of /tokenize and the like. They do not say whose they are.
+    /// Tokens that become text or bytes again. They do not say whose they are.
     Call,
 }
 
@@ -67,8 +67,8 @@ impl TextWork {
     ///
     /// # Errors
     /// As [`tokenize`](Self::tokenize).
-    pub(crate) async fn encode_plain(&self, text: String) -> Result<Vec<TokenId>, RequestError> {
-        self.run(TextOwner::Call, text.len(), move |codec| codec.encode(&text, false)).await
+    pub(crate) async fn encode_plain(&self, owner: TextOwner, text: String) -> Result<Vec<TokenId>, RequestError> {
+        self.run(owner, text.len(), move |codec| codec.encode(&text, false)).await
     }
 
     /// Decodes tokens.
@@ -128,7 +128,7 @@ mod tests {
         let factory = SimulatedFactory::new("m", SimulatedConfig::default()).expect("the defaults are allowed");
         let work = TextWork::start(factory.load(&()).expect("it loads"));
         let long = "a ".repeat(LONG_TEXT_BYTES);
-        let tokens = block_on(work.encode_plain(long.clone())).expect("it is a text");
+        let tokens = block_on(work.encode_plain(TextOwner::Call, long.clone())).expect("it is a text");
         let releases: Vec<mpsc::Sender<()>> = (0..THREADS)
             .map(|_| {
                 let (release, released) = mpsc::channel();
@@ -141,13 +141,13 @@ mod tests {
             })
             .collect();
 
-        let mut plain = Box::pin(work.encode_plain(long.clone()));
+        let mut plain = Box::pin(work.encode_plain(TextOwner::Call, long.clone()));
         let mut prompt = Box::pin(work.tokenize(TextOwner::Tenant("a".into()), Prompt::Text(long.clone())));
         let mut decoded = Box::pin(work.decode(tokens.clone()));
         let mut pieces = Box::pin(work.pieces(tokens.clone()));
         assert!((&mut plain).now_or_never().is_none() && (&mut prompt).now_or_never().is_none());
         assert!((&mut decoded).now_or_never().is_none() && (&mut pieces).now_or_never().is_none());
-        assert!(matches!(work.encode_plain("short".to_owned()).now_or_never(), Some(Ok(_))));
+        assert!(matches!(work.encode_plain(TextOwner::Call, "short".to_owned()).now_or_never(), Some(Ok(_))));
 
         drop(releases);
         assert_eq!(block_on(plain).as_ref(), Ok(&tokens));
@@ -170,9 +170,10 @@ mod tests {
             work.pool.submit(TextOwner::Tenant("blocker".into()), wait).expect("there is room");
         }
         let long = "a".repeat(LONG_TEXT_BYTES);
-        let mut flood: Vec<_> = (0..LIMITS.of_one).map(|_| Box::pin(work.encode_plain(long.clone()))).collect();
+        let mut flood: Vec<_> =
+            (0..LIMITS.of_one).map(|_| Box::pin(work.encode_plain(TextOwner::Call, long.clone()))).collect();
         assert!(flood.iter_mut().all(|call| call.now_or_never().is_none()));
-        let refused = work.encode_plain(long.clone()).now_or_never().expect("it is refused at once");
+        let refused = work.encode_plain(TextOwner::Call, long.clone()).now_or_never().expect("it is refused at once");
         assert_eq!(refused.expect_err("the queue is full").code, ErrorCode::Overloaded);
         let prompt = work.tokenize(TextOwner::Tenant("a".into()), Prompt::Text(long));
         let mut prompt = Box::pin(prompt);

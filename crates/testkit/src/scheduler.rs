@@ -8,7 +8,7 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
     ClaimRequest, EmbeddingRequest, Embeddings, FencingToken, Finish, FinishReason, GenerationRequest, RequestError,
-    RequestId, SchedulerId, Timings, TokenEvent, TokenId, Usage,
+    RequestId, SchedulerId, TenantId, Timings, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use parking_lot::Mutex;
@@ -101,7 +101,7 @@ impl Scheduler for FakeScheduler {
         Ok(Generation { scheduler: self.id.clone(), prompt_tokens: 1, events: Box::pin(receiver) })
     }
 
-    async fn tokenize(&self, _: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+    async fn tokenize(&self, _: &TenantId, _: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
         Ok(vec![1, 2, 3])
     }
 

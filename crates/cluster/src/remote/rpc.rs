@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use hostler_executor::ModelExecutor;
 use hostler_protocol::{
     ClaimRequest, EmbeddingRequest, Embeddings, FencingToken, GenerationRequest, RequestError, RequestId, SchedulerId,
-    TokenId,
+    TenantId, TokenId,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, TokenizeInput};
 use tokio::sync::watch;
@@ -84,14 +84,15 @@ impl Scheduler for RemoteScheduler {
         Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: Box::pin(events) })
     }
 
-    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+    async fn tokenize(&self, tenant: &TenantId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
         let input = match input {
             TokenizeInput::Text { text, add_special } => {
                 tokenize_request::Input::Text(proto::TextInput { text, add_special })
             }
             TokenizeInput::Chat(messages) => tokenize_request::Input::Chat(chat_to_proto(messages)),
         };
-        let request = proto::TokenizeRequest { scheduler: self.name.clone(), input: Some(input) };
+        let request =
+            proto::TokenizeRequest { scheduler: self.name.clone(), input: Some(input), tenant: tenant.to_string() };
         let answer = self.link.call(|mut client| async move { client.tokenize(request).await }).await?;
         Ok(answer.tokens)
     }

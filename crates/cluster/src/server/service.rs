@@ -68,14 +68,15 @@ impl worker_server::Worker for WorkerService {
     }
 
     async fn tokenize(&self, request: Request<proto::TokenizeRequest>) -> Answer<proto::Tokens> {
-        let proto::TokenizeRequest { scheduler, input } = request.into_inner();
+        let proto::TokenizeRequest { scheduler, input, tenant } = request.into_inner();
         let input = match input.ok_or_else(|| malformed(Malformed("the input is missing".to_owned())))? {
             tokenize_request::Input::Text(proto::TextInput { text, add_special }) => {
                 TokenizeInput::Text { text, add_special }
             }
             tokenize_request::Input::Chat(chat) => TokenizeInput::Chat(wire::chat_from_proto(chat).map_err(malformed)?),
         };
-        let tokens = self.scheduler(&scheduler)?.tokenize(input).await.map_err(error_to_status)?;
+        let tokens =
+            self.scheduler(&scheduler)?.tokenize(&TenantId::from(tenant), input).await.map_err(error_to_status)?;
         Ok(Response::new(proto::Tokens { tokens }))
     }
 

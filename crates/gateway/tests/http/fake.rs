@@ -10,7 +10,7 @@ use hostler_executor::ModelExecutor;
 use hostler_protocol::{
     Batching, Capabilities, ClaimRequest, Driving, EmbeddingInput, EmbeddingRequest, Embeddings, Engine, ErrorCode,
     FencingToken, Finish, FinishReason, GenerationRequest, Logprob, ModelDescription, Prefill, Prompt, RequestError,
-    RequestId, SchedulerId, Started, Timings, Token, TokenEvent, TokenId, Usage,
+    RequestId, SchedulerId, Started, TenantId, Timings, Token, TokenEvent, TokenId, Usage,
 };
 use hostler_scheduler::{Generation, Scheduler, SchedulerSnapshot, SchedulerState, TokenizeInput};
 use std::sync::Mutex;
@@ -201,7 +201,7 @@ impl Scheduler for FakeScheduler {
         Ok(Generation { scheduler: self.id.clone(), prompt_tokens, events: events.boxed() })
     }
 
-    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+    async fn tokenize(&self, _: &TenantId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
         let text = match input {
             TokenizeInput::Text { text, .. } => text,
             TokenizeInput::Chat(chat) => chat.messages.into_iter().map(|message| message.content).collect(),

@@ -80,7 +80,7 @@ impl Migrator {
         if vocabulary.is_none() || holder.snapshot().borrow().vocabulary != vocabulary {
             return;
         }
-        if let Ok(tokens) = holder.tokenize(input).await {
+        if let Ok(tokens) = holder.tokenize(&request.tenant, input).await {
             request.prompt = Prompt::Tokens(tokens);
         }
     }

@@ -9,8 +9,8 @@ use futures::{StreamExt, stream};
 use hostler_executor::ModelExecutor;
 use hostler_executor::simulated::{SimulatedConfig, SimulatedFactory};
 use hostler_protocol::{
-    ClaimRequest, ErrorCode, FencingToken, Finish, GenerationRequest, RequestError, RequestId, SchedulerId, TokenEvent,
-    TokenId,
+    ClaimRequest, ErrorCode, FencingToken, Finish, GenerationRequest, RequestError, RequestId, SchedulerId, TenantId,
+    TokenEvent, TokenId,
 };
 use hostler_router::{RoutedGeneration, Router};
 use hostler_scheduler::{
@@ -106,8 +106,8 @@ impl Scheduler for Faulty {
         Ok(Generation { events: Box::pin(generation.events.take(events).chain(end)), ..generation })
     }
 
-    async fn tokenize(&self, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
-        self.inner.tokenize(input).await
+    async fn tokenize(&self, tenant: &TenantId, input: TokenizeInput) -> Result<Vec<TokenId>, RequestError> {
+        self.inner.tokenize(tenant, input).await
     }
 
     async fn detokenize(&self, tokens: Vec<TokenId>) -> Result<String, RequestError> {

@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 use hostler_executor::contract::Violation;
-use hostler_protocol::{ChatMessage, ErrorCode, FinishReason, GenerationRequest, Prompt, RequestError, Role};
+use hostler_protocol::{ChatMessage, ErrorCode, FinishReason, GenerationRequest, Prompt, RequestError, Role, TenantId};
 
 use super::support::{ensure, is_idle, read, refusal, request, submit, until};
 use crate::{Scheduler, TokenizeInput};
@@ -54,7 +54,7 @@ pub(super) async fn repeated(scheduler: &dyn Scheduler) -> Result<(), Violation>
 pub(super) async fn text(scheduler: &dyn Scheduler) -> Result<(), Violation> {
     let failed = |error: RequestError| Violation(error.to_string());
     let input = TokenizeInput::Text { text: "the sea is wide".to_owned(), add_special: false };
-    let tokens = scheduler.tokenize(input).await.map_err(failed)?;
+    let tokens = scheduler.tokenize(&TenantId::default(), input).await.map_err(failed)?;
     let text = scheduler.detokenize(tokens.clone()).await.map_err(failed)?;
     ensure!(text == "the sea is wide", "it decodes to {text:?}");
     let pieces = scheduler.pieces(tokens.clone()).await.map_err(failed)?;

@@ -153,7 +153,7 @@ mod tests {
         let (a, b) = (TenantId::from("a"), TenantId::from("b"));
         let mut queue = FairQueue::new(0);
         queue.charge(&a, 25);
-        for (ticket, tenant) in [(1, &a), (2, &b), (3, &b), (4, &b)] {
+        for (ticket, tenant) in [(2, &b), (3, &b), (4, &b), (1, &a)] {
             queue.push(tenant, Ticket(ticket), 10);
         }
         let mut order = Vec::new();

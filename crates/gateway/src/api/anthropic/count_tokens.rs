@@ -32,7 +32,7 @@ pub(crate) async fn count_tokens(
     let (body, mut conversation) = body.into_conversation(&context)?;
     let model = caller.model_id(&state, body.model.as_deref())?;
     remove_system_lines(&mut conversation, &state.system_lines_removed);
-    let tokens = state.router.tokenize(&model, TokenizeInput::Chat(conversation.into())).await?;
+    let tokens = state.router.tokenize(&model, caller.tenant(), TokenizeInput::Chat(conversation.into())).await?;
     context.prompt_tokens.set(u32::try_from(tokens.len()).ok());
     Ok(HttpResponse::Ok().json(Counted { input_tokens: tokens.len() }))
 }

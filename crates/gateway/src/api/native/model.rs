@@ -81,7 +81,7 @@ pub(crate) async fn encode(
 ) -> Result<HttpResponse, ApiError> {
     let model = caller.model_id(&state, body.model.as_deref())?;
     let input = TokenizeInput::Text { text: body.text, add_special: body.add_special_tokens.unwrap_or(true) };
-    let tokens = state.router.tokenize(&model, input).await?;
+    let tokens = state.router.tokenize(&model, caller.tenant(), input).await?;
     context.prompt_tokens.set(u32::try_from(tokens.len()).ok());
     Ok(HttpResponse::Ok().json(Success::new(Encoded { length: tokens.len(), tokens })))
 }

@@ -53,7 +53,7 @@ pub(crate) async fn tokenize(
         remove_system_lines(&mut chat.messages, &state.system_lines_removed);
     }
     let served = caller.model(&state, name.as_deref())?;
-    let tokens = state.router.tokenize(&served.model, input).await?;
+    let tokens = state.router.tokenize(&served.model, caller.tenant(), input).await?;
     let token_strs = if return_token_strs {
         let pieces = state.router.pieces(&served.model, tokens.clone()).await?;
         Some(pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect())
