@@ -120,7 +120,7 @@ impl Wake for Answer {
 }
 
 impl Answer {
-    /// The next event from the scheduler, whoever reads it.
+    /// The next event from the scheduler, for the client or ahead of it.
     fn poll_events(self: &Arc<Self>, unread: &mut Unread) -> Poll<Option<TokenEvent>> {
         let Some(events) = &mut unread.events else { return Poll::Ready(None) };
         // Cleared before the poll, so that an event that comes during it is not missed.
