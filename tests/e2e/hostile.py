@@ -130,6 +130,8 @@ def connect(url: str) -> socket.socket:
 def request_bytes(rng: random.Random, headers: dict[str, str]) -> bytes:
     body = json.dumps({**chat(rng), "max_tokens": 64, "stream": rng.random() < 0.7}).encode()
     lines = {**headers, "host": "localhost", "content-type": "application/json", "content-length": str(len(body))}
+    # Otherwise a client that waits for more than the answer waits for the end of the connection.
+    lines["connection"] = "close"
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n".encode() + body
 
