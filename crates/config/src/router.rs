@@ -52,6 +52,12 @@ pub struct RouterConfig {
     #[serde(rename = "move_wait_seconds", with = "seconds")]
     #[schemars(with = "u64", range(min = 0, max = 600))]
     pub move_wait: Duration,
+    /// Maximum number of prompt blocks of 128 bytes that `prefix_aware` remembers for each model;
+    /// those that have not been used for longest are forgotten.
+    ///
+    /// A block takes about 80 bytes: the default remembers 8 MiB of prompts in 5 MiB of memory.
+    #[schemars(range(min = 1, max = 16_000_000))]
+    pub prefix_blocks_max: usize,
     /// Consecutive failures of a scheduler that open its circuit breaker. Errors of clients,
     /// disconnects and full queues do not count.
     #[schemars(range(min = 1, max = 1000))]
@@ -135,6 +141,7 @@ impl Default for RouterConfig {
             retries_per_second: 10,
             moves_max: 2,
             move_wait: Duration::from_secs(10),
+            prefix_blocks_max: 65_536,
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),
             outage_wait: Duration::from_secs(10),

@@ -1,8 +1,12 @@
-//! The schedulers that requests may be sent to, as a watch. A [`Table`] fills it.
+//! The schedulers that requests may be sent to: as a watch, and as a table for each model, in
+//! which requests find one. A [`Roster`] fills both.
 
+mod assignment;
+mod entry;
 mod health;
 pub(crate) mod in_flight;
-mod table;
+mod model_table;
+mod roster;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +15,12 @@ use hostler_protocol::{ModelDescription, ModelId, RequestError, SchedulerId};
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, SchedulerState};
 use tokio::sync::watch;
 
-pub(crate) use health::Health;
-pub(crate) use table::{Schedulers, Table};
+pub(crate) use assignment::Assignment;
+pub(crate) use model_table::{Chosen, ModelTable};
+pub(crate) use roster::{Roster, Tables};
+
+/// Every scheduler that requests may be sent to.
+pub(crate) type Schedulers = Arc<[Arc<dyn Scheduler>]>;
 
 /// A model that at least one scheduler serves or is loading.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,10 +38,10 @@ pub struct ServedModel {
 pub(crate) struct Directory(watch::Receiver<Schedulers>);
 
 impl Directory {
-    /// An empty directory, and the table that fills it.
-    pub(crate) fn new() -> (Self, Table) {
+    /// An empty directory, and where its schedulers are published.
+    pub(crate) fn new() -> (Self, watch::Sender<Schedulers>) {
         let (published, schedulers) = watch::channel(Schedulers::from([]));
-        (Self(schedulers), Table::new(published))
+        (Self(schedulers), published)
     }
 
     pub(crate) fn schedulers(&self) -> Schedulers {

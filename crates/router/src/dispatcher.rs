@@ -15,12 +15,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::Addr;
 use futures::Stream;
 use hostler_config::RouterConfig;
 use hostler_protocol::{
     EmbeddingInput, ErrorCode, GenerationRequest, ModelDescription, ModelId, RequestError, SchedulerId, TokenEvent,
 };
+use hostler_scheduler::Abilities;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use offers::RoutedEmbeddings;
@@ -32,7 +32,7 @@ use self::refusals::Refusals;
 use self::stream::ResumableStream;
 use self::transcript::Transcript;
 use self::waiting::{Cause, Patience, Waiting};
-use crate::actor::RouterActor;
+use crate::chooser::Chooser;
 use crate::claims::Claims;
 use crate::directory::Directory;
 use crate::directory::in_flight::InFlight;
@@ -69,14 +69,14 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     pub(crate) fn new(
         config: Arc<RouterConfig>,
-        actor: Addr<RouterActor>,
+        chooser: Chooser,
         directory: Directory,
         in_flight: Arc<InFlight>,
         claims: Claims,
         outages: Gates,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.requests_max));
-        let offers = Arc::new(Offers::new(Arc::clone(&config), actor));
+        let offers = Arc::new(Offers::new(Arc::clone(&config), chooser));
         let migrator = Migrator {
             offers: Arc::clone(&offers),
             directory: directory.clone(),
@@ -180,8 +180,8 @@ impl Dispatcher {
         };
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
         let migrations_max = self.config.moves_max;
-        let transcript =
-            Transcript::new(request, prompt_tokens, sequence_tokens_max(&description), migrations_max, submitted);
+        let tokens_max = Abilities::of(&description).sequence_tokens_max();
+        let transcript = Transcript::new(request, prompt_tokens, tokens_max, migrations_max, submitted);
         let events =
             Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment, permit));
         Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
@@ -211,11 +211,6 @@ impl Dispatcher {
         }
         Arc::clone(&self.permits).try_acquire_owned().map_err(|_| too_many_requests(self.config.requests_max))
     }
-}
-
-/// Most tokens that one sequence can have.
-fn sequence_tokens_max(model: &ModelDescription) -> u32 {
-    u32::try_from(model.kv_capacity_tokens).map_or(model.context_length, |kv| kv.min(model.context_length))
 }
 
 fn too_many_requests(max: usize) -> RequestError {

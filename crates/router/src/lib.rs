@@ -4,17 +4,18 @@
 //!
 //! - `dispatcher` bounds the requests, offers each to schedulers, retries within a budget,
 //!   waits for claims to end, and resumes an answer elsewhere when its scheduler fails.
-//! - `actor` owns the table of schedulers. One message asks it for a scheduler; the request
-//!   itself goes from the caller's own task straight to that scheduler, so that dropping
-//!   the caller's future leaves nothing behind in an actor.
+//! - `chooser` finds it a scheduler, in the caller's own task, so that dropping the caller's
+//!   future leaves nothing behind in an actor.
+//! - `directory` has a table for each model, with the state, the health and the load of its
+//!   schedulers. `actor` owns joins and leaves.
 //! - `decision` (pure) chooses the scheduler, by the `policy`.
-//! - `directory` shows which schedulers there are, with their health and their load.
 //! - `claims` gives a scheduler to one holder. A request meets it only while a claim keeps
 //!   its model from being served.
 //!
 //! This crate knows nothing of HTTP or of engines.
 
 mod actor;
+mod chooser;
 mod claims;
 mod decision;
 mod directory;

@@ -101,9 +101,18 @@ pub(crate) fn migrated(model: &ModelId, outcome: Migration) {
     catalogue::ROUTER_MIGRATIONS.counter(&[model.as_str(), outcome.as_str()]).increment(1);
 }
 
-/// A scheduler was chosen for this reason.
-pub(crate) fn decided(model: &ModelId, reason: Reason) {
-    catalogue::ROUTER_DECISIONS.counter(&[model.as_str(), reason.as_str()]).increment(1);
+/// The decisions for one model, by reason.
+pub(crate) struct DecisionMetrics([Counter; Reason::ALL.len()]);
+
+impl DecisionMetrics {
+    pub(crate) fn new(model: &ModelId) -> Self {
+        Self(Reason::ALL.map(|reason| catalogue::ROUTER_DECISIONS.counter(&[model.as_str(), reason.as_str()])))
+    }
+
+    /// A scheduler was chosen for this reason.
+    pub(crate) fn decided(&self, reason: Reason) {
+        self.0[reason as usize].increment(1);
+    }
 }
 
 /// A request is offered to another scheduler because one answered with `code`. The model

@@ -4,69 +4,75 @@
 mod affinity;
 mod candidate;
 mod prefix;
-
-use std::cmp::Ordering;
+mod tournament;
 
 use hostler_config::RoutingPolicy;
 
+pub(crate) use affinity::{Total, rank};
 pub use candidate::Reason;
-pub(crate) use candidate::{Candidate, PolicyInput, mix};
-pub(crate) use prefix::{PrefixIndex, prompt_blocks};
+pub(crate) use candidate::{Candidate, Match, PolicyInput, mix};
+pub(crate) use prefix::{Cache, Preference, PrefixIndex, prompt_blocks};
+pub(crate) use tournament::Tournament;
 
-/// Chooses one of `candidates`, which are in the order of their slots. Returns its index
-/// and the reason, or `None` if there are no candidates.
-pub(crate) fn choose(policy: RoutingPolicy, candidates: &[Candidate], input: PolicyInput) -> Option<(usize, Reason)> {
+/// Chooses one of `candidates`. Returns its index and the reason, or `None` if there are no
+/// candidates.
+pub(crate) fn choose(
+    policy: RoutingPolicy,
+    candidates: &[Candidate],
+    input: &PolicyInput<'_>,
+) -> Option<(usize, Reason)> {
     match candidates {
         [] => return None,
         [_] => return Some((0, Reason::OnlyOne)),
         _ => {}
     }
     match policy {
-        RoutingPolicy::RoundRobin => by_turn(candidates, input.last).map(|index| (index, Reason::InTurn)),
-        RoutingPolicy::LeastLoaded => least_loaded(candidates, input.last),
+        RoutingPolicy::RoundRobin => next_in_turn(candidates),
+        RoutingPolicy::LeastLoaded => least_loaded(candidates, Reason::LeastLoaded),
         RoutingPolicy::Random => Some((draw(input.random, candidates.len()), Reason::Drawn)),
         RoutingPolicy::PowerOfTwo => Some((less_loaded_of_two(candidates, input.random), Reason::LeastLoaded)),
-        RoutingPolicy::PrefixAware => match prefix::preferred(candidates) {
-            Some(index) if affinity::has_room(candidates, index) => Some((index, Reason::PrefixMatch)),
-            Some(_) => least_loaded(candidates, input.last).map(|(index, _)| (index, Reason::Overloaded)),
-            None => least_loaded(candidates, input.last),
-        },
+        RoutingPolicy::PrefixAware => {
+            let matched = candidates.iter().map(|candidate| input.matched_blocks(candidate.slot));
+            let matching =
+                candidates.iter().zip(matched).enumerate().map(|(index, (one, blocks))| (index, one, blocks));
+            match Preference::among(matching, &Total::of(candidates)) {
+                Preference::Preferred(index) => Some((index, Reason::PrefixMatch)),
+                Preference::Overloaded => least_loaded(candidates, Reason::Overloaded),
+                Preference::None => least_loaded(candidates, Reason::LeastLoaded),
+            }
+        }
         RoutingPolicy::Session => match input.session {
             Some(session) => affinity::choose_for_session(candidates, session),
-            None => least_loaded(candidates, input.last),
+            None => least_loaded(candidates, Reason::LeastLoaded),
         },
     }
 }
 
-/// A sort key: candidates after the last choice come before those up to it, each by slot.
-fn turn(candidate: &Candidate, last: Option<usize>) -> (bool, usize) {
-    (last.is_some_and(|last| candidate.slot <= last), candidate.slot)
+fn next_in_turn(candidates: &[Candidate]) -> Option<(usize, Reason)> {
+    let next = candidates.iter().enumerate().min_by(|(_, left), (_, right)| left.by_turn(right));
+    next.map(|(index, _)| (index, Reason::InTurn))
 }
 
-fn by_turn(candidates: &[Candidate], last: Option<usize>) -> Option<usize> {
-    (0..candidates.len()).min_by_key(|&index| turn(&candidates[index], last))
-}
-
-fn least_loaded(candidates: &[Candidate], last: Option<usize>) -> Option<(usize, Reason)> {
-    let best = candidates.iter().enumerate().min_by(|(_, left), (_, right)| {
-        left.compare_load(right).then_with(|| turn(left, last).cmp(&turn(right, last)))
-    });
-    best.map(|(index, _)| (index, Reason::LeastLoaded))
+fn least_loaded(candidates: &[Candidate], reason: Reason) -> Option<(usize, Reason)> {
+    let best = candidates.iter().enumerate().min_by(|(_, left), (_, right)| left.by_load(right));
+    best.map(|(index, _)| (index, reason))
 }
 
 /// Mitzenmacher's "power of two choices": nearly as even as comparing all candidates, and
 /// without the thundering herd towards the scheduler that all routers believe to be idle.
 fn less_loaded_of_two(candidates: &[Candidate], random: u64) -> usize {
-    let first = draw(random, candidates.len());
-    let second = (first + 1 + draw(mix(random), candidates.len() - 1)) % candidates.len();
-    match candidates[first].compare_load(&candidates[second]) {
-        Ordering::Greater => second,
-        Ordering::Less | Ordering::Equal => first,
-    }
+    let (first, second) = draw_two(random, candidates.len());
+    if candidates[first].compare_load(&candidates[second]).is_gt() { second } else { first }
+}
+
+/// Two different numbers below `count`, which is at least 2.
+pub(crate) fn draw_two(random: u64, count: usize) -> (usize, usize) {
+    let first = draw(random, count);
+    (first, (first + 1 + draw(mix(random), count - 1)) % count)
 }
 
 /// A number below `count`, all of about the same probability.
-fn draw(random: u64, count: usize) -> usize {
+pub(crate) fn draw(random: u64, count: usize) -> usize {
     let count = count as u128;
     usize::try_from((u128::from(random) * count) >> 64).unwrap_or(0)
 }

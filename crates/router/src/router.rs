@@ -9,12 +9,13 @@ use hostler_protocol::{
 };
 use hostler_scheduler::{Scheduler, SchedulerSnapshot, TokenizeInput};
 
-use crate::actor::{AddScheduler, ExplainRoute, RemoveScheduler, RouterActor, stopped};
+use crate::actor::{AddScheduler, RemoveScheduler, RouterActor, stopped};
+use crate::chooser::Chooser;
 use crate::claims::{ClaimLedger, ClaimSpec, Claims, InProcessLedger, Lease};
 use crate::decision::RouteRequest;
 use crate::decision::explain::Explanation;
 use crate::directory::in_flight::InFlight;
-use crate::directory::{Directory, ServedModel};
+use crate::directory::{Directory, Roster, ServedModel, Tables};
 use crate::dispatcher::{Dispatcher, RoutedEmbeddings, RoutedGeneration, is_away};
 use crate::gates::Gates;
 use crate::metrics;
@@ -27,6 +28,7 @@ struct Shared {
     config: Arc<RouterConfig>,
     actor: Addr<RouterActor>,
     directory: Directory,
+    chooser: Chooser,
     in_flight: Arc<InFlight>,
     claims: Claims,
     dispatcher: Dispatcher,
@@ -45,20 +47,22 @@ impl Router {
     pub fn start_with(config: RouterConfig, ledger: Arc<dyn ClaimLedger>, arbiter: &ArbiterHandle) -> Self {
         let config = Arc::new(config);
         let in_flight = Arc::new(InFlight::default());
-        let (directory, table) = Directory::new();
-        let (settings, counts) = (Arc::clone(&config), Arc::clone(&in_flight));
-        let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor::new(settings, table, counts));
+        let (directory, published) = Directory::new();
+        let tables = Arc::new(Tables::default());
+        let roster = Roster::new(Arc::clone(&config), Arc::clone(&tables), published);
+        let actor = RouterActor::start_in_arbiter(arbiter, move |_| RouterActor(roster));
+        let chooser = Chooser { tables, actor: actor.clone(), in_flight: Arc::clone(&in_flight) };
         let claims = Claims::new(directory.clone(), ledger, arbiter.clone());
         let outages = Gates::new(directory.clone(), arbiter.clone(), is_away);
         let dispatcher = Dispatcher::new(
             Arc::clone(&config),
-            actor.clone(),
+            chooser.clone(),
             directory.clone(),
             Arc::clone(&in_flight),
             claims.clone(),
             outages,
         );
-        Self(Arc::new(Shared { config, actor, directory, in_flight, claims, dispatcher }))
+        Self(Arc::new(Shared { config, actor, directory, chooser, in_flight, claims, dispatcher }))
     }
 
     /// Adds a scheduler: requests may be sent to it from now on. One of the same name is
@@ -113,7 +117,17 @@ impl Router {
     /// `NotFound` for an unknown model, `Unavailable` if the router has stopped.
     pub async fn explain(&self, request: &GenerationRequest) -> Result<Explanation, RequestError> {
         let route = RouteRequest::for_generation(request, &[], self.0.config.policy);
-        self.0.actor.send(ExplainRoute(route)).await.map_err(stopped)?
+        self.0.chooser.explain(&route).await
+    }
+
+    /// A decision about the request, to be made any number of times by a measurement of its cost.
+    /// It chooses a scheduler, counts the request there and gives the place back; whether there
+    /// was one. The prompt is hashed before.
+    #[doc(hidden)]
+    pub fn decision(&self, request: &GenerationRequest) -> impl Fn() -> bool + Send + use<> {
+        let route = RouteRequest::for_generation(request, &[], self.0.config.policy);
+        let chooser = self.0.chooser.clone();
+        move || chooser.try_choose(&route)
     }
 
     /// Tokenizes a text or conversation with the model's own tokenizer.

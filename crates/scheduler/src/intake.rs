@@ -9,6 +9,7 @@ use hostler_executor::{CompiledConstraint, ModelExecutor, Sequence};
 use hostler_protocol::{Constraint, GenerationRequest, ModelDescription, Prompt, RequestError, TenantId, TokenId};
 use tokio::time::timeout;
 
+use crate::capability::{Abilities, Needs, Shortfall};
 use crate::state::{Demand, Ticket};
 use crate::text_work::{TextOwner, TextWork};
 
@@ -54,22 +55,9 @@ pub(crate) async fn prepare(
 fn check(request: &GenerationRequest, model: &ModelDescription) -> Result<(), RequestError> {
     request.sampling.validate()?;
     request.stop.validate()?;
-    let can = &model.capabilities;
-    if let Some(constraint) = request.constraint.as_ref().filter(|_| !can.constraints) {
-        return Err(RequestError::invalid(constraint.param(), "this engine does not support constrained output"));
-    }
-    if let Some(wanted) = request.top_logprobs {
-        match can.top_logprobs_max {
-            None => return Err(RequestError::invalid("logprobs", "this engine does not support log probabilities")),
-            Some(max) if wanted > max => {
-                let message = format!("top_logprobs is {wanted}; this engine supports at most {max}");
-                return Err(RequestError::invalid("top_logprobs", message));
-            }
-            Some(_) => {}
-        }
-    }
-    if matches!(request.prompt, Prompt::Chat(_)) && !can.chat {
-        return Err(RequestError::invalid("messages", "this model has no chat template; use a completion instead"));
+    let shortfall = Abilities::of(model).shortfall(&Needs::of_generation(request));
+    if let Some(error) = shortfall.and_then(Shortfall::error) {
+        return Err(error);
     }
     let vocabulary = model.vocabulary_size;
     let prompt: &[TokenId] = if let Prompt::Tokens(tokens) = &request.prompt { tokens } else { &[] };
@@ -130,7 +118,7 @@ fn split(
     let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let max_new_tokens = match request.stop.max_tokens {
         Some(max) => max.saturating_sub(u32::try_from(answered).unwrap_or(u32::MAX)),
-        None => room(model).saturating_sub(length).max(1),
+        None => Abilities::of(model).sequence_tokens_max().saturating_sub(length).max(1),
     };
     if max_new_tokens == 0 {
         return Err(RequestError::invalid("continuation", "the continuation already has max_tokens tokens"));
@@ -160,9 +148,4 @@ fn split(
         cache_scope: request.cache_scope,
     };
     Ok((demand, sequence))
-}
-
-/// Maximum tokens of one sequence.
-fn room(model: &ModelDescription) -> u32 {
-    u32::try_from(model.kv_capacity_tokens).map_or(model.context_length, |kv| kv.min(model.context_length))
 }

@@ -12,6 +12,7 @@
 
 mod active;
 mod actor;
+mod capability;
 mod config;
 pub mod contract;
 mod embedding;
@@ -32,6 +33,7 @@ mod text_work;
 mod trace;
 mod watchdog;
 
+pub use capability::{Abilities, Needs, Shortfall};
 pub use config::SchedulerConfig;
 pub use handle::{Generation, Scheduler, TokenizeInput};
 pub use local::LocalScheduler;

@@ -41,9 +41,11 @@ impl FakeScheduler {
     /// A scheduler that behaves like this.
     #[must_use]
     pub fn new(id: &str, behaviour: FakeBehaviour) -> Arc<Self> {
+        let mut description = model_description("m");
+        description.capabilities.embedding_dimensions = Some(1);
         let snapshot = SchedulerSnapshot {
             state: SchedulerState::Serving,
-            description: Some(Arc::new(model_description("m"))),
+            description: Some(Arc::new(description)),
             ..SchedulerSnapshot::starting(id.into(), "m".into(), 8)
         };
         let (snapshot, submitted) = (watch::Sender::new(snapshot), AtomicUsize::new(0));

@@ -135,10 +135,10 @@ fn least_loaded(views: &[Claimable], model: Option<&ModelId>) -> Result<usize, R
             work_tokens: view.work_tokens,
             requests: 0,
             batch_size_max: view.batch_size_max,
-            matched_blocks: 0,
+            turn: 0,
         })
         .collect();
-    let Some((index, _)) = choose_by_load(RoutingPolicy::LeastLoaded, &candidates, PolicyInput::default()) else {
+    let Some((index, _)) = choose_by_load(RoutingPolicy::LeastLoaded, &candidates, &PolicyInput::default()) else {
         let states: Vec<String> =
             of_model().map(|(_, view)| format!("{} is {}", view.id, view.state.as_str())).collect();
         let message = format!("no scheduler of model {:?} can be claimed now: {}", model.as_str(), states.join(", "));

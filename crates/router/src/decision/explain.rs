@@ -49,23 +49,30 @@ pub struct ConsideredScheduler {
     pub batch_size_max: u32,
     /// Blocks of the prompt's beginning that it has read before.
     pub matched_blocks: u32,
-    /// Why it cannot get this request: `refused`, `state`, `breaker` or `newcomer`.
+    /// Why it cannot get this request: `refused`, `state`, `incapable`, `breaker` or
+    /// `newcomer`.
     pub obstacle: Option<&'static str>,
 }
 
 /// Explains what [`choose_scheduler`] decides with the same arguments.
 pub(crate) fn explain(
     policy: RoutingPolicy,
-    views: &[SchedulerView<'_>],
+    views: &[&SchedulerView],
     request: &RouteRequest,
-    input: PolicyInput,
+    input: &PolicyInput<'_>,
 ) -> Explanation {
     let (chosen, reason, refusal) = match choose_scheduler(policy, views, request, input) {
-        Ok((index, reason)) => (Some(views[index].id.clone()), Some(reason), None),
+        Ok((slot, reason)) => {
+            let chosen = views.iter().find(|view| view.candidate.slot == slot);
+            (chosen.map(|view| view.id.clone()), Some(reason), None)
+        }
         Err(error) => (None, None, Some(error.message)),
     };
     let limited = limits_newcomers(views, request);
-    let considered = |view: &SchedulerView<'_>| considered(view, view.obstacle(request, limited, input.random));
+    let considered = |view: &&SchedulerView| {
+        let matched_blocks = input.matched_blocks(view.candidate.slot);
+        considered(view, matched_blocks, view.obstacle(request, limited, input.random))
+    };
     Explanation {
         model: request.model.clone(),
         policy,
@@ -77,7 +84,7 @@ pub(crate) fn explain(
     }
 }
 
-fn considered(view: &SchedulerView<'_>, obstacle: Option<Obstacle>) -> ConsideredScheduler {
+fn considered(view: &SchedulerView, matched_blocks: u32, obstacle: Option<Obstacle>) -> ConsideredScheduler {
     ConsideredScheduler {
         id: view.id.clone(),
         state: view.state,
@@ -86,10 +93,11 @@ fn considered(view: &SchedulerView<'_>, obstacle: Option<Obstacle>) -> Considere
         work_tokens: view.candidate.work_tokens,
         requests: view.candidate.requests,
         batch_size_max: view.candidate.batch_size_max,
-        matched_blocks: view.candidate.matched_blocks,
+        matched_blocks,
         obstacle: obstacle.map(|obstacle| match obstacle {
             Obstacle::Refused => "refused",
             Obstacle::State => "state",
+            Obstacle::Incapable => "incapable",
             Obstacle::Breaker => "breaker",
             Obstacle::Newcomer => "newcomer",
         }),

@@ -2,6 +2,7 @@
 
 use hostler_config::RoutingPolicy;
 use hostler_protocol::{EmbeddingInput, FencingToken, GenerationRequest, ModelId, Prompt, RequestId, SchedulerId};
+use hostler_scheduler::{Abilities, Needs};
 use hostler_util::stable_hash;
 
 use crate::policy::prompt_blocks;
@@ -21,6 +22,8 @@ pub(crate) struct RouteRequest {
     /// The claim under which the request comes: only the scheduler that is held under it
     /// can take the request.
     pub(crate) claim: Option<FencingToken>,
+    /// What its scheduler must be able to do.
+    pub(crate) needs: Needs,
     /// About how many tokens the scheduler has to read and generate.
     pub(crate) work_tokens: u64,
     /// Schedulers that refused the request already.
@@ -33,8 +36,7 @@ pub(crate) struct RouteRequest {
 }
 
 impl RouteRequest {
-    /// Routes a generation. The caller hashes the prompt here, on its own task, so that
-    /// the router actor does not do it for all of them.
+    /// Routes a generation. The prompt is hashed here, before a table is locked.
     pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: RoutingPolicy) -> Self {
         let blocks = if policy == RoutingPolicy::PrefixAware {
             prompt_blocks(&request.cache_scope, &request.prompt)
@@ -45,6 +47,7 @@ impl RouteRequest {
             id: request.id,
             model: request.model.clone(),
             claim: request.claim,
+            needs: Needs::of_generation(request),
             work_tokens: generation_tokens(request),
             refused: refused.to_vec(),
             session: request.session.as_ref().map(|session| stable_hash(session.as_str().as_bytes())),
@@ -67,11 +70,21 @@ impl RouteRequest {
             id,
             model: model.clone(),
             claim: None,
+            needs: Needs::of_embeddings(inputs),
             work_tokens: inputs.iter().map(tokens).sum::<usize>() as u64,
             refused: refused.to_vec(),
             session: None,
             blocks: Vec::new(),
         }
+    }
+
+    /// Excludes schedulers whose sequences are not longer than that of one that refused the
+    /// request as too long.
+    pub(crate) fn longer_than(mut self, too_short: Option<Abilities>) -> Self {
+        if let Some(abilities) = too_short {
+            self.needs = self.needs.longer_than(abilities);
+        }
+        self
     }
 }
 

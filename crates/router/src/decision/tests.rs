@@ -4,22 +4,34 @@ use hostler_protocol::{ErrorCode, ModelId, RequestId};
 use proptest::prelude::*;
 use rstest::rstest;
 
+use hostler_scheduler::Needs;
+
 use super::*;
+use crate::policy::mix;
 
-const INPUT: PolicyInput = PolicyInput { last: None, random: 0, session: None };
+const INPUT: PolicyInput<'_> = PolicyInput { random: 0, session: None, matches: &[] };
 
-fn view(id: &SchedulerId, slot: usize, state: SchedulerState, work_tokens: u64) -> SchedulerView<'_> {
-    let candidate =
-        Candidate { slot, key: slot as u64, work_tokens, requests: 0, batch_size_max: 8, matched_blocks: 0 };
-    let breaker = BreakerState::Closed;
-    SchedulerView { id, state, claim: None, breaker, admits: true, failing: 0, share: FULL_SHARE, candidate }
+pub(crate) fn view(id: &SchedulerId, slot: usize, state: SchedulerState, work_tokens: u64) -> SchedulerView {
+    let candidate = Candidate { slot, key: mix(slot as u64), work_tokens, requests: 0, batch_size_max: 8, turn: 0 };
+    SchedulerView {
+        id: id.clone(),
+        state,
+        claim: None,
+        breaker: BreakerState::Closed,
+        admits: true,
+        failing: 0,
+        share: FULL_SHARE,
+        abilities: None,
+        candidate,
+    }
 }
 
-fn request(refused: &[SchedulerId]) -> RouteRequest {
+pub(crate) fn request(refused: &[SchedulerId]) -> RouteRequest {
     RouteRequest {
         id: RequestId::new(),
         model: ModelId::from("m"),
         claim: None,
+        needs: Needs::default(),
         work_tokens: 0,
         refused: refused.to_vec(),
         session: None,
@@ -28,17 +40,17 @@ fn request(refused: &[SchedulerId]) -> RouteRequest {
 }
 
 /// The decision of the policy `least_loaded`.
-fn least_loaded(views: &[SchedulerView<'_>], request: &RouteRequest) -> Result<(usize, Reason), RequestError> {
-    choose_scheduler(RoutingPolicy::LeastLoaded, views, request, INPUT)
+fn least_loaded(views: &[SchedulerView], request: &RouteRequest) -> Result<(usize, Reason), RequestError> {
+    choose_scheduler(RoutingPolicy::LeastLoaded, &views.iter().collect::<Vec<_>>(), request, &INPUT)
 }
 
 #[test]
 fn only_serving_schedulers_that_have_not_refused_are_chosen() {
     let ids: [SchedulerId; 3] = ["busy".into(), "draining".into(), "idle".into()];
     let views = [
-        view(&ids[0], 4, SchedulerState::Serving, 90),
-        view(&ids[1], 5, SchedulerState::Draining, 0),
-        view(&ids[2], 6, SchedulerState::Serving, 10),
+        view(&ids[0], 0, SchedulerState::Serving, 90),
+        view(&ids[1], 1, SchedulerState::Draining, 0),
+        view(&ids[2], 2, SchedulerState::Serving, 10),
     ];
     assert_eq!(least_loaded(&views, &request(&[])), Ok((2, Reason::LeastLoaded)));
     assert_eq!(least_loaded(&views, &request(&["idle".into()])), Ok((0, Reason::OnlyOne)));
@@ -76,7 +88,7 @@ fn a_scheduler_with_an_open_breaker_is_chosen_only_if_all_are_open_and_it_fails_
 #[test]
 fn an_error_lists_only_the_first_of_a_thousand_schedulers() {
     let ids: Vec<SchedulerId> = (0..1000).map(|index| format!("s-{index}").into()).collect();
-    let views: Vec<SchedulerView<'_>> = ids.iter().map(|id| view(id, 0, SchedulerState::Failed, 0)).collect();
+    let views: Vec<SchedulerView> = ids.iter().map(|id| view(id, 0, SchedulerState::Failed, 0)).collect();
     let error = least_loaded(&views, &request(&[])).expect_err("no scheduler is serving");
     assert!(error.message.ends_with("and 992 more"), "{}", error.message);
 }
@@ -100,9 +112,9 @@ fn a_newcomer_gets_its_share_and_everything_when_it_is_the_only_one() {
     let ids: [SchedulerId; 2] = ["old".into(), "new".into()];
     let mut views = [view(&ids[0], 0, SchedulerState::Serving, 1_000), view(&ids[1], 1, SchedulerState::Serving, 0)];
     views[1].share = 100;
-    let chosen = |views: &[SchedulerView<'_>], random| {
-        let input = PolicyInput { random, ..INPUT };
-        choose_scheduler(RoutingPolicy::LeastLoaded, views, &request(&[]), input).expect("a scheduler is serving").0
+    let chosen = |views: &[SchedulerView], random| {
+        let (input, views) = (PolicyInput { random, ..INPUT }, views.iter().collect::<Vec<_>>());
+        choose_scheduler(RoutingPolicy::LeastLoaded, &views, &request(&[]), &input).expect("a scheduler is serving").0
     };
     let times = (0..10_000).filter(|&random| chosen(&views, random) == 1).count();
     assert!((800..1_200).contains(&times), "{times} of 10,000, although it is idle");
@@ -126,10 +138,9 @@ proptest! {
                 refused.push(ids[slot].clone());
             }
         }
-        let is_able = |view: &SchedulerView<'_>| {
-            view.state == SchedulerState::Serving && !refused.contains(view.id)
-        };
-        match choose_scheduler(policy, &views, &request(&refused), PolicyInput { random, ..INPUT }) {
+        let is_able = |view: &SchedulerView| view.state == SchedulerState::Serving && !refused.contains(&view.id);
+        let all: Vec<&SchedulerView> = views.iter().collect();
+        match choose_scheduler(policy, &all, &request(&refused), &PolicyInput { random, ..INPUT }) {
             Ok((index, reason)) => {
                 prop_assert!(is_able(&views[index]));
                 let is_any_closed = views.iter().any(|view| is_able(view) && view.admits);

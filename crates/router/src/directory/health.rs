@@ -2,6 +2,7 @@
 //! that report to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hostler_config::RouterConfig;
@@ -18,6 +19,8 @@ pub(crate) struct Health(Arc<Shared>);
 
 struct Shared {
     breaker: Mutex<Breaker>,
+    /// Whether the breaker was closed after the last event.
+    is_closed: AtomicBool,
     gauge: Gauge,
 }
 
@@ -26,8 +29,14 @@ impl Health {
         gauge.set(BreakerState::Closed.as_gauge());
         Self(Arc::new(Shared {
             breaker: Mutex::new(Breaker::new(config.breaker_failures, config.breaker_open)),
+            is_closed: AtomicBool::new(true),
             gauge,
         }))
+    }
+
+    /// Whether the breaker is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::Acquire)
     }
 
     /// The state of the breaker, whether it lets a request through now, and the recent share
@@ -64,6 +73,8 @@ impl Health {
         let now = Instant::now();
         let mut breaker = self.0.breaker.lock();
         event(&mut breaker, now);
-        self.0.gauge.set(breaker.state(now).as_gauge());
+        let state = breaker.state(now);
+        self.0.is_closed.store(state == BreakerState::Closed, Ordering::Release);
+        self.0.gauge.set(state.as_gauge());
     }
 }

@@ -64,37 +64,49 @@ impl InFlight {
     }
 }
 
-/// Counts one request at one scheduler until it is dropped.
-pub(crate) struct InFlightGuard {
+/// Counts one request's work at one scheduler until it is dropped.
+pub(crate) struct Held {
     work: Arc<InFlightWork>,
     tokens: u64,
     gauge: Gauge,
-    in_flight: Arc<InFlight>,
-    id: RequestId,
 }
 
-impl InFlightGuard {
-    pub(crate) fn new(
-        work: Arc<InFlightWork>,
-        tokens: u64,
-        gauge: Gauge,
-        in_flight: Arc<InFlight>,
-        id: RequestId,
-        scheduler: Arc<dyn Scheduler>,
-    ) -> Self {
+impl Held {
+    pub(crate) fn new(work: Arc<InFlightWork>, tokens: u64, gauge: Gauge) -> Self {
         work.tokens.fetch_add(tokens, Ordering::Relaxed);
         work.requests.fetch_add(1, Ordering::Relaxed);
         gauge.increment(1.0);
-        in_flight.at.insert(id, scheduler);
-        Self { work, tokens, gauge, in_flight, id }
+        Self { work, tokens, gauge }
+    }
+
+    pub(crate) fn work(&self) -> &Arc<InFlightWork> {
+        &self.work
     }
 }
 
-impl Drop for InFlightGuard {
+impl Drop for Held {
     fn drop(&mut self) {
         self.work.tokens.fetch_sub(self.tokens, Ordering::Relaxed);
         self.work.requests.fetch_sub(1, Ordering::Relaxed);
         self.gauge.decrement(1.0);
+    }
+}
+
+/// Lets a request be cancelled at its scheduler until it is dropped.
+pub(crate) struct Placed {
+    in_flight: Arc<InFlight>,
+    id: RequestId,
+}
+
+impl Placed {
+    pub(crate) fn new(in_flight: Arc<InFlight>, id: RequestId, scheduler: Arc<dyn Scheduler>) -> Self {
+        in_flight.at.insert(id, scheduler);
+        Self { in_flight, id }
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
         self.in_flight.at.remove(&self.id);
     }
 }

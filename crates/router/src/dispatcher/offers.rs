@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::Addr;
 use hostler_config::RouterConfig;
 use hostler_protocol::{
-    EmbeddingInput, Embeddings, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId, SchedulerId,
+    EmbeddingInput, Embeddings, ErrorReason, GenerationRequest, ModelDescription, ModelId, RequestError, RequestId,
+    SchedulerId,
 };
 use hostler_scheduler::Generation;
 use parking_lot::Mutex;
 
 use super::budget::RetryBudget;
 use super::refusals::{Next, Refusals};
-use crate::actor::{Assignment, ChooseScheduler, RouterActor, stopped};
+use crate::chooser::Chooser;
 use crate::decision::RouteRequest;
+use crate::directory::Assignment;
 use crate::metrics;
 
 /// Embeddings, and the scheduler that computed them.
@@ -33,18 +34,18 @@ pub(crate) struct Segment {
     pub(crate) assignment: Assignment,
 }
 
-/// Asks the router actor for schedulers and offers them requests.
+/// Offers requests to the schedulers that are chosen for them.
 pub(crate) struct Offers {
     config: Arc<RouterConfig>,
-    actor: Addr<RouterActor>,
+    chooser: Chooser,
     budget: Mutex<RetryBudget>,
 }
 
 impl Offers {
-    pub(crate) fn new(config: Arc<RouterConfig>, actor: Addr<RouterActor>) -> Self {
+    pub(crate) fn new(config: Arc<RouterConfig>, chooser: Chooser) -> Self {
         let budget =
             Mutex::new(RetryBudget::new(config.retry_share_percent, config.retries_per_second, Instant::now()));
-        Self { config, actor, budget }
+        Self { config, chooser, budget }
     }
 
     /// Counts a new request, which pays its share into the retry budget.
@@ -72,8 +73,9 @@ impl Offers {
         mut refusals: Refusals,
     ) -> Result<Segment, RequestError> {
         loop {
-            let route = RouteRequest::for_generation(request, refusals.schedulers(), self.config.policy);
-            let assignment = self.choose(route, &mut refusals).await?;
+            let route = RouteRequest::for_generation(request, refusals.schedulers(), self.config.policy)
+                .longer_than(refusals.too_short());
+            let assignment = self.choose(&route, &mut refusals).await?;
             match assignment.scheduler.submit(request.clone()).await {
                 Ok(generation) => return Ok(Segment { generation, assignment }),
                 Err(error) => self.after_refusal(&request.model, &assignment, error, &mut refusals)?,
@@ -93,8 +95,9 @@ impl Offers {
         let id = RequestId::new();
         let mut refusals = Refusals::default();
         loop {
-            let route = RouteRequest::for_embeddings(id, model, &inputs, refusals.schedulers());
-            let assignment = self.choose(route, &mut refusals).await?;
+            let route = RouteRequest::for_embeddings(id, model, &inputs, refusals.schedulers())
+                .longer_than(refusals.too_short());
+            let assignment = self.choose(&route, &mut refusals).await?;
             let description = assignment.description()?;
             match assignment.scheduler.embed(inputs.clone()).await {
                 Ok(embeddings) => {
@@ -110,9 +113,8 @@ impl Offers {
         }
     }
 
-    async fn choose(&self, route: RouteRequest, refusals: &mut Refusals) -> Result<Assignment, RequestError> {
-        let answer = self.actor.send(ChooseScheduler(route)).await.map_err(stopped)?;
-        answer.map_err(|error| refusals.exhausted(error))
+    async fn choose(&self, route: &RouteRequest, refusals: &mut Refusals) -> Result<Assignment, RequestError> {
+        self.chooser.choose(route).await.map_err(|error| refusals.exhausted(error))
     }
 
     /// Returns if the request may be offered to another scheduler.
@@ -125,6 +127,13 @@ impl Offers {
     ) -> Result<(), RequestError> {
         let code = error.code;
         assignment.failed(&error);
+        if error.reason == Some(ErrorReason::ContextLengthExceeded)
+            && let Some(too_short) = assignment.longer_elsewhere()
+        {
+            refusals.too_long_for(too_short);
+            metrics::retried(model, code);
+            return Ok(());
+        }
         match refusals.record(assignment.scheduler.id().clone(), error, self.config.attempts_max) {
             Next::TryAnother if self.pay_for_retry(model) => {
                 metrics::retried(model, code);

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use hostler_protocol::{ErrorCode, RequestError, Retry, SchedulerId};
+use hostler_scheduler::Abilities;
 
 /// The refusals of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     schedulers: Vec<SchedulerId>,
     best: Option<RequestError>,
+    /// What the most capable of those can do that refused the request as too long.
+    too_short: Option<Abilities>,
 }
 
 /// What to do after a refusal.
@@ -23,12 +26,23 @@ pub(crate) enum Next {
 impl Refusals {
     /// Excludes a scheduler that has just failed the request.
     pub(crate) fn after(scheduler: SchedulerId) -> Self {
-        Self { schedulers: vec![scheduler], best: None }
+        Self { schedulers: vec![scheduler], ..Self::default() }
     }
 
     /// The schedulers that must not be asked again.
     pub(crate) fn schedulers(&self) -> &[SchedulerId] {
         &self.schedulers
+    }
+
+    /// A scheduler refused the request as too long, and others of its model have longer
+    /// sequences. Each such refusal excludes more of them, so their number is bounded.
+    pub(crate) fn too_long_for(&mut self, abilities: Abilities) {
+        self.too_short = Some(abilities);
+    }
+
+    /// What a scheduler can do that refused the request as too long.
+    pub(crate) fn too_short(&self) -> Option<Abilities> {
+        self.too_short
     }
 
     /// Records a refusal.

@@ -24,9 +24,25 @@ pub enum Reason {
     Overloaded,
     /// The circuit breakers of all schedulers are open, and it has failed least lately.
     LeastFailing,
+    /// No scheduler of the model can serve the request, and it comes nearest: its refusal says
+    /// what could be served.
+    MostCapable,
 }
 
 impl Reason {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::OnlyOne,
+        Self::InTurn,
+        Self::Drawn,
+        Self::LeastLoaded,
+        Self::PrefixMatch,
+        Self::Session,
+        Self::Overloaded,
+        Self::LeastFailing,
+        Self::MostCapable,
+    ];
+
     /// The name in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +55,7 @@ impl Reason {
             Self::Session => "session",
             Self::Overloaded => "overloaded",
             Self::LeastFailing => "least_failing",
+            Self::MostCapable => "most_capable",
         }
     }
 }
@@ -48,36 +65,60 @@ impl Reason {
 pub(crate) struct Candidate {
     /// The index in the router's table.
     pub(crate) slot: usize,
-    /// Unique for each scheduler, also over time: a slot is used again.
+    /// A hash of the scheduler's name, the same in every router.
     pub(crate) key: u64,
+    /// When it was chosen last, as the number of that choice: the least is next in turn.
+    pub(crate) turn: u64,
     /// Tokens that it has to read and generate.
     pub(crate) work_tokens: u64,
     /// Its requests, waiting and running.
     pub(crate) requests: u32,
     /// Most sequences that it runs at once; at least 1.
     pub(crate) batch_size_max: u32,
-    /// Blocks of the prompt's prefix that it has read before.
-    pub(crate) matched_blocks: u32,
 }
 
 impl Candidate {
     /// Compares `work_tokens / batch_size_max`, exactly.
-    pub(super) fn compare_load(&self, other: &Self) -> Ordering {
+    pub(crate) fn compare_load(&self, other: &Self) -> Ordering {
         let left = u128::from(self.work_tokens) * u128::from(other.batch_size_max);
         let right = u128::from(other.work_tokens) * u128::from(self.batch_size_max);
         left.cmp(&right)
     }
+
+    /// Orders candidates by load, the least first; equals take turns.
+    pub(crate) fn by_load(&self, other: &Self) -> Ordering {
+        self.compare_load(other).then_with(|| self.by_turn(other))
+    }
+
+    /// Orders candidates by turn, the next first.
+    pub(crate) fn by_turn(&self, other: &Self) -> Ordering {
+        (self.turn, self.slot).cmp(&(other.turn, other.slot))
+    }
+}
+
+/// How many blocks of a prompt the scheduler in a slot has read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match {
+    pub(crate) slot: usize,
+    pub(crate) blocks: u32,
 }
 
 /// What a policy depends on in addition to the candidates.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PolicyInput {
-    /// The slot that was chosen last: the next in turn comes after it.
-    pub(crate) last: Option<usize>,
+pub(crate) struct PolicyInput<'a> {
     /// A random number for this choice.
     pub(crate) random: u64,
     /// A hash of the session's name.
     pub(crate) session: Option<u64>,
+    /// The schedulers that have read the prompt's first blocks; few.
+    pub(crate) matches: &'a [Match],
+}
+
+impl PolicyInput<'_> {
+    /// How many blocks of the prompt the scheduler in this slot has read before.
+    pub(crate) fn matched_blocks(&self, slot: usize) -> u32 {
+        self.matches.iter().find(|one| one.slot == slot).map_or(0, |one| one.blocks)
+    }
 }
 
 /// Mixes the bits of a number (the last step of SplitMix64): gives the next random number,

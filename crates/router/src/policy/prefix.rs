@@ -1,14 +1,15 @@
 //! Which schedulers have read a prompt's prefix before. Pure.
 //!
 //! A prompt is cut into blocks. Each block's hash includes the blocks before it, so equal
-//! hashes mean equal prefixes, and a map from hashes is a prefix tree. It is bounded, and
-//! evicts the least recently used blocks.
+//! hashes mean equal prefixes, and a map from hashes is a prefix tree. What it says is a guess:
+//! that an engine still has what it has read. It is forgotten when the engine restarts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hostler_protocol::{CacheScope, Prompt};
 
+use super::affinity::Total;
 use super::candidate::Candidate;
 
 /// Bytes of a block: about 32 tokens, or two to four blocks of engines' prefix caches.
@@ -19,12 +20,30 @@ const BLOCK_BYTES: usize = 128;
 /// request.
 const BLOCKS_MAX: usize = 256;
 
-/// Most blocks that are remembered: about 8 MiB of memory, for 8 MiB of prompts.
-const REMEMBERED_MAX: usize = 65_536;
+/// Most caches that are remembered for a block. Common prefixes spread over the cluster under
+/// load, and four of their schedulers are as good a choice as all.
+const HOLDERS_MAX: usize = 4;
 
-/// Most schedulers that are remembered for a block. Common prefixes spread over the cluster
-/// under load, and eight of their schedulers are as good a choice as all.
-const HOLDERS_MAX: usize = 8;
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// The prefix cache of one engine: of the scheduler in a slot, until its engine restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cache(u64);
+
+impl Cache {
+    /// Bits that are the slot: far more than a cluster has schedulers.
+    const SLOT_BITS: u32 = 24;
+
+    /// `number` is that of no other cache.
+    pub(crate) fn new(slot: usize, number: u64) -> Self {
+        Self((number << Self::SLOT_BITS) | slot as u64)
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        usize::try_from(self.0 & ((1 << Self::SLOT_BITS) - 1)).unwrap_or(usize::MAX)
+    }
+}
 
 /// The hashes of a prompt's complete blocks. They include the scope, because engines reuse no
 /// prefix of another scope.
@@ -84,55 +103,76 @@ impl Blocks {
     }
 }
 
-/// The candidate with the longest known prefix, if there is one; of equals the least loaded.
-pub(super) fn preferred(candidates: &[Candidate]) -> Option<usize> {
-    let matching = (0..candidates.len()).filter(|&index| candidates[index].matched_blocks > 0);
-    matching.max_by(|&left, &right| {
-        let (left, right) = (&candidates[left], &candidates[right]);
-        left.matched_blocks.cmp(&right.matched_blocks).then_with(|| right.compare_load(left))
-    })
+/// What the prefixes say about the candidates.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Preference {
+    /// The one that has read most of the prompt, of those that have room; of equals the least
+    /// loaded.
+    Preferred(usize),
+    /// All that have read a part of it are overloaded.
+    Overloaded,
+    /// None has read a part of it.
+    None,
 }
 
-/// Which schedulers have read which blocks.
+impl Preference {
+    /// Finds it among the candidates, each with a number and the blocks that it has read.
+    pub(crate) fn among<'a>(matching: impl Iterator<Item = (usize, &'a Candidate, u32)>, total: &Total) -> Self {
+        let mut is_any = false;
+        let with_room = matching.filter(|(_, candidate, blocks)| {
+            is_any |= *blocks > 0;
+            *blocks > 0 && total.leaves_room(candidate)
+        });
+        let longest =
+            with_room.max_by(|(_, left, most), (_, right, blocks)| most.cmp(blocks).then_with(|| right.by_load(left)));
+        match longest {
+            Some((index, ..)) => Self::Preferred(index),
+            None if is_any => Self::Overloaded,
+            None => Self::None,
+        }
+    }
+}
+
+/// Which caches have read which blocks. Remembers a limited number of blocks and forgets those
+/// that have not been used for longest. A block takes about 80 bytes.
 #[derive(Debug)]
 pub(crate) struct PrefixIndex {
-    nodes: HashMap<u64, Node>,
-    /// Uses of blocks, oldest first; all but a block's latest are stale.
-    touched: VecDeque<(u64, u64)>,
-    clock: u64,
+    /// The node of each block.
+    places: HashMap<u64, u32>,
+    nodes: Vec<Node>,
+    newest: u32,
+    oldest: u32,
     capacity: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node {
-    /// The schedulers' keys, the latest last.
-    holders: Vec<u64>,
-    touched: u64,
-}
-
-impl Default for PrefixIndex {
-    fn default() -> Self {
-        Self::with_capacity(REMEMBERED_MAX)
-    }
+    block: u64,
+    newer: u32,
+    older: u32,
+    /// The latest first.
+    holders: [Option<Cache>; HOLDERS_MAX],
 }
 
 impl PrefixIndex {
-    fn with_capacity(capacity: usize) -> Self {
-        Self { nodes: HashMap::new(), touched: VecDeque::new(), clock: 0, capacity }
+    /// An index of at most `capacity` blocks, at least 1.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { places: HashMap::new(), nodes: Vec::new(), newest: NONE, oldest: NONE, capacity: capacity.max(1) }
     }
 
-    /// How many of the first blocks each scheduler has read, for those that have read any.
-    pub(crate) fn matches(&self, blocks: &[u64]) -> Vec<(u64, u32)> {
-        let mut matches: Vec<(u64, u32)> = Vec::new();
+    /// How many of the first blocks each cache has read, for those that have read any.
+    pub(crate) fn matches(&self, blocks: &[u64]) -> Vec<(Cache, u32)> {
+        let mut matches: Vec<(Cache, u32)> = Vec::new();
         for (depth, block) in (0..).zip(blocks) {
-            let Some(node) = self.nodes.get(block) else { break };
+            let Some(&place) = self.places.get(block) else { break };
+            let holders = &self.nodes[place as usize].holders;
             if depth == 0 {
-                matches.extend(node.holders.iter().map(|&key| (key, 1)));
+                matches.extend(holders.iter().flatten().map(|&cache| (cache, 1)));
                 continue;
             }
             let mut grew = false;
-            for (key, length) in &mut matches {
-                if *length == depth && node.holders.contains(key) {
+            for (cache, length) in &mut matches {
+                if *length == depth && holders.contains(&Some(*cache)) {
                     *length += 1;
                     grew = true;
                 }
@@ -144,34 +184,63 @@ impl PrefixIndex {
         matches
     }
 
-    /// Records that the scheduler with this key reads these blocks now.
-    pub(crate) fn insert(&mut self, blocks: &[u64], key: u64) {
-        self.clock += 1;
-        // Last block first, so that a prefix is evicted after what follows it.
+    /// Records that this cache reads these blocks now.
+    pub(crate) fn insert(&mut self, blocks: &[u64], cache: Cache) {
+        // Last block first, so that a prefix is forgotten after what follows it.
         for &block in blocks.iter().rev() {
-            let node = self.nodes.entry(block).or_default();
-            node.holders.retain(|&holder| holder != key);
-            if node.holders.len() == HOLDERS_MAX {
-                node.holders.remove(0);
-            }
-            node.holders.push(key);
-            node.touched = self.clock;
-            self.touched.push_back((block, self.clock));
+            let place = self.place(block);
+            self.unlink(place);
+            self.link_as_newest(place);
+            let holders = &mut self.nodes[place as usize].holders;
+            // An earlier cache of the same scheduler is gone.
+            let is_same = |holder: &Option<Cache>| holder.is_some_and(|holder| holder.slot() == cache.slot());
+            let until = holders.iter().position(is_same).unwrap_or(HOLDERS_MAX - 1);
+            holders[..=until].rotate_right(1);
+            holders[0] = Some(cache);
         }
-        self.evict();
     }
 
-    fn evict(&mut self) {
-        while self.nodes.len() > self.capacity {
-            let Some((block, touched)) = self.touched.pop_front() else { return };
-            if self.nodes.get(&block).is_some_and(|node| node.touched == touched) {
-                self.nodes.remove(&block);
-            }
+    /// The node of a block: its own, a new one, or the oldest.
+    fn place(&mut self, block: u64) -> u32 {
+        if let Some(&place) = self.places.get(&block) {
+            return place;
         }
-        // Stale uses behind a live one are removed together, from time to time.
-        if self.touched.len() > 2 * self.capacity + BLOCKS_MAX {
-            let nodes = &self.nodes;
-            self.touched.retain(|(block, touched)| nodes.get(block).is_some_and(|node| node.touched == *touched));
+        let new = Node { block, newer: NONE, older: NONE, holders: [None; HOLDERS_MAX] };
+        let place = if self.nodes.len() < self.capacity {
+            let place = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+            self.nodes.push(new);
+            self.link_as_newest(place);
+            place
+        } else {
+            let place = self.oldest;
+            self.unlink(place);
+            self.places.remove(&self.nodes[place as usize].block);
+            self.nodes[place as usize] = new;
+            self.link_as_newest(place);
+            place
+        };
+        self.places.insert(block, place);
+        place
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let Node { newer, older, .. } = self.nodes[place as usize];
+        match self.nodes.get_mut(newer as usize) {
+            Some(node) => node.older = older,
+            None => self.newest = older,
+        }
+        match self.nodes.get_mut(older as usize) {
+            Some(node) => node.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+
+    fn link_as_newest(&mut self, place: u32) {
+        let older = std::mem::replace(&mut self.newest, place);
+        (self.nodes[place as usize].newer, self.nodes[place as usize].older) = (NONE, older);
+        match self.nodes.get_mut(older as usize) {
+            Some(node) => node.newer = place,
+            None => self.oldest = place,
         }
     }
 }
@@ -198,39 +267,66 @@ mod tests {
         assert_eq!(text(&"x".repeat(1 << 20)).len(), BLOCKS_MAX);
     }
 
+    fn cache(slot: usize) -> Cache {
+        Cache::new(slot, 7)
+    }
+
     #[test]
     fn a_match_ends_at_the_first_block_that_its_scheduler_has_not_read() {
-        let mut index = PrefixIndex::default();
-        index.insert(&[1, 2, 3], 10);
-        index.insert(&[1, 2, 4, 5], 11);
-        let mut matches = index.matches(&[1, 2, 4, 6]);
-        matches.sort_unstable();
-        assert_eq!(matches, [(10, 2), (11, 3)]);
-        assert!(index.matches(&[2]).is_empty() || index.matches(&[2]).iter().all(|&(_, length)| length == 1));
+        let mut index = PrefixIndex::new(100);
+        index.insert(&[1, 2, 3], cache(10));
+        index.insert(&[1, 2, 4, 5], cache(11));
+        assert_eq!(index.matches(&[1, 2, 4, 6]), [(cache(11), 3), (cache(10), 2)]);
         assert!(index.matches(&[9, 1]).is_empty());
     }
 
     #[test]
-    fn the_least_recently_used_block_is_evicted_first() {
-        let mut index = PrefixIndex::with_capacity(4);
-        index.insert(&[1, 2], 10);
-        index.insert(&[3, 4], 10);
-        index.insert(&[1], 10);
-        index.insert(&[5], 10);
-        assert_eq!(index.matches(&[1, 2]), [(10, 1)], "2 was the oldest");
-        assert_eq!(index.matches(&[3, 4]), [(10, 2)]);
+    fn the_least_recently_used_block_is_forgotten_first() {
+        let mut index = PrefixIndex::new(4);
+        index.insert(&[1, 2], cache(10));
+        index.insert(&[3, 4], cache(10));
+        index.insert(&[1], cache(10));
+        index.insert(&[5], cache(10));
+        assert_eq!(index.matches(&[1, 2]), [(cache(10), 1)], "2 was the oldest");
+        assert_eq!(index.matches(&[3, 4]), [(cache(10), 2)]);
+    }
+
+    #[test]
+    fn a_scheduler_has_one_cache_at_a_time() {
+        let mut index = PrefixIndex::new(4);
+        let (before, after) = (Cache::new(3, 1), Cache::new(3, 2));
+        index.insert(&[1], before);
+        index.insert(&[1], cache(4));
+        index.insert(&[1], after);
+        assert_eq!(index.matches(&[1]), [(after, 1), (cache(4), 1)]);
+        assert_eq!((after.slot(), before == after), (3, false));
     }
 
     proptest! {
         #[test]
-        fn memory_is_bounded(inserts in prop::collection::vec((prop::collection::vec(0u64..200, 1..20), 0u64..20), 1..300)) {
-            let mut index = PrefixIndex::with_capacity(32);
-            for (blocks, key) in inserts {
-                index.insert(&blocks, key);
-                prop_assert!(index.nodes.len() <= 32);
-                prop_assert!(index.touched.len() <= 2 * 32 + BLOCKS_MAX);
-                prop_assert!(index.nodes.values().all(|node| node.holders.len() <= HOLDERS_MAX));
+        fn it_remembers_what_was_used_last_and_no_more_than_its_capacity(
+            inserts in prop::collection::vec((prop::collection::vec(0u64..200, 1..20), 0usize..20), 1..300),
+        ) {
+            const CAPACITY: usize = 32;
+            let mut index = PrefixIndex::new(CAPACITY);
+            // Blocks in the order of their last use, the latest last.
+            let mut used: Vec<u64> = Vec::new();
+            for (blocks, slot) in inserts {
+                index.insert(&blocks, cache(slot));
+                for block in blocks.iter().rev() {
+                    used.retain(|other| other != block);
+                    used.push(*block);
+                }
+                prop_assert!(index.nodes.len() <= CAPACITY);
+                prop_assert_eq!(index.places.len(), index.nodes.len());
+                let kept = &used[used.len().saturating_sub(CAPACITY)..];
+                prop_assert!(kept.iter().all(|block| index.places.contains_key(block)));
+                prop_assert!(index.matches(&blocks).contains(&(cache(slot), blocks_in_a_row(&blocks))));
             }
         }
+    }
+
+    fn blocks_in_a_row(blocks: &[u64]) -> u32 {
+        u32::try_from(blocks.len()).expect("few")
     }
 }
