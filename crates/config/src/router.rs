@@ -18,6 +18,16 @@ pub struct RouterConfig {
     /// the longest prefix of the prompt; session: by consistent hashing of the header
     /// `x-hostler-session`. The last two choose another scheduler when theirs is overloaded.
     pub policy: RoutingPolicy,
+    /// A second policy that is asked about every request and only recorded: how often it would
+    /// have chosen another scheduler, and how much each would have got, as metrics and in the
+    /// receipts. Not set: none.
+    pub shadow_policy: Option<RoutingPolicy>,
+    /// Maximum number of receipts that are kept: what was decided for a request and how it ended,
+    /// for `GET /admin/receipts`. The oldest is forgotten. 0: none are kept.
+    ///
+    /// A receipt takes about 1 KiB.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub receipts_max: usize,
     /// Maximum number of requests in the router at once, waiting and running; further ones
     /// are refused with 429. The schedulers' own queues are usually the tighter limit.
     ///
@@ -91,6 +101,14 @@ pub struct RouterConfig {
     pub wait_max: Duration,
 }
 
+impl RouterConfig {
+    /// Whether a policy compares prefixes of prompts.
+    #[must_use]
+    pub fn compares_prefixes(&self) -> bool {
+        [Some(self.policy), self.shadow_policy].contains(&Some(RoutingPolicy::PrefixAware))
+    }
+}
+
 /// How the router chooses a scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -135,6 +153,8 @@ impl Default for RouterConfig {
     fn default() -> Self {
         Self {
             policy: RoutingPolicy::default(),
+            shadow_policy: None,
+            receipts_max: 1000,
             requests_max: 4096,
             attempts_max: 3,
             retry_share_percent: 20,

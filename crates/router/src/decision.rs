@@ -8,6 +8,7 @@
 mod board;
 pub(crate) mod breaker;
 pub(crate) mod explain;
+pub(crate) mod record;
 mod request;
 pub(crate) mod slow_start;
 

@@ -37,11 +37,15 @@ use crate::claims::Claims;
 use crate::directory::Directory;
 use crate::directory::in_flight::InFlight;
 use crate::gates::Gates;
+use crate::policy::Reason;
+use crate::receipts::{OpenReceipt, ReceiptEnd, ReceiptOutcome, Receipts};
 
 /// A generation that a scheduler has admitted.
 pub struct RoutedGeneration {
     /// The scheduler that has it: `x-hostler-scheduler`.
     pub scheduler: SchedulerId,
+    /// Why this scheduler was chosen.
+    pub reason: Reason,
     /// The scheduler's model.
     pub description: Arc<ModelDescription>,
     /// The prompt's length, in tokens.
@@ -61,6 +65,7 @@ pub(crate) struct Dispatcher {
     offers: Arc<Offers>,
     migrator: Migrator,
     directory: Directory,
+    receipts: Arc<Receipts>,
     claims: Claims,
     /// Where requests wait while all schedulers of their model are away.
     outages: Gates,
@@ -72,6 +77,7 @@ impl Dispatcher {
         chooser: Chooser,
         directory: Directory,
         in_flight: Arc<InFlight>,
+        receipts: Arc<Receipts>,
         claims: Claims,
         outages: Gates,
     ) -> Self {
@@ -85,7 +91,7 @@ impl Dispatcher {
             wait_max: config.move_wait,
         };
         let closing = watch::Sender::new(false);
-        Self { config, permits, closing, offers, migrator, directory, claims, outages }
+        Self { config, permits, closing, offers, migrator, directory, receipts, claims, outages }
     }
 
     /// Dispatches a generation. While claims keep its model from being served, or all of the
@@ -94,13 +100,27 @@ impl Dispatcher {
     /// # Errors
     /// As [`crate::Router::generate`].
     pub(crate) async fn generate(&self, request: &GenerationRequest) -> Result<RoutedGeneration, RequestError> {
-        let mut permit = self.permit()?;
+        let permit = self.permit()?;
         self.migrator.suspects.check(request, Instant::now())?;
         self.offers.count_request();
+        let receipt = self.receipts.open(request.id, &request.model);
+        let result = self.admit(request, permit, &receipt).await;
+        if let Err(error) = &result {
+            receipt.ended(ReceiptEnd::of_error(error.code), ReceiptOutcome::default());
+        }
+        result
+    }
+
+    async fn admit(
+        &self,
+        request: &GenerationRequest,
+        mut permit: OwnedSemaphorePermit,
+        receipt: &Arc<OpenReceipt>,
+    ) -> Result<RoutedGeneration, RequestError> {
         let mut waiting = Waiting::new(&self.config, request.deadline, Instant::now());
         loop {
             let claims_seen = self.claims.changes();
-            let error = match self.dispatch(request, permit).await {
+            let error = match self.dispatch(request, permit, receipt).await {
                 Ok(generation) => return Ok(generation),
                 Err((error, unused)) => {
                     permit = unused;
@@ -145,7 +165,7 @@ impl Dispatcher {
     ) -> Result<RoutedEmbeddings, RequestError> {
         let _permit = self.permit()?;
         self.offers.count_request();
-        self.offers.embed(model, inputs).await
+        self.offers.embed(model, inputs, &self.receipts).await
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -170,21 +190,28 @@ impl Dispatcher {
         &self,
         request: &GenerationRequest,
         permit: OwnedSemaphorePermit,
+        receipt: &Arc<OpenReceipt>,
     ) -> Result<RoutedGeneration, (RequestError, OwnedSemaphorePermit)> {
         let submitted = Instant::now();
-        let offered = self.offers.generate(request, Refusals::default()).await;
+        let offered = self.offers.generate(request, Refusals::default(), receipt).await;
         let described = offered.and_then(|segment| Ok((segment.assignment.description()?, segment)));
         let (description, segment) = match described {
             Ok(described) => described,
             Err(error) => return Err((error, permit)),
         };
         let (scheduler, prompt_tokens) = (segment.generation.scheduler.clone(), segment.generation.prompt_tokens);
-        let migrations_max = self.config.moves_max;
+        let (reason, migrations_max) = (segment.assignment.reason, self.config.moves_max);
         let tokens_max = Abilities::of(&description).sequence_tokens_max();
         let transcript = Transcript::new(request, prompt_tokens, tokens_max, migrations_max, submitted);
-        let events =
-            Box::pin(ResumableStream::new(self.migrator.clone(), request.clone(), transcript, segment, permit));
-        Ok(RoutedGeneration { scheduler, description, prompt_tokens, events })
+        let events = Box::pin(ResumableStream::new(
+            self.migrator.clone(),
+            request.clone(),
+            transcript,
+            segment,
+            permit,
+            Arc::clone(receipt),
+        ));
+        Ok(RoutedGeneration { scheduler, reason, description, prompt_tokens, events })
     }
 
     /// Waits for `waits`, for as long as `patience` allows. A waiting request holds a permit,

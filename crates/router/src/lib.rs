@@ -9,6 +9,7 @@
 //! - `directory` has a table for each model, with the state, the health and the load of its
 //!   schedulers. `actor` owns joins and leaves.
 //! - `decision` (pure) chooses the scheduler, by the `policy`.
+//! - `receipts` keeps what was decided for each request and how it ended.
 //! - `claims` gives a scheduler to one holder. A request meets it only while a claim keeps
 //!   its model from being served.
 //!
@@ -23,6 +24,7 @@ mod dispatcher;
 mod gates;
 mod metrics;
 mod policy;
+mod receipts;
 mod router;
 
 pub use claims::{ClaimLedger, ClaimSelector, ClaimSpec, InProcessLedger, Lease, RecordedClaim};
@@ -32,4 +34,5 @@ pub use directory::ServedModel;
 pub use dispatcher::{RoutedEmbeddings, RoutedGeneration};
 pub use hostler_config::{RouterConfig, RoutingPolicy};
 pub use policy::Reason;
+pub use receipts::{Receipt, ReceiptCandidate, ReceiptDecision, ReceiptEnd, ReceiptOutcome};
 pub use router::Router;

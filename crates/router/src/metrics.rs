@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hostler_config::RoutingPolicy;
+use hostler_config::RouterConfig;
 use hostler_protocol::{ErrorCode, ModelId, Retry, SchedulerId};
 use hostler_telemetry::{Counter, Gauge, Histogram, catalogue};
 
@@ -20,16 +20,21 @@ const FAILURES: [ErrorCode; 5] = [
 /// The metrics of one scheduler.
 pub(crate) struct SchedulerMetrics {
     pub(crate) routed: Counter,
+    /// Requests that the shadow policy would have sent to it.
+    pub(crate) shadowed: Option<Counter>,
     pub(crate) in_flight: Gauge,
     pub(crate) breaker: Gauge,
 }
 
 impl SchedulerMetrics {
-    pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId, policy: RoutingPolicy) -> Self {
+    pub(crate) fn new(model: &ModelId, scheduler: &SchedulerId, config: &RouterConfig) -> Self {
         let (model, scheduler) = (model.as_str(), scheduler.as_str());
         show_rare(model);
         Self {
-            routed: catalogue::ROUTED.counter(&[model, scheduler, policy.as_str()]),
+            routed: catalogue::ROUTED.counter(&[model, scheduler, config.policy.as_str()]),
+            shadowed: config
+                .shadow_policy
+                .map(|policy| catalogue::ROUTER_SHADOW.counter(&[model, scheduler, policy.as_str()])),
             in_flight: catalogue::ROUTER_IN_FLIGHT.gauge(&[model, scheduler]),
             breaker: catalogue::ROUTER_BREAKER.gauge(&[model, scheduler]),
         }
@@ -101,17 +106,32 @@ pub(crate) fn migrated(model: &ModelId, outcome: Migration) {
     catalogue::ROUTER_MIGRATIONS.counter(&[model.as_str(), outcome.as_str()]).increment(1);
 }
 
-/// The decisions for one model, by reason.
-pub(crate) struct DecisionMetrics([Counter; Reason::ALL.len()]);
+/// The decisions for one model.
+pub(crate) struct DecisionMetrics {
+    by_reason: [Counter; Reason::ALL.len()],
+    /// Decisions of the shadow policy, if there is one: the same ones, and different ones.
+    shadow: Option<(Counter, Counter)>,
+}
 
 impl DecisionMetrics {
-    pub(crate) fn new(model: &ModelId) -> Self {
-        Self(Reason::ALL.map(|reason| catalogue::ROUTER_DECISIONS.counter(&[model.as_str(), reason.as_str()])))
+    pub(crate) fn new(model: &ModelId, config: &RouterConfig) -> Self {
+        let model = model.as_str();
+        let by_reason = Reason::ALL.map(|reason| catalogue::ROUTER_DECISIONS.counter(&[model, reason.as_str()]));
+        let outcome = |outcome| catalogue::ROUTER_SHADOW_DECISIONS.counter(&[model, outcome]);
+        let shadow = config.shadow_policy.map(|_| (outcome("same"), outcome("different")));
+        Self { by_reason, shadow }
+    }
+
+    /// The shadow policy has chosen, too.
+    pub(crate) fn shadowed(&self, is_same: bool) {
+        if let Some((same, different)) = &self.shadow {
+            if is_same { same } else { different }.increment(1);
+        }
     }
 
     /// A scheduler was chosen for this reason.
     pub(crate) fn decided(&self, reason: Reason) {
-        self.0[reason as usize].increment(1);
+        self.by_reason[reason as usize].increment(1);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::directory::{Directory, Roster, ServedModel, Tables};
 use crate::dispatcher::{Dispatcher, RoutedEmbeddings, RoutedGeneration, is_away};
 use crate::gates::Gates;
 use crate::metrics;
+use crate::receipts::{Receipt, Receipts};
 
 /// A handle on the router. Clones are handles on the same one.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ struct Shared {
     chooser: Chooser,
     in_flight: Arc<InFlight>,
     claims: Claims,
+    receipts: Arc<Receipts>,
     dispatcher: Dispatcher,
 }
 
@@ -54,15 +56,17 @@ impl Router {
         let chooser = Chooser { tables, actor: actor.clone(), in_flight: Arc::clone(&in_flight) };
         let claims = Claims::new(directory.clone(), ledger, arbiter.clone());
         let outages = Gates::new(directory.clone(), arbiter.clone(), is_away);
+        let receipts = Receipts::new(config.receipts_max);
         let dispatcher = Dispatcher::new(
             Arc::clone(&config),
             chooser.clone(),
             directory.clone(),
             Arc::clone(&in_flight),
+            Arc::clone(&receipts),
             claims.clone(),
             outages,
         );
-        Self(Arc::new(Shared { config, actor, directory, chooser, in_flight, claims, dispatcher }))
+        Self(Arc::new(Shared { config, actor, directory, chooser, in_flight, claims, receipts, dispatcher }))
     }
 
     /// Adds a scheduler: requests may be sent to it from now on. One of the same name is
@@ -116,8 +120,21 @@ impl Router {
     /// # Errors
     /// `NotFound` for an unknown model, `Unavailable` if the router has stopped.
     pub async fn explain(&self, request: &GenerationRequest) -> Result<Explanation, RequestError> {
-        let route = RouteRequest::for_generation(request, &[], self.0.config.policy);
+        let route = RouteRequest::for_generation(request, &[], self.0.config.compares_prefixes());
         self.0.chooser.explain(&route).await
+    }
+
+    /// What was decided for a request and how it ended; `None` while it runs, and when it has been
+    /// forgotten.
+    #[must_use]
+    pub fn receipt(&self, id: RequestId) -> Option<Receipt> {
+        self.0.receipts.get(id)
+    }
+
+    /// The latest receipts, the latest first; at most `count`.
+    #[must_use]
+    pub fn receipts(&self, count: usize) -> Vec<Receipt> {
+        self.0.receipts.recent(count)
     }
 
     /// A decision about the request, to be made any number of times by a measurement of its cost.
@@ -125,7 +142,7 @@ impl Router {
     /// was one. The prompt is hashed before.
     #[doc(hidden)]
     pub fn decision(&self, request: &GenerationRequest) -> impl Fn() -> bool + Send + use<> {
-        let route = RouteRequest::for_generation(request, &[], self.0.config.policy);
+        let route = RouteRequest::for_generation(request, &[], self.0.config.compares_prefixes());
         let chooser = self.0.chooser.clone();
         move || chooser.try_choose(&route)
     }

@@ -11,7 +11,7 @@ use hostler_protocol::{
     Deadline, ErrorCode, FencingToken, FinishReason, GenerationRequest, Prompt, RequestError, SamplingParams,
     TokenEvent,
 };
-use hostler_router::{Router, RouterConfig, RoutingPolicy};
+use hostler_router::{Reason, Router, RouterConfig, RoutingPolicy};
 use hostler_scheduler::Scheduler;
 use support::{Answer, Faulty, answer, read};
 
@@ -330,4 +330,26 @@ async fn claims_do_not_open_the_breaker_however_old_the_snapshot() {
     let explanation = router.explain(&request(2)).await.expect("the model is known");
     assert!(explanation.schedulers.iter().all(|one| one.breaker == hostler_router::BreakerState::Closed));
     assert!(both[0].submitted() >= 12, "it keeps its turns: {}", both[0].submitted());
+}
+
+#[actix::test]
+async fn the_receipt_of_an_answer_that_moves_has_both_decisions_and_one_outcome() {
+    let (router, both) = cut_after(4, ErrorCode::EngineFailed).await;
+    let request = request(8);
+    let id = request.id;
+    let answer = answer(&router, request).await;
+    let receipt = router.receipt(id).expect("it has ended");
+    let chosen: Vec<_> = receipt.decisions.iter().map(|one| (one.scheduler.as_str(), one.error)).collect();
+    assert_eq!(chosen, [("first", Some(ErrorCode::EngineFailed)), ("second", None)]);
+    assert_eq!(receipt.end.as_str(), answer.finish().reason.as_str());
+    assert_eq!(receipt.outcome.completion_tokens as usize, answer.tokens.len());
+    assert_eq!(receipt.outcome.prompt_tokens, answer.finish().usage.prompt_tokens);
+    assert_eq!(receipt.outcome.moves, 1);
+    assert!(receipt.outcome.queue_ms <= receipt.outcome.ttft_ms && receipt.outcome.ttft_ms.is_some());
+    let first = &receipt.decisions[0];
+    assert_eq!((first.reason, first.able, first.candidates.len()), (Reason::InTurn, 2, 2));
+    assert_eq!(first.candidates[0].scheduler, first.scheduler, "the chosen one is first");
+    for scheduler in both {
+        scheduler.stop().await;
+    }
 }

@@ -89,6 +89,10 @@ catalogue! {
         "Requests that were not retried because the retry budget was exhausted.";
     ROUTER_DECISIONS = "hostler_router_decisions_total", Kind::Counter, &["model", "reason"],
         "Routing decisions, by the reason for the choice.";
+    ROUTER_SHADOW = "hostler_router_shadow_requests_total", Kind::Counter, &["model", "scheduler", "policy"],
+        "Requests that the shadow policy would have sent to the scheduler.";
+    ROUTER_SHADOW_DECISIONS = "hostler_router_shadow_decisions_total", Kind::Counter, &["model", "outcome"],
+        "Decisions of the shadow policy, by whether it would have chosen the same scheduler: same, different.";
     ROUTER_MIGRATIONS = "hostler_router_migrations_total", Kind::Counter, &["model", "outcome"],
         "Answers whose scheduler failed, by outcome: moved, completed, nobody_left, deadline_passed, cancelled.";
     ROUTER_BREAKER = "hostler_router_breaker_state", Kind::Gauge, SCHEDULER,

@@ -60,6 +60,8 @@ handlers![
     admin::cluster::cluster => Observe,
     admin::cluster::schedulers => Observe,
     admin::explain::explain_route => Observe,
+    admin::receipts::list_receipts => Observe,
+    admin::receipts::get_receipts => Observe,
     admin::keys::create_key => Administer,
     admin::keys::list_keys => Observe,
     admin::keys::delete_key => Administer,

@@ -10,5 +10,5 @@ mod stream;
 pub(crate) use answer::{Answer, Tally, UsageBody};
 pub(crate) use call::GenerationCall;
 pub(crate) use labels::{LabelledToken, TokenLogprob};
-pub(crate) use start::choice_ids;
+pub(crate) use start::{choice_ids, response_id};
 pub(crate) use stream::ResponseFormat;

@@ -88,6 +88,7 @@ fn submit(router: Router, context: RequestContext, requests: Vec<GenerationReque
         async move {
             let generation = router.generate(request).await?;
             context.accepted_by(&generation.scheduler, &generation.description);
+            context.route_reason.set(Some(generation.reason.as_str()));
             if index % n as usize == 0 {
                 let before = context.prompt_tokens.get().unwrap_or(0);
                 context.prompt_tokens.set(Some(before + generation.prompt_tokens));
@@ -162,6 +163,15 @@ async fn first_output(
             }
         }
     }
+}
+
+/// The id of the request whose response has this id, with or without the prefix.
+///
+/// # Errors
+/// `InvalidRequest`, naming `id`.
+pub(crate) fn response_id(id: &str) -> Result<RequestId, RequestError> {
+    let digits = ["chatcmpl-", "cmpl-", "gen-", "msg_"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(id);
+    digits.parse().map_err(|_| RequestError::invalid("id", "id is not the id of a response"))
 }
 
 /// The ids of all generations that the request of this id may have.

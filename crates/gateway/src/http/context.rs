@@ -53,6 +53,8 @@ pub(crate) struct Fields {
     /// What is generated, once that is known.
     pub(crate) generation: RefCell<Option<GenerationLabels>>,
     pub(crate) schedulers: RefCell<String>,
+    /// Why the router chose the last of them.
+    pub(crate) route_reason: Cell<Option<&'static str>>,
     pub(crate) simulated: Cell<bool>,
     /// From the request's head until it was submitted to the router, and until schedulers
     /// had accepted it.
@@ -123,6 +125,7 @@ impl RequestContext {
             ignored: RefCell::new(ignored),
             generation: RefCell::default(),
             schedulers: RefCell::default(),
+            route_reason: Cell::default(),
             simulated: Cell::default(),
             admitted: Cell::default(),
             first_token: Cell::default(),

@@ -30,6 +30,8 @@ pub(super) fn record(span: TraceContext, context: &RequestContext) {
     });
     if let Some((submitted, admitted)) = context.admitted.get() {
         let schedulers = context.schedulers.borrow();
+        let mut attributes = vec![("hostler.scheduler", Value::from(schedulers.as_str()))];
+        attributes.extend(context.route_reason.get().map(|reason| ("hostler.route.reason", reason.into())));
         spans::record(|| Span {
             trace_id: span.trace_id,
             span_id: span.child().span_id,
@@ -38,7 +40,7 @@ pub(super) fn record(span: TraceContext, context: &RequestContext) {
             server: false,
             start: start + submitted,
             duration: admitted.saturating_sub(submitted),
-            attributes: vec![("hostler.scheduler", schedulers.as_str().into())],
+            attributes,
             error: None,
         });
     }

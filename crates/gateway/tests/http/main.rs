@@ -17,6 +17,7 @@ mod life;
 mod malformed;
 mod messages;
 mod operations;
+mod receipts;
 mod records;
 mod routes;
 mod soak;

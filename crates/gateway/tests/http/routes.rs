@@ -27,7 +27,7 @@ const KEYS: [(&str, &[Access]); 4] = [
     ("r-secret", &[Use, Observe, Operate, Administer]),
 ];
 
-const ROUTES: [(&str, &str, Access); 35] = [
+const ROUTES: [(&str, &str, Access); 37] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("GET", "/livez", Public),
@@ -56,6 +56,8 @@ const ROUTES: [(&str, &str, Access); 35] = [
     ("GET", "/admin/cluster", Observe),
     ("GET", "/admin/schedulers", Observe),
     ("GET", "/admin/route/explain", Observe),
+    ("GET", "/admin/receipts", Observe),
+    ("GET", "/admin/receipts/{id}", Observe),
     ("POST", "/admin/keys", Administer),
     ("GET", "/admin/keys", Observe),
     ("DELETE", "/admin/keys/{name}", Administer),
@@ -168,9 +170,10 @@ async fn every_handler_is_reached() {
     for (method, path, _) in ROUTES {
         let response = harness.send(method, &concrete(path), &[("content-type", "application/json")], b"").await;
         // Without a body, a handler of POST responds 400; without a benchmark or claim of the
-        // id, its handler responds 404; DELETE /v1/requests/{id} refuses the id.
+        // id, its handler responds 404; DELETE /v1/requests/{id} and GET /admin/receipts/{id} refuse the id.
         let expected = match (method, path) {
             (_, path) if path.contains("{token}") || path.starts_with("/v1/benchmarks/") => 404,
+            ("GET", "/admin/receipts/{id}") => 400,
             ("GET", _) => 200,
             _ => 400,
         };

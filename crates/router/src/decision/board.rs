@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use hostler_config::RoutingPolicy;
 use hostler_protocol::RequestError;
 
+use super::record::{CANDIDATES_MAX, Scored};
 use super::slow_start::{FULL_SHARE, takes_part};
 use super::{RouteRequest, SchedulerView, choose_scheduler};
 use crate::policy::{Candidate, PolicyInput, Preference, Reason, Total, Tournament, draw, draw_two, rank};
@@ -115,6 +116,37 @@ impl Board {
             Some(chosen) => Ok(chosen),
             None => choose_scheduler(policy, &self.views(), request, input),
         }
+    }
+
+    /// The candidates that are recorded of a decision: the chosen one, those that have read a part
+    /// of the prompt, and those that are next by load, or in turn.
+    pub(crate) fn record(
+        &self,
+        policy: RoutingPolicy,
+        chosen: usize,
+        input: &PolicyInput<'_>,
+    ) -> [Option<Scored>; CANDIDATES_MAX] {
+        let next = match policy {
+            RoutingPolicy::RoundRobin => self.by_turn.leaders(CANDIDATES_MAX, order(&self.views, Candidate::by_turn)),
+            _ => self.by_load.leaders(CANDIDATES_MAX, order(&self.views, Candidate::by_load)),
+        };
+        let matching = input.matches.iter().map(|one| one.slot);
+        let mut recorded = [const { None }; CANDIDATES_MAX];
+        let mut places = recorded.iter_mut();
+        let mut seen = [usize::MAX; CANDIDATES_MAX];
+        for slot in [chosen].into_iter().chain(matching).chain(next) {
+            let Some(view) = self.view(slot).filter(|_| !seen.contains(&slot)) else { continue };
+            let Some(place) = places.next() else { break };
+            let matched_blocks = input.matched_blocks(slot);
+            *place = Some(Scored { scheduler: view.id.clone(), candidate: view.candidate, matched_blocks });
+            seen[CANDIDATES_MAX - 1 - places.len()] = slot;
+        }
+        recorded
+    }
+
+    /// How many schedulers take requests that have no claim.
+    pub(crate) fn able(&self) -> usize {
+        self.able.len()
     }
 
     /// The same without a look at all schedulers; `None` if it needs one.

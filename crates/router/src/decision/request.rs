@@ -1,6 +1,5 @@
 //! What a decision needs to know of a request.
 
-use hostler_config::RoutingPolicy;
 use hostler_protocol::{EmbeddingInput, FencingToken, GenerationRequest, ModelId, Prompt, RequestId, SchedulerId};
 use hostler_scheduler::{Abilities, Needs};
 use hostler_util::stable_hash;
@@ -31,18 +30,14 @@ pub(crate) struct RouteRequest {
     /// A hash of the session's name, the same in every router, so that gateways agree on the
     /// session's scheduler.
     pub(crate) session: Option<u64>,
-    /// Hashes of the prompt's first blocks, if the policy is `prefix_aware`.
+    /// Hashes of the prompt's first blocks, if a policy is `prefix_aware`.
     pub(crate) blocks: Vec<u64>,
 }
 
 impl RouteRequest {
-    /// Routes a generation. The prompt is hashed here, before a table is locked.
-    pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], policy: RoutingPolicy) -> Self {
-        let blocks = if policy == RoutingPolicy::PrefixAware {
-            prompt_blocks(&request.cache_scope, &request.prompt)
-        } else {
-            Vec::new()
-        };
+    /// Routes a generation. The prompt is hashed here if `hashes`, before a table is locked.
+    pub(crate) fn for_generation(request: &GenerationRequest, refused: &[SchedulerId], hashes: bool) -> Self {
+        let blocks = if hashes { prompt_blocks(&request.cache_scope, &request.prompt) } else { Vec::new() };
         Self {
             id: request.id,
             model: request.model.clone(),

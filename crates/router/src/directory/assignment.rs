@@ -9,11 +9,16 @@ use hostler_scheduler::{Abilities, Scheduler};
 use super::health::Health;
 use super::in_flight::{Held, InFlight, Placed};
 use super::model_table::{Chosen, ModelTable};
+use crate::decision::record::Decision;
+use crate::policy::Reason;
 
 /// The chosen scheduler, at which the request counts while this lives.
 pub(crate) struct Assignment {
     pub(crate) scheduler: Arc<dyn Scheduler>,
     pub(crate) health: Health,
+    pub(crate) reason: Reason,
+    /// What is recorded of the choice, until it is written into the receipt.
+    pub(crate) decision: Option<Box<Decision>>,
     sent: Instant,
     table: Arc<ModelTable>,
     slot: usize,
@@ -24,9 +29,20 @@ pub(crate) struct Assignment {
 
 impl Assignment {
     pub(crate) fn new(table: Arc<ModelTable>, chosen: Chosen, in_flight: Arc<InFlight>, id: RequestId) -> Self {
-        let Chosen { scheduler, health, slot, held } = chosen;
+        let Chosen { scheduler, health, slot, held, decision } = chosen;
         let placed = Placed::new(in_flight, id, Arc::clone(&scheduler));
-        Self { scheduler, health, sent: Instant::now(), table, slot, held: Some(held), _placed: placed }
+        let (reason, decision) = (decision.reason, Some(Box::new(decision)));
+        Self {
+            scheduler,
+            health,
+            reason,
+            decision,
+            sent: Instant::now(),
+            table,
+            slot,
+            held: Some(held),
+            _placed: placed,
+        }
     }
 
     /// The scheduler refused or failed the request.

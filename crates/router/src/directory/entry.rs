@@ -42,7 +42,7 @@ impl Entry {
         cache: Cache,
     ) -> Self {
         let snapshot = scheduler.snapshot();
-        let metrics = SchedulerMetrics::new(model, scheduler.id(), config.policy);
+        let metrics = SchedulerMetrics::new(model, scheduler.id(), config);
         let health = Health::new(config, metrics.breaker.clone());
         let key = stable_hash(scheduler.id().as_str().as_bytes());
         let restarts = snapshot.borrow().restarts;

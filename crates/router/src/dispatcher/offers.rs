@@ -17,6 +17,7 @@ use crate::chooser::Chooser;
 use crate::decision::RouteRequest;
 use crate::directory::Assignment;
 use crate::metrics;
+use crate::receipts::{OpenReceipt, ReceiptEnd, ReceiptOutcome, Receipts};
 
 /// Embeddings, and the scheduler that computed them.
 pub struct RoutedEmbeddings {
@@ -71,14 +72,18 @@ impl Offers {
         &self,
         request: &GenerationRequest,
         mut refusals: Refusals,
+        receipt: &OpenReceipt,
     ) -> Result<Segment, RequestError> {
         loop {
-            let route = RouteRequest::for_generation(request, refusals.schedulers(), self.config.policy)
+            let route = RouteRequest::for_generation(request, refusals.schedulers(), self.config.compares_prefixes())
                 .longer_than(refusals.too_short());
-            let assignment = self.choose(&route, &mut refusals).await?;
+            let assignment = self.choose(&route, &mut refusals, receipt).await?;
             match assignment.scheduler.submit(request.clone()).await {
                 Ok(generation) => return Ok(Segment { generation, assignment }),
-                Err(error) => self.after_refusal(&request.model, &assignment, error, &mut refusals)?,
+                Err(error) => {
+                    receipt.refused(error.code);
+                    self.after_refusal(&request.model, &assignment, error, &mut refusals)?;
+                }
             }
         }
     }
@@ -91,13 +96,29 @@ impl Offers {
         &self,
         model: &ModelId,
         inputs: Vec<EmbeddingInput>,
+        receipts: &Arc<Receipts>,
     ) -> Result<RoutedEmbeddings, RequestError> {
         let id = RequestId::new();
+        let receipt = receipts.open(id, model);
+        let result = self.embed_somewhere(id, model, inputs, &receipt).await;
+        let end = result.as_ref().map_or_else(|error| ReceiptEnd::of_error(error.code), |_| ReceiptEnd::Embedded);
+        let prompt_tokens = result.as_ref().map_or(0, |routed| routed.embeddings.prompt_tokens);
+        receipt.ended(end, ReceiptOutcome { prompt_tokens, ..ReceiptOutcome::default() });
+        result
+    }
+
+    async fn embed_somewhere(
+        &self,
+        id: RequestId,
+        model: &ModelId,
+        inputs: Vec<EmbeddingInput>,
+        receipt: &OpenReceipt,
+    ) -> Result<RoutedEmbeddings, RequestError> {
         let mut refusals = Refusals::default();
         loop {
             let route = RouteRequest::for_embeddings(id, model, &inputs, refusals.schedulers())
                 .longer_than(refusals.too_short());
-            let assignment = self.choose(&route, &mut refusals).await?;
+            let assignment = self.choose(&route, &mut refusals, receipt).await?;
             let description = assignment.description()?;
             match assignment.scheduler.embed(inputs.clone()).await {
                 Ok(embeddings) => {
@@ -108,13 +129,25 @@ impl Offers {
                         embeddings,
                     });
                 }
-                Err(error) => self.after_refusal(model, &assignment, error, &mut refusals)?,
+                Err(error) => {
+                    receipt.refused(error.code);
+                    self.after_refusal(model, &assignment, error, &mut refusals)?;
+                }
             }
         }
     }
 
-    async fn choose(&self, route: &RouteRequest, refusals: &mut Refusals) -> Result<Assignment, RequestError> {
-        self.chooser.choose(route).await.map_err(|error| refusals.exhausted(error))
+    async fn choose(
+        &self,
+        route: &RouteRequest,
+        refusals: &mut Refusals,
+        receipt: &OpenReceipt,
+    ) -> Result<Assignment, RequestError> {
+        let mut assignment = self.chooser.choose(route).await.map_err(|error| refusals.exhausted(error))?;
+        if let Some(decision) = assignment.decision.take() {
+            receipt.decided(*decision);
+        }
+        Ok(assignment)
     }
 
     /// Returns if the request may be offered to another scheduler.

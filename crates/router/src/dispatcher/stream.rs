@@ -1,6 +1,7 @@
 //! The stream of one answer, over all the schedulers that generate it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use super::offers::Segment;
 use super::suspects::Failures;
 use super::transcript::{Transcript, Verdict};
 use crate::metrics::{self, Migration};
+use crate::receipts::{OpenReceipt, ReceiptEnd, ReceiptOutcome};
 
 /// The events of one request. When a scheduler fails, another one resumes the answer. The
 /// request's permit and its in-flight count are released after the last event, or when
@@ -25,6 +27,10 @@ pub(crate) struct ResumableStream {
     stage: Stage,
     failures: Failures,
     permit: Option<OwnedSemaphorePermit>,
+    receipt: Arc<OpenReceipt>,
+    /// How the answer ended; cancelled, unless something else is known.
+    end: ReceiptEnd,
+    cached_tokens: u32,
 }
 
 enum Stage {
@@ -45,6 +51,7 @@ impl ResumableStream {
         transcript: Transcript,
         segment: Segment,
         permit: OwnedSemaphorePermit,
+        receipt: Arc<OpenReceipt>,
     ) -> Self {
         Self {
             migrator,
@@ -53,6 +60,9 @@ impl ResumableStream {
             stage: Stage::Reading(segment),
             failures: Failures::default(),
             permit: Some(permit),
+            receipt,
+            end: ReceiptEnd::Cancelled,
+            cached_tokens: 0,
         }
     }
 
@@ -72,7 +82,7 @@ impl ResumableStream {
         match self.transcript.record(event, Instant::now()) {
             Verdict::Forward(event) => {
                 if matches!(event, TokenEvent::Finished(_) | TokenEvent::Failed(_)) {
-                    self.end();
+                    self.end(&event);
                 }
                 Some(event)
             }
@@ -97,8 +107,14 @@ impl ResumableStream {
         );
         // Before the next scheduler is chosen, so that the request does not count twice.
         drop(segment);
+        self.receipt.refused(error.code);
         self.request.continuation = self.transcript.tokens().to_vec();
-        self.stage = Stage::Migrating(Box::pin(self.migrator.clone().resume(self.request.clone(), from, error)));
+        self.stage = Stage::Migrating(Box::pin(self.migrator.clone().resume(
+            self.request.clone(),
+            from,
+            error,
+            Arc::clone(&self.receipt),
+        )));
     }
 
     fn complete(&mut self, error: RequestError) {
@@ -117,13 +133,29 @@ impl ResumableStream {
             Err(error) => (TokenEvent::Failed(error), Migration::NoneLeft),
         };
         metrics::migrated(&self.request.model, outcome);
-        self.end();
+        self.end(&event);
         event
     }
 
-    fn end(&mut self) {
+    /// The answer ends with this event.
+    fn end(&mut self, event: &TokenEvent) {
+        match event {
+            TokenEvent::Finished(finish) => {
+                self.end = ReceiptEnd::of_finish(finish.reason);
+                self.cached_tokens = finish.usage.cached_tokens;
+            }
+            TokenEvent::Failed(error) => self.end = ReceiptEnd::of_error(error.code),
+            TokenEvent::Started(_) | TokenEvent::Token(_) => {}
+        }
         self.stage = Stage::Ended;
         self.permit = None;
+    }
+}
+
+impl Drop for ResumableStream {
+    fn drop(&mut self) {
+        let outcome = ReceiptOutcome { cached_tokens: self.cached_tokens, ..self.transcript.outcome() };
+        self.receipt.ended(self.end, outcome);
     }
 }
 
@@ -160,8 +192,9 @@ impl Stream for ResumableStream {
                     }
                     Err(error) => {
                         metrics::migrated(&self.request.model, Migration::of_failure(error.code));
-                        self.end();
-                        return Poll::Ready(Some(TokenEvent::Failed(error)));
+                        let event = TokenEvent::Failed(error);
+                        self.end(&event);
+                        return Poll::Ready(Some(event));
                     }
                 },
                 Stage::Completing(text) => {

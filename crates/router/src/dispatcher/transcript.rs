@@ -8,6 +8,8 @@ use hostler_protocol::{
     Usage,
 };
 
+use crate::receipts::{ReceiptOutcome, milliseconds};
+
 /// The answer to one request.
 #[derive(Debug)]
 pub(crate) struct Transcript {
@@ -82,6 +84,20 @@ impl Transcript {
     /// Whether the current scheduler has generated nothing yet.
     pub(crate) fn is_first_of_segment(&self) -> bool {
         self.tokens.len() == self.earlier as usize
+    }
+
+    /// What has come of the request so far. The tokens of the cache are known only at the end.
+    pub(crate) fn outcome(&self) -> ReceiptOutcome {
+        let since =
+            |then: Option<Instant>| then.map(|then| milliseconds(then.saturating_duration_since(self.submitted)));
+        ReceiptOutcome {
+            queue_ms: since(self.started),
+            ttft_ms: since(self.first_token),
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: 0,
+            completion_tokens: u32::try_from(self.tokens.len()).unwrap_or(u32::MAX),
+            moves: self.migrations,
+        }
     }
 
     /// Adds an event of the current scheduler.

@@ -72,6 +72,20 @@ impl Tournament {
         None
     }
 
+    /// The first entries, the best first; at most `count`.
+    pub(crate) fn leaders(&self, count: usize, compare: impl Fn(usize, usize) -> Ordering) -> Vec<usize> {
+        let mut leaders = Vec::with_capacity(count);
+        // Accepts none of them before the last that is wanted.
+        let see = |entry: usize| {
+            leaders.push(entry);
+            leaders.len() == count
+        };
+        if count > 0 {
+            self.first_that(see, compare);
+        }
+        leaders
+    }
+
     /// The subtrees below `node` that `entry`, the best of all, has won against.
     fn open_losers(&self, mut node: usize, entry: usize, open: &mut Vec<usize>) {
         while node < self.leaves {
@@ -127,6 +141,9 @@ mod tests {
                 let may = |entry: usize| !excluded.contains(&entry);
                 let expected = all().filter(|&entry| may(entry)).min_by(|&left, &right| order(left, right));
                 prop_assert_eq!(tree.first_that(may, order), expected);
+                let mut sorted: Vec<usize> = all().collect();
+                sorted.sort_by(|&left, &right| order(left, right));
+                prop_assert_eq!(tree.leaders(4, order), &sorted[..sorted.len().min(4)]);
             }
         }
     }

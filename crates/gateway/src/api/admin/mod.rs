@@ -4,4 +4,5 @@ pub(super) mod claims;
 pub(super) mod cluster;
 pub(super) mod explain;
 pub(super) mod keys;
+pub(super) mod receipts;
 pub mod types;

@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, web};
 use futures::future::join_all;
-use hostler_protocol::{ErrorCode, RequestError, RequestId};
+use hostler_protocol::{ErrorCode, RequestError};
 use serde::Serialize;
 
-use crate::generation::choice_ids;
+use crate::generation::{choice_ids, response_id};
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
@@ -32,10 +32,7 @@ pub(crate) async fn cancel_request(
     state: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let digits =
-        ["chatcmpl-", "cmpl-", "gen-", "msg_"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(&id);
-    let request: RequestId =
-        digits.parse().map_err(|_| RequestError::invalid("id", "id is not the id of a response"))?;
+    let request = response_id(&id)?;
     let cancelled = join_all(choice_ids(request).map(|id| state.router.cancel(id))).await;
     if !cancelled.contains(&true) {
         return Err(RequestError {

@@ -15,7 +15,7 @@ fn table(policy: RoutingPolicy, now: Instant) -> ModelTable {
 
 fn request(policy: RoutingPolicy, prompt: &str) -> RouteRequest {
     let request = GenerationRequest::new("m".into(), Prompt::Text(prompt.to_owned()));
-    RouteRequest::for_generation(&request, &[], policy)
+    RouteRequest::for_generation(&request, &[], policy == RoutingPolicy::PrefixAware)
 }
 
 fn schedulers(table: &ModelTable, count: usize, now: Instant) -> Vec<Arc<FakeScheduler>> {
