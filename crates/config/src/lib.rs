@@ -19,6 +19,7 @@ mod layer;
 mod load;
 mod operations;
 mod render;
+mod responses;
 mod router;
 mod rules;
 mod scheduler;
@@ -35,6 +36,7 @@ pub use layer::Layer;
 pub use load::{Config, load};
 pub use operations::{BenchmarksConfig, LogConfig, LogFormat, ModelsConfig, TracingConfig};
 pub use render::{effective, json_schema, reference_file, reference_table};
+pub use responses::StoredResponsesConfig;
 pub use router::{RouterConfig, RoutingPolicy};
 pub use scheduler::{
     BatchingConfig, ENGINES, Isolation, KvCacheType, LlamacppOptions, MistralrsOptions, NamedScheduler, QueueConfig,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fields::{DAY_SECONDS, ordered, seconds};
 use crate::rules::{is_origin, serves_other_machines, unpaired};
-use crate::{ApiKey, ConfigError, Problem};
+use crate::{ApiKey, ConfigError, Problem, StoredResponsesConfig};
 
 /// `[server]`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -119,6 +119,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// `[server.tls]`: for clients that connect by `https`.
     pub tls: ServerTlsConfig,
+    /// `[server.responses]`: the stored answers of `POST /v1/responses`.
+    pub responses: StoredResponsesConfig,
 }
 
 /// `[server.tls]`: how the server authenticates itself, and clients to it.
@@ -180,6 +182,7 @@ impl Default for ServerConfig {
             unready: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             tls: ServerTlsConfig::default(),
+            responses: StoredResponsesConfig::default(),
         }
     }
 }

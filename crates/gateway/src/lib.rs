@@ -8,6 +8,7 @@
 //! - `generation`: submits generations, collects or streams their tokens;
 //! - `request`: reads a body into one strict type, validates it;
 //! - `http`: server, errors, keys, event streams, the context and record of each request;
+//! - `stored`: responses that later requests can continue;
 //! - `cluster`: what the process around the gateway passes in.
 //!
 //! This crate knows nothing of engines, of the inside of schedulers or of where schedulers
@@ -25,6 +26,7 @@ mod gateway;
 mod generation;
 mod http;
 mod request;
+mod stored;
 
 pub use api::admin::types as admin;
 pub use api::probes::{Probes, Readiness};

@@ -1,6 +1,7 @@
 //! The HTTP server and the benchmark service.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -36,6 +37,7 @@ impl Http {
             .context("cannot store results of benchmarks: see benchmarks.store")?;
         let mut server = config.server.clone();
         let api_key = loopback_key(&mut server);
+        server.responses.store = server.responses.store.or_else(|| data_folder("responses"));
         let gateway = Gateway::start(server, router.clone(), benchmarks.clone(), cluster, exporter)
             .with_context(|| format!("cannot serve HTTP on {}", config.server.address))?;
         // The load generator speaks plain HTTP, so with TLS its ladder ends below this rung.
@@ -67,8 +69,13 @@ impl Http {
 /// The configuration of benchmarks: by default, results are stored next to the user's
 /// models, wherever `models.store` may be.
 fn benchmarks(config: &Config) -> BenchmarksConfig {
-    let of_user = || Some(Store::of_user()?.root().parent()?.join("benchmarks"));
-    BenchmarksConfig { store: config.benchmarks.store.clone().or_else(of_user), ..config.benchmarks.clone() }
+    let store = config.benchmarks.store.clone().or_else(|| data_folder("benchmarks"));
+    BenchmarksConfig { store, ..config.benchmarks.clone() }
+}
+
+/// A folder in the user's data directory.
+fn data_folder(name: &str) -> Option<PathBuf> {
+    Some(Store::of_user()?.root().parent()?.join(name))
 }
 
 /// Adds a client for the benchmarks of this process, which send requests to its own HTTP

@@ -7,4 +7,5 @@ mod health;
 mod native;
 mod openai;
 pub(crate) mod probes;
+mod responses;
 pub(crate) mod routes;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 
-use super::{admin, anthropic, benchmarks, health, native, openai};
+use super::{admin, anthropic, benchmarks, health, native, openai, responses};
 use crate::http::access::Access;
 use crate::http::auth::authorize;
 use crate::http::bodies::Success;
@@ -42,6 +42,11 @@ handlers![
     openai::chat::chat_completions => Use,
     openai::completions::completions => Use,
     openai::embeddings::embeddings => Use,
+    responses::create::create_response => Use,
+    responses::stored::get_response => Use,
+    responses::stored::delete_response => Use,
+    responses::stored::cancel_response => Use,
+    responses::stored::list_input_items => Use,
     openai::requests::cancel_request => Use,
     openai::tokenize::tokenize => Use,
     openai::tokenize::detokenize => Use,

@@ -131,6 +131,11 @@ impl Tally {
         self.reasoning_tokens += tokens;
     }
 
+    /// Tokens of the reasoning, of all answers.
+    pub(crate) fn reasoning_tokens(&self) -> u32 {
+        self.reasoning_tokens
+    }
+
     pub(crate) fn all_ended(&self) -> bool {
         self.ended.iter().all(Option::is_some)
     }

@@ -17,6 +17,7 @@ use super::error::shortened;
 use super::key_store::Keys;
 use super::limits::MODEL_NAME_BYTES_MAX;
 use super::tls::Certificate;
+use crate::stored::Responses;
 use crate::{ClusterView, ServerConfig};
 
 /// The application state that every handler gets as `web::Data<AppState>`.
@@ -32,6 +33,8 @@ pub(crate) struct AppState {
     pub(crate) certificate: Option<Arc<Certificate>>,
     /// `server.system_lines_removed`
     pub(crate) system_lines_removed: RegexSet,
+    /// `None`: responses are not stored.
+    pub(crate) responses: Option<Arc<Responses>>,
     pub(super) in_flight: Gauge,
     pub(crate) started: Instant,
     /// When the gateway started, in seconds since 1970.
@@ -41,8 +44,8 @@ pub(crate) struct AppState {
 
 impl AppState {
     /// # Errors
-    /// The key file, the certificate or a regular expression is invalid, or the audit file cannot be
-    /// opened.
+    /// The key file, the certificate or a regular expression is invalid, or the audit file or the
+    /// folder of stored responses cannot be opened.
     pub(crate) fn new(
         config: ServerConfig,
         router: Router,
@@ -59,6 +62,7 @@ impl AppState {
             certificate: Certificate::open(&config.tls)?,
             audit: Audit::open(config.audit_file.as_deref())?,
             system_lines_removed: RegexSet::new(&config.system_lines_removed).map_err(io::Error::other)?,
+            responses: Responses::open(&config.responses)?,
             config,
             in_flight: catalogue::HTTP_IN_FLIGHT.gauge(&[]),
             started: Instant::now(),

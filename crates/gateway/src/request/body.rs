@@ -22,6 +22,8 @@ pub(crate) enum Dialect {
     Completions,
     /// `POST /v1/messages`
     Messages,
+    /// `POST /v1/responses`
+    Responses,
     /// `POST /generate` and `POST /generate_stream`
     Native,
 }

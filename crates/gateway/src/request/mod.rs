@@ -18,7 +18,7 @@ mod tool_fields;
 mod tools;
 mod wrappers;
 
-pub(crate) use body::{Dialect, GenerationBody, JsonSchemaFormat, ResponseFormat, ResponseFormatType};
+pub(crate) use body::{Dialect, GenerationBody, JsonSchemaFormat, ReasoningEffort, ResponseFormat, ResponseFormatType};
 pub(crate) use content::{Content, ContentPart};
 pub(crate) use fields::{PromptField, Stop};
 pub(crate) use headers::HeaderOptions;
@@ -28,5 +28,6 @@ pub(crate) use numbers::whole;
 pub(crate) use parameters::Parameters;
 pub(crate) use system_lines::remove_system_lines;
 pub(crate) use template::template_variables;
-pub(crate) use tools::Tools;
+pub(crate) use tool_fields::{no_parameters, read_choice};
+pub(crate) use tools::{ToolChoice, Tools};
 pub(crate) use wrappers::{Object, Present, Unsupported};

@@ -16,9 +16,17 @@ impl SentNames {
     pub(super) fn of(body: &GenerationBody, dialect: Dialect) -> Self {
         let renamed = body.max_completion_tokens.is_some() && body.max_tokens.is_none();
         Self {
-            prompt: if matches!(dialect, Dialect::Chat | Dialect::Messages) { "messages" } else { "prompt" },
+            prompt: match dialect {
+                Dialect::Chat | Dialect::Messages => "messages",
+                Dialect::Responses => "input",
+                Dialect::Completions | Dialect::Native => "prompt",
+            },
             stop: if dialect == Dialect::Messages { "stop_sequences" } else { "stop" },
-            max_tokens: if renamed { "max_completion_tokens" } else { "max_tokens" },
+            max_tokens: match dialect {
+                Dialect::Responses => "max_output_tokens",
+                _ if renamed => "max_completion_tokens",
+                _ => "max_tokens",
+            },
         }
     }
 

@@ -164,7 +164,7 @@ fn stop(body: &GenerationBody, dialect: Dialect) -> Result<StopConditions, Reque
         (old, new) => new.or(old),
     };
     let default = match dialect {
-        Dialect::Chat | Dialect::Messages => None,
+        Dialect::Chat | Dialect::Messages | Dialect::Responses => None,
         Dialect::Completions => Some(COMPLETION_MAX_TOKENS_DEFAULT),
         Dialect::Native => Some(NATIVE_MAX_TOKENS_DEFAULT),
     };

@@ -68,7 +68,10 @@ pub(super) fn tools(
 }
 
 /// `tool_choice`. It says nothing about an empty list of tools unless it requires a call.
-fn read_choice(field: &Value) -> Result<ToolChoice, RequestError> {
+///
+/// # Errors
+/// `InvalidRequest` if it has none of the forms.
+pub(crate) fn read_choice(field: &Value) -> Result<ToolChoice, RequestError> {
     let name = |tool: &Value| tool["function"]["name"].as_str().or_else(|| tool["name"].as_str()).map(str::to_owned);
     let read = match (field.as_str(), field["type"].as_str()) {
         (Some("none"), _) => Some(ToolChoice::None),

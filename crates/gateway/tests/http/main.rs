@@ -18,6 +18,7 @@ mod malformed;
 mod messages;
 mod operations;
 mod records;
+mod responses;
 mod routes;
 mod soak;
 mod stack;

@@ -27,7 +27,7 @@ const KEYS: [(&str, &[Access]); 4] = [
     ("r-secret", &[Use, Observe, Operate, Administer]),
 ];
 
-const ROUTES: [(&str, &str, Access); 35] = [
+const ROUTES: [(&str, &str, Access); 40] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("GET", "/livez", Public),
@@ -40,6 +40,11 @@ const ROUTES: [(&str, &str, Access); 35] = [
     ("POST", "/v1/embeddings", Use),
     ("POST", "/v1/messages", Use),
     ("POST", "/v1/messages/count_tokens", Use),
+    ("POST", "/v1/responses", Use),
+    ("GET", "/v1/responses/{id}", Use),
+    ("DELETE", "/v1/responses/{id}", Use),
+    ("POST", "/v1/responses/{id}/cancel", Use),
+    ("GET", "/v1/responses/{id}/input_items", Use),
     ("DELETE", "/v1/requests/{id}", Use),
     ("POST", "/tokenize", Use),
     ("POST", "/detokenize", Use),
@@ -167,10 +172,11 @@ async fn every_handler_is_reached() {
     let harness = Harness::start().await;
     for (method, path, _) in ROUTES {
         let response = harness.send(method, &concrete(path), &[("content-type", "application/json")], b"").await;
-        // Without a body, a handler of POST responds 400; without a benchmark or claim of the
+        // Without a body, a handler of POST responds 400; without a benchmark, response or claim of the
         // id, its handler responds 404; DELETE /v1/requests/{id} refuses the id.
         let expected = match (method, path) {
             (_, path) if path.contains("{token}") || path.starts_with("/v1/benchmarks/") => 404,
+            (_, path) if path.starts_with("/v1/responses/") => 404,
             ("GET", _) => 200,
             _ => 400,
         };

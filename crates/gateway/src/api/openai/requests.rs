@@ -32,8 +32,10 @@ pub(crate) async fn cancel_request(
     state: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let digits =
-        ["chatcmpl-", "cmpl-", "gen-", "msg_"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(&id);
+    let digits = ["chatcmpl-", "cmpl-", "gen-", "msg_", "resp_"]
+        .iter()
+        .find_map(|prefix| id.strip_prefix(prefix))
+        .unwrap_or(&id);
     let request: RequestId =
         digits.parse().map_err(|_| RequestError::invalid("id", "id is not the id of a response"))?;
     let cancelled = join_all(choice_ids(request).map(|id| state.router.cancel(id))).await;
