@@ -6,6 +6,7 @@
 #   scripts/cuda.sh                         compute capability 80 (Ampere)
 #   COMPUTE_CAP=90 scripts/cuda.sh          90 is Hopper, 89 Ada
 #   ENGINES=mistralrs scripts/cuda.sh       only one engine
+#   LLAMACPP_FLASH_ATTENTION=off …           llama.cpp without FlashAttention's 100 kernels
 #
 # Writes target/cuda/debug/hostler.
 set -euo pipefail

@@ -1,5 +1,10 @@
 # Included by CMake when cargo builds llama.cpp (see .cargo/config.toml).
-#
+
+# The kernels of FlashAttention take most of the time that a build for CUDA needs.
+if("$ENV{LLAMACPP_FLASH_ATTENTION}" STREQUAL "off")
+  set(GGML_CUDA_FA OFF)
+endif()
+
 # On x86 with AVX-512, GCC compiles llama.cpp's matrix product of quantised weights, on
 # which a batch spends nearly all of its time, to code that spills registers. Compiled for
 # AVX2 and VNNI, the same file is faster by a third: 360 instead of 265 tokens/s for 8

@@ -9,7 +9,7 @@ use hostler_loadgen::plan::Plan;
 use hostler_loadgen::result::{BenchmarkResult, Kind};
 use hostler_loadgen::rounds::{MeasureError, RunObserver, measure};
 use hostler_loadgen::shape::Shape;
-use hostler_loadgen::target::{NamedTarget, ServerProcesses, Target};
+use hostler_loadgen::target::{EnergyMeter, NamedTarget, ServerProcesses, Target};
 
 use crate::targets::{EngineTarget, RequestTemplate};
 
@@ -25,12 +25,15 @@ pub struct Rung {
     pub name: String,
     /// The layer.
     pub target: Arc<dyn Target>,
+    /// The meter of the energy that the scheduler's device uses, if it has one.
+    pub energy: Option<Arc<dyn EnergyMeter>>,
 }
 
 impl Rung {
     /// The rung as a target with load `shape`.
     pub(crate) fn into_target(self, shape: Shape) -> NamedTarget {
-        NamedTarget { name: self.name, target: self.target, shape, server: ServerProcesses::ThisProcess }
+        let server = ServerProcesses::ThisProcess;
+        NamedTarget { name: self.name, target: self.target, shape, server, energy: self.energy }
     }
 }
 
@@ -65,7 +68,7 @@ pub async fn in_process_ceiling(shape: &Shape, plan: &Plan) -> Result<GeneratorC
     let factory = SimulatedFactory::new("echo", echo()).map_err(|error| MeasureError::Echo(error.to_string()))?;
     let executor = factory.load(&()).map_err(|error| MeasureError::Echo(error.to_string()))?;
     let target = Arc::new(EngineTarget::new(executor, template, u32::MAX));
-    measure_ceiling(Rung { name: "echo".to_owned(), target }.into_target(*shape), plan).await
+    measure_ceiling(Rung { name: "echo".to_owned(), target, energy: None }.into_target(*shape), plan).await
 }
 
 /// An engine that costs no time and has capacity for every request.

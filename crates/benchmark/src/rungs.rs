@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hostler_loadgen::target::Target;
 use hostler_loadgen::target::http::{Endpoint, HttpSettings, HttpTarget};
+use hostler_loadgen::target::{EnergyMeter, Target};
 use hostler_protocol::{ErrorCode, RequestError};
 use hostler_router::{Lease, Router};
 use hostler_scheduler::Scheduler;
@@ -35,6 +35,7 @@ impl Rungs {
         lease: &Lease,
         http: Option<&LoopbackHttp>,
         grpc: Option<&Arc<dyn LoopbackGrpc>>,
+        energy: Option<&Arc<dyn EnergyMeter>>,
     ) -> Result<Self, RequestError> {
         let scheduler = lease.scheduler();
         let (description, batch_size_max) = {
@@ -67,7 +68,9 @@ impl Rungs {
                 },
             };
             match target {
-                Some(target) => all.rungs.push(Rung { name: layer.as_str().to_owned(), target }),
+                Some(target) => {
+                    all.rungs.push(Rung { name: layer.as_str().to_owned(), target, energy: energy.cloned() })
+                }
                 None if order.layers.is_empty() => {}
                 None => return Err(unavailable(layer, scheduler.is_remote())),
             }

@@ -174,10 +174,12 @@ impl Runner {
         on_claimed: Box<dyn FnOnce(HeldClaim) + Send>,
     ) -> Result<BenchmarkResult, RunError> {
         let started = unix_time().as_secs();
-        let rungs = Rungs::of(order, &self.router, lease, self.loopback_http.get(), self.loopback_grpc.get()).await?;
+        let scheduler = lease.scheduler().id().clone();
+        let energy = self.facts.energy(&scheduler);
+        let (http, grpc) = (self.loopback_http.get(), self.loopback_grpc.get());
+        let rungs = Rungs::of(order, &self.router, lease, http, grpc, energy.as_ref()).await?;
         engine.clone_from(&rungs.engine);
         let drain = lease.wait_until_claimed().await?;
-        let scheduler = lease.scheduler().id().clone();
         progress.set_status(Status::Running);
         on_claimed(HeldClaim { scheduler, token: lease.token(), drain_seconds: drain.as_secs_f64() });
         let mut result = run_profile(order, plan, generator, rungs, started, progress).await?;

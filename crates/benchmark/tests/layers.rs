@@ -56,7 +56,7 @@ fn template() -> RequestTemplate {
 }
 
 fn rung(name: &str, target: impl Target) -> Rung {
-    Rung { name: name.to_owned(), target: Arc::new(target) }
+    Rung { name: name.to_owned(), target: Arc::new(target), energy: None }
 }
 
 async fn scheduler() -> Arc<LocalScheduler> {
@@ -113,7 +113,8 @@ async fn a_refused_request_is_counted_by_its_code() {
     let router =
         Arc::new(RouterTarget::new(router, RequestTemplate { model: "another".into(), chat: false, claim: None }));
     let shape = Shape::Synchronous;
-    let target = NamedTarget { name: "r".to_owned(), target: router, shape, server: ServerProcesses::ThisProcess };
+    let target =
+        NamedTarget { name: "r".to_owned(), target: router, shape, server: ServerProcesses::ThisProcess, energy: None };
     let error = measure(&[target], &plan(), &()).await.expect_err("there is no such model");
     assert!(error.to_string().contains("not_found"), "{error}");
 }
@@ -124,7 +125,8 @@ async fn dropping_a_measurement_cancels_its_requests() {
     let target: Arc<dyn Target> =
         Arc::new(SchedulerTarget::new(Arc::clone(&scheduler) as Arc<dyn Scheduler>, template()));
     let shape = Shape::Concurrent { concurrency: 2 };
-    let targets = [NamedTarget { name: "s".to_owned(), target, shape, server: ServerProcesses::ThisProcess }];
+    let targets =
+        [NamedTarget { name: "s".to_owned(), target, shape, server: ServerProcesses::ThisProcess, energy: None }];
     let mut long = plan();
     long.workload.output_tokens = Length::fixed(1000).expect("a length");
     let mut snapshot = scheduler.snapshot();
@@ -152,7 +154,8 @@ async fn live_counters_follow_the_run() {
     let engine = factory().load(&()).expect("it has no model to load");
     let target = Arc::new(EngineTarget::new(engine, template(), 2));
     let shape = Shape::Concurrent { concurrency: 2 };
-    let targets = [NamedTarget { name: "e".to_owned(), target, shape, server: ServerProcesses::ThisProcess }];
+    let targets =
+        [NamedTarget { name: "e".to_owned(), target, shape, server: ServerProcesses::ThisProcess, energy: None }];
     let recorder = Recorder(std::sync::Mutex::default());
     let series: Vec<Series> = measure(&targets, &plan(), &recorder).await.expect("every run has answers");
     let tokens: Vec<u64> = series[0].runs.iter().map(|run| run.output_tokens).collect();

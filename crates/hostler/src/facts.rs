@@ -8,12 +8,16 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use hostler_benchmark::Facts;
 use hostler_config::{Config, NamedScheduler};
+use hostler_loadgen::target::EnergyMeter;
 use hostler_protocol::SchedulerId;
 use serde_json::{Value, json};
+
+use crate::gpu::GpuEnergy;
 
 /// The facts about every scheduler of this process.
 pub(crate) struct ServerFacts {
     schedulers: HashMap<SchedulerId, (PathBuf, Value)>,
+    meters: HashMap<SchedulerId, Arc<dyn EnergyMeter>>,
     checksums: Arc<Checksums>,
 }
 
@@ -30,7 +34,15 @@ impl ServerFacts {
             });
             (scheduler.name.as_str().into(), (path, known))
         };
-        Self { schedulers: config.schedulers.iter().zip(models).map(facts).collect(), checksums: Arc::default() }
+        let meter = |scheduler: &NamedScheduler| {
+            let meter: Arc<dyn EnergyMeter> = Arc::new(GpuEnergy::of_device(&scheduler.spec.device)?);
+            Some((scheduler.name.as_str().into(), meter))
+        };
+        Self {
+            schedulers: config.schedulers.iter().zip(models).map(facts).collect(),
+            meters: config.schedulers.iter().filter_map(meter).collect(),
+            checksums: Arc::default(),
+        }
     }
 }
 
@@ -46,6 +58,10 @@ impl Facts for ServerFacts {
         facts["model_file"] = json!(path.file_name().map(|name| name.to_string_lossy()));
         facts["model_sha256"] = json!(sha256);
         facts
+    }
+
+    fn energy(&self, scheduler: &SchedulerId) -> Option<Arc<dyn EnergyMeter>> {
+        self.meters.get(scheduler).cloned()
     }
 }
 

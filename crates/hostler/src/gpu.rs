@@ -1,10 +1,11 @@
-//! The GPUs of this machine: which one `auto` means, and their metrics.
+//! The GPUs of this machine: which one `auto` means, their metrics, and the energy they use.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hostler_config::Device;
 use hostler_gpu::{NvidiaGpus, Reading};
+use hostler_loadgen::target::EnergyMeter;
 use hostler_protocol::{ModelId, SchedulerId};
 use hostler_telemetry::catalogue;
 
@@ -40,6 +41,53 @@ pub(crate) fn visible(here: Option<&str>, index: u32) -> String {
     listed.map_or_else(|| index.to_string(), |device| device.trim().to_owned())
 }
 
+/// The driver's index or UUID of a device; `None` if it is no NVIDIA GPU.
+fn nvidia_gpu(device: &Device) -> Option<String> {
+    let device = if *device == Device::Auto { automatic_device() } else { device };
+    let Device::Cuda(index) = device else { return None };
+    Some(visible(std::env::var(CUDA_VISIBLE).ok().as_deref(), *index))
+}
+
+/// The energy of one or more GPUs of this machine.
+pub(crate) struct GpuEnergy {
+    gpus: Arc<NvidiaGpus>,
+    measured: Vec<String>,
+}
+
+impl GpuEnergy {
+    /// The meter of GPUs by the driver's index or UUID.
+    ///
+    /// # Errors
+    /// There is no driver, or one of the GPUs does not report its energy.
+    pub(crate) fn open(measured: Vec<String>) -> anyhow::Result<Self> {
+        let gpus = NvidiaGpus::open().ok_or_else(|| {
+            anyhow::anyhow!("the NVIDIA driver's management library (libnvidia-ml.so.1) cannot be loaded")
+        })?;
+        let meter = Self { gpus: Arc::new(gpus), measured };
+        let silent = meter.measured.iter().find(|gpu| meter.joules_of(gpu).is_none());
+        if let Some(gpu) = silent {
+            let count = meter.gpus.count();
+            anyhow::bail!("GPU {gpu} does not report its energy; this machine has {count}, numbered from 0");
+        }
+        Ok(meter)
+    }
+
+    /// The meter of the GPU of a scheduler; `None` if it runs on none.
+    pub(crate) fn of_device(device: &Device) -> Option<Self> {
+        Self::open(vec![nvidia_gpu(device)?]).ok()
+    }
+
+    fn joules_of(&self, gpu: &str) -> Option<f64> {
+        self.gpus.read(gpu)?.energy_joules
+    }
+}
+
+impl EnergyMeter for GpuEnergy {
+    fn joules(&self) -> Option<f64> {
+        self.measured.iter().map(|gpu| self.joules_of(gpu)).sum()
+    }
+}
+
 /// A scheduler of this process and its GPU.
 pub(crate) struct Watched {
     scheduler: SchedulerId,
@@ -50,9 +98,7 @@ pub(crate) struct Watched {
 impl Watched {
     /// `None` if the scheduler does not run on an NVIDIA GPU.
     pub(crate) fn new(scheduler: &SchedulerId, model: &ModelId, device: &Device) -> Option<Self> {
-        let device = if *device == Device::Auto { automatic_device() } else { device };
-        let Device::Cuda(index) = device else { return None };
-        let gpu = visible(std::env::var(CUDA_VISIBLE).ok().as_deref(), *index);
+        let gpu = nvidia_gpu(device)?;
         Some(Self { scheduler: scheduler.clone(), model: model.clone(), gpu })
     }
 

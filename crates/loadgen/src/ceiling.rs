@@ -60,8 +60,11 @@ pub async fn http_ceiling(settings: &HttpSettings, shape: &Shape, plan: &Plan) -
     let settings = HttpSettings { base_url: server.url(), api_key: None, model: None, ..settings.clone() };
     let target = HttpTarget::connect(settings).await.map_err(|error| failed(&error))?;
     let server = ServerProcesses::Pids(Vec::new());
-    measure_ceiling(NamedTarget { name: "echo".to_owned(), target: Arc::new(target), shape: *shape, server }, plan)
-        .await
+    measure_ceiling(
+        NamedTarget { name: "echo".to_owned(), target: Arc::new(target), shape: *shape, server, energy: None },
+        plan,
+    )
+    .await
 }
 
 /// The generator's ceiling with `echo` as the target.

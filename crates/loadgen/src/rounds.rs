@@ -16,7 +16,7 @@ use crate::measure::{Distributions, Estimate, Failure, LiveCounters, ProcessUsag
 use crate::plan::{Plan, REPEATS_MAX};
 use crate::result::{Latency, Metric, Percentile, Series};
 use crate::shape::{Shape, Sweep, SweepPoint};
-use crate::target::{NamedTarget, ServerProcesses};
+use crate::target::{EnergyMeter, NamedTarget, ServerProcesses};
 use crate::workload::Workload;
 
 /// Observes the progress of a measurement.
@@ -195,9 +195,9 @@ async fn run(
     drive(&target.target, &workload, &warm_up_shape, warm_up, &start(requests, true)).await;
 
     let live = start(plan.requests, false);
-    let before = ResourceUsage::now(&target.server);
+    let before = ResourceUsage::now(target);
     let records = drive(&target.target, &workload, &target.shape, limits, &live).await;
-    let after = ResourceUsage::now(&target.server);
+    let after = ResourceUsage::now(target);
     let (mut summary, distributions) = summarise(target, plan, &records)?;
     summary.unsent = live.unsent();
     ResourceUsage::add_to(&mut summary, &before, &after, &records);
@@ -225,15 +225,18 @@ fn summarise(
 struct ResourceUsage {
     client: Option<ProcessUsage>,
     server: Option<ProcessUsage>,
+    joules: Option<f64>,
 }
 
 impl ResourceUsage {
-    fn now(server: &ServerProcesses) -> Self {
-        match server {
-            ServerProcesses::Pids(pids) if pids.is_empty() => Self { client: ProcessUsage::current(), server: None },
-            ServerProcesses::Pids(pids) => Self { client: ProcessUsage::current(), server: ProcessUsage::of_all(pids) },
-            ServerProcesses::ThisProcess => Self { client: None, server: ProcessUsage::current() },
-        }
+    fn now(target: &NamedTarget) -> Self {
+        let joules = target.energy.as_deref().and_then(EnergyMeter::joules);
+        let (client, server) = match &target.server {
+            ServerProcesses::Pids(pids) if pids.is_empty() => (ProcessUsage::current(), None),
+            ServerProcesses::Pids(pids) => (ProcessUsage::current(), ProcessUsage::of_all(pids)),
+            ServerProcesses::ThisProcess => (None, ProcessUsage::current()),
+        };
+        Self { client, server, joules }
     }
 
     /// Adds the usage between `before` and `after` to `summary`.
@@ -248,6 +251,10 @@ impl ResourceUsage {
         summary.server_cpu_seconds_per_1000_tokens = cpu(before.server, after.server).and_then(per_1000);
         summary.client_resident_bytes = after.client.map(|usage| usage.resident_bytes);
         summary.server_resident_bytes = after.server.map(|usage| usage.resident_bytes);
+        let joules = after.joules.zip(before.joules).map(|(after, before)| after - before);
+        summary.energy_joules = joules;
+        summary.output_tokens_per_joule =
+            joules.filter(|joules| *joules > 0.0).map(|joules| summary.output_tokens as f64 / joules);
     }
 }
 

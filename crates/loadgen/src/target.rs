@@ -40,6 +40,13 @@ pub struct TargetDescription {
     pub facts: serde_json::Value,
 }
 
+/// Reads the energy that the hardware behind a target has used.
+pub trait EnergyMeter: Send + Sync {
+    /// Energy since a fixed moment, in joules; `None` if it cannot be read. May block for
+    /// milliseconds.
+    fn joules(&self) -> Option<f64>;
+}
+
 /// A target with its name in results, its load, and the processes that serve it.
 #[derive(Clone)]
 pub struct NamedTarget {
@@ -51,6 +58,8 @@ pub struct NamedTarget {
     pub shape: Shape,
     /// The processes whose CPU time and memory are the server's.
     pub server: ServerProcesses,
+    /// The meter of the energy that the target uses, if it has one.
+    pub energy: Option<Arc<dyn EnergyMeter>>,
 }
 
 /// The processes whose CPU time and memory are the server's.

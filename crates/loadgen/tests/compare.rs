@@ -73,6 +73,7 @@ fn result(seed: u64, rounds: u32, slowness: f64) -> BenchmarkResult {
         target: Arc::new(Simulated),
         shape: Shape::Concurrent { concurrency: 4 },
         server: ServerProcesses::Pids(Vec::new()),
+        energy: None,
     };
     let series = Series::of(&target, runs.collect());
     let generator =

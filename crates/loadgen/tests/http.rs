@@ -55,7 +55,13 @@ fn plan(requests: u64, tokens: u32) -> Plan {
 
 async fn named_target(name: &str, url: String, stream: bool, shape: Shape) -> NamedTarget {
     let target = HttpTarget::connect(settings(url, stream)).await.expect("the server answers");
-    NamedTarget { name: name.to_owned(), target: Arc::new(target), shape, server: ServerProcesses::Pids(Vec::new()) }
+    NamedTarget {
+        name: name.to_owned(),
+        target: Arc::new(target),
+        shape,
+        server: ServerProcesses::Pids(Vec::new()),
+        energy: None,
+    }
 }
 
 /// Asserts a lower bound: the server's own delay. There is no fixed upper bound, so that the
@@ -179,6 +185,7 @@ async fn a_server_that_refuses_everything_gives_no_result() {
         target: Arc::new(http.expect("the model is named")),
         shape: Shape::Synchronous,
         server: ServerProcesses::Pids(Vec::new()),
+        energy: None,
     };
     let error = measure(&[target], &plan(2, 5), &()).await.expect_err("every request fails");
     assert!(matches!(error, MeasureError::AllFailed { failure: Failure::Status { status: 503, .. }, .. }), "{error}");

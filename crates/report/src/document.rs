@@ -21,7 +21,7 @@ pub(crate) enum Part {
 }
 
 /// The metrics of the first table; latencies have their own.
-const OVERVIEW: [Metric; 7] = [
+const OVERVIEW: [Metric; 8] = [
     Metric::OutputTokensPerSecond,
     Metric::TotalTokensPerSecond,
     Metric::RequestsPerSecond,
@@ -29,6 +29,7 @@ const OVERVIEW: [Metric; 7] = [
     Metric::ServerCpuSecondsPer1000Tokens,
     Metric::ClientCpuSecondsPer1000Tokens,
     Metric::ServerResidentBytes,
+    Metric::OutputTokensPerJoule,
 ];
 
 const LATENCIES: [(Latency, &str); 4] =

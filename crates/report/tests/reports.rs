@@ -63,6 +63,7 @@ async fn result(kind: Kind, names: &[&str]) -> BenchmarkResult {
         target: Arc::new(Flaky),
         shape: Shape::Synchronous,
         server: ServerProcesses::Pids(vec![std::process::id()]),
+        energy: None,
     };
     let targets: Vec<NamedTarget> = names.iter().map(target).collect();
     let series = measure(&targets, &plan, &()).await.expect("some requests succeed");

@@ -69,6 +69,10 @@ pub struct RunSummary {
     pub client_resident_bytes: Option<u64>,
     /// Resident memory of the server at the end, in bytes.
     pub server_resident_bytes: Option<u64>,
+    /// Energy that the target used, in joules, if it has a meter.
+    pub energy_joules: Option<f64>,
+    /// Output tokens per joule of that energy.
+    pub output_tokens_per_joule: Option<f64>,
     /// Throughput over time.
     pub timeline: Timeline,
 }
@@ -196,6 +200,8 @@ impl RunSummary {
             server_cpu_seconds_per_1000_tokens: None,
             client_resident_bytes: None,
             server_resident_bytes: None,
+            energy_joules: None,
+            output_tokens_per_joule: None,
             timeline: Timeline::of(records),
         };
         (summary, distributions)

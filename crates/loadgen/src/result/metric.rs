@@ -28,6 +28,8 @@ pub enum Metric {
     ClientCpuSecondsPer1000Tokens,
     /// Resident memory of the server at the end of the run, in bytes.
     ServerResidentBytes,
+    /// Output tokens per joule of the server's GPUs.
+    OutputTokensPerJoule,
 }
 
 /// A measured latency.
@@ -93,8 +95,12 @@ impl Metric {
             [Self::OutputTokensPerSecond, Self::TotalTokensPerSecond, Self::RequestsPerSecond, Self::GoodputPerSecond];
         let times = Latency::iter()
             .flat_map(|latency| Percentile::iter().map(move |percentile| Self::Time(latency, percentile)));
-        let costs =
-            [Self::ServerCpuSecondsPer1000Tokens, Self::ClientCpuSecondsPer1000Tokens, Self::ServerResidentBytes];
+        let costs = [
+            Self::ServerCpuSecondsPer1000Tokens,
+            Self::ClientCpuSecondsPer1000Tokens,
+            Self::ServerResidentBytes,
+            Self::OutputTokensPerJoule,
+        ];
         rates.into_iter().chain(times).chain(costs)
     }
 
@@ -118,6 +124,7 @@ impl Metric {
             Self::ServerCpuSecondsPer1000Tokens => run.server_cpu_seconds_per_1000_tokens,
             Self::ClientCpuSecondsPer1000Tokens => run.client_cpu_seconds_per_1000_tokens,
             Self::ServerResidentBytes => run.server_resident_bytes.map(|bytes| bytes as f64),
+            Self::OutputTokensPerJoule => run.output_tokens_per_joule,
         }
     }
 
@@ -128,7 +135,8 @@ impl Metric {
             Self::OutputTokensPerSecond
             | Self::TotalTokensPerSecond
             | Self::RequestsPerSecond
-            | Self::GoodputPerSecond => Better::Higher,
+            | Self::GoodputPerSecond
+            | Self::OutputTokensPerJoule => Better::Higher,
             Self::Time(..)
             | Self::ServerCpuSecondsPer1000Tokens
             | Self::ClientCpuSecondsPer1000Tokens
@@ -158,6 +166,7 @@ impl Metric {
             Self::Time(..) => (1e3, "ms"),
             Self::ServerCpuSecondsPer1000Tokens | Self::ClientCpuSecondsPer1000Tokens => (1.0, "s"),
             Self::ServerResidentBytes => (1e-6, "MB"),
+            Self::OutputTokensPerJoule => (1.0, "tokens/J"),
         }
     }
 }
@@ -174,6 +183,7 @@ impl fmt::Display for Metric {
             Self::ServerCpuSecondsPer1000Tokens => f.write_str("server_cpu_seconds_per_1000_tokens"),
             Self::ClientCpuSecondsPer1000Tokens => f.write_str("client_cpu_seconds_per_1000_tokens"),
             Self::ServerResidentBytes => f.write_str("server_resident_bytes"),
+            Self::OutputTokensPerJoule => f.write_str("output_tokens_per_joule"),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct RunArgs {
     pub(crate) target: TargetArgs,
     /// Let the Hostler at the URL claim a scheduler and run the benchmark itself, without
     /// other traffic (needs an admin key).
-    #[arg(long, conflicts_with_all = ["versus", "extra_body", "no_stream", "server_pid"])]
+    #[arg(long, conflicts_with_all = ["versus", "extra_body", "no_stream", "server_pid", "gpu"])]
     pub(crate) claim: bool,
     /// The layer to measure [default: the scheduler itself].
     #[arg(long, requires = "claim", value_parser = variants::<Layer>())]
@@ -124,6 +124,13 @@ pub(crate) struct TargetArgs {
     /// Process id of the second server. May be given more than once.
     #[arg(long, value_name = "PID", requires = "versus")]
     pub(crate) versus_pid: Vec<u32>,
+    /// NVIDIA GPU of this machine that the server uses, by its index or UUID, to measure the
+    /// tokens per joule. May be given more than once.
+    #[arg(long, value_name = "GPU")]
+    pub(crate) gpu: Vec<String>,
+    /// GPU of the second server. May be given more than once.
+    #[arg(long, value_name = "GPU", requires = "versus")]
+    pub(crate) versus_gpu: Vec<String>,
 }
 
 /// The requests, and when they are sent.

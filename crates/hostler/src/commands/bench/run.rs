@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use hostler_benchmark::{Order, Profile};
 use hostler_loadgen::ceiling::http_ceiling;
 use hostler_loadgen::result::{self, BenchmarkResult, Kind};
 use hostler_loadgen::rounds::{measure, sweep};
 use hostler_loadgen::shape::{Shape, Sweep};
 use hostler_loadgen::target::http::{Endpoint, HttpSettings, HttpTarget};
-use hostler_loadgen::target::{NamedTarget, ServerProcesses};
+use hostler_loadgen::target::{EnergyMeter, NamedTarget, ServerProcesses};
 use hostler_util::unix_time;
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ use super::order::{order, settings};
 use super::progress::TerminalProgress;
 use super::remote;
 use crate::failure::Usage;
+use crate::gpu::GpuEnergy;
 
 pub(super) async fn run(arguments: RunArgs, as_json: bool, commit: Option<&str>) -> anyhow::Result<ExitCode> {
     if arguments.claim {
@@ -110,10 +111,21 @@ async fn connect(
 ) -> anyhow::Result<Vec<NamedTarget>> {
     let names = if settings.len() == 1 { vec!["server"] } else { vec!["A", "B"] };
     let pids = [arguments.server_pid.clone(), arguments.versus_pid.clone()];
+    let gpus = [&arguments.gpu, &arguments.versus_gpu];
     let mut targets = Vec::new();
-    for ((name, settings), pids) in names.into_iter().zip(settings).zip(pids) {
+    for (((name, settings), pids), gpus) in names.into_iter().zip(settings).zip(pids).zip(gpus) {
+        let energy = energy_of(gpus)?;
         let target = Arc::new(HttpTarget::connect(settings).await?);
-        targets.push(NamedTarget { name: name.to_owned(), target, shape, server: ServerProcesses::Pids(pids) });
+        targets.push(NamedTarget { name: name.to_owned(), target, shape, server: ServerProcesses::Pids(pids), energy });
     }
     Ok(targets)
+}
+
+/// The meter of the energy of the named GPUs, if any is named.
+fn energy_of(gpus: &[String]) -> anyhow::Result<Option<Arc<dyn EnergyMeter>>> {
+    if gpus.is_empty() {
+        return Ok(None);
+    }
+    let meter = GpuEnergy::open(gpus.to_vec()).context("--gpu")?;
+    Ok(Some(Arc::new(meter)))
 }
