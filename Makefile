@@ -6,7 +6,7 @@ MODEL  ?= smollm2-135m-instruct
 REPLICAS ?= $(if $(filter mistralrs,$(ENGINE)),$(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4))),1)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build check test test-long test-quick compose-test bench cuda gpu-bundle audit fmt docs clean
+.PHONY: help run build check test test-long test-quick compose-test bench cuda gpu-bundle package audit fmt docs clean
 .DEFAULT_GOAL := help
 
 help: ## shows this list
@@ -47,6 +47,9 @@ cuda: ## builds for NVIDIA GPUs, with or without one here; COMPUTE_CAP=80, 89 or
 
 gpu-bundle: cuda ## packs an archive that proves and measures the build on a machine with a GPU
 	@scripts/gpu-bundle.sh
+
+package: build ## packs a Debian package and a tarball, with the systemd units
+	@scripts/package.sh
 
 audit: ## checks dependencies for known vulnerabilities; needs the internet
 	@scripts/setup.sh check
