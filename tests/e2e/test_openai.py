@@ -122,7 +122,7 @@ def test_a_prompt_that_is_too_long_is_a_bad_request(client: openai.OpenAI, model
     [
         ("temperature", {"temperature": 3.0}),
         ("max_tokens", {"max_tokens": 0}),
-        ("tools", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        ("tool_choice", {"tool_choice": "required"}),
         ("max_tokenz", {"extra_body": {"max_tokenz": 1}}),
     ],
 )

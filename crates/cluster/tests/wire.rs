@@ -80,6 +80,7 @@ fn stop() -> impl Strategy<Value = StopConditions> {
             max_tokens,
             min_tokens,
             sequences,
+            reasoning: None,
             token_ids,
             ignore_eos,
         },

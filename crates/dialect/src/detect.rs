@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hostler_protocol::{Dialect, ReasoningFormat, ToolFormat};
+use hostler_protocol::{Dialect, ReasoningFormat, ReasoningSpan, ToolFormat};
 use serde_json::{Value, json};
 
 use crate::event::Event;
@@ -69,6 +69,15 @@ pub fn detect(template_source: &str, probes: [Option<&str>; 3]) -> Dialect {
         opens_reasoning: opens(plain) || opens(called) || opens(thinking),
         ..Dialect::default()
     }
+}
+
+/// The reasoning at the beginning of an answer. Of harmony's, it is the first message of the
+/// analysis channel.
+#[must_use]
+pub fn reasoning_span(format: ReasoningFormat, starts_in_reasoning: bool) -> ReasoningSpan {
+    let (open, close) = format::tags(format)
+        .map_or(("<|channel|>analysis<|message|>", "<|end|>"), |tags| (tags.open.trim_end(), tags.close.trim_start()));
+    ReasoningSpan { open: open.to_owned(), close: close.to_owned(), is_open: starts_in_reasoning }
 }
 
 /// Whether a prompt ends with the tag that opens the reasoning.

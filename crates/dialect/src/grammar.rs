@@ -66,7 +66,13 @@ pub fn grammar(forced: &Forced<'_>) -> Option<String> {
         let calls = Calls::write(&mut writer, shape, forced.tools, forced.parallel);
         match (forced.choice, json) {
             (Choice::Required, _) => format!("{SPACE}? {}", calls.whole),
-            (Choice::Auto, Some(json)) => format!("{SPACE}? ({json} | {})", calls.whole),
+            // A lexer cannot tell a call without a tag from other JSON.
+            (Choice::Auto, Some(json)) => match shape {
+                Shape::Objects(format) if format.bare => {
+                    format!("{SPACE}? ({json} | {} {SPACE}? {})", writer.literal(format.open), calls.whole)
+                }
+                _ => format!("{SPACE}? ({json} | {})", calls.whole),
+            },
             (Choice::Auto, None) => free(&mut writer, shape, &calls, tags, forced),
         }
     };

@@ -20,7 +20,7 @@ mod tool;
 pub use answer::answer_grammar;
 pub use conversation::described;
 pub use describe::{describe, render_calls, render_result};
-pub use detect::{detect, ends_in_reasoning, is_described, probes};
+pub use detect::{detect, ends_in_reasoning, is_described, probes, reasoning_span};
 pub use event::Event;
 pub use grammar::{Choice, Forced, grammar};
 pub use markers::markers;

@@ -16,6 +16,8 @@ use hostler_executor::TextError;
 use hostler_protocol::{Conversation, Dialect, TokenId, ToolFormat};
 use minijinja::{Environment, Error, Value};
 
+use self::message::CallIds;
+
 const NAME: &str = "chat";
 
 /// A compiled chat template.
@@ -70,16 +72,23 @@ impl ChatTemplate {
     /// [`TextError::Template`], with the template's own message if it has one.
     pub fn render(&self, chat: &Conversation) -> Result<String, TextError> {
         if !is_described(&self.dialect) {
-            return self.render_variables(message::variables(chat)?);
+            return self.render_variables(message::variables(chat, self.call_ids())?);
         }
         let plain = described(chat).map_err(|error| TextError::Template(format!("the tools: {error}")))?;
-        let rendered = self.render_variables(message::variables(&plain)?);
+        let rendered = self.render_variables(message::variables(&plain, CallIds::AsSent)?);
         rendered.map_err(|error| match error {
             TextError::Template(reason) if chat.tools.is_some() => TextError::Template(format!(
                 "the model's chat template has no tools, and refuses them in the system message: {reason}"
             )),
             other => other,
         })
+    }
+
+    fn call_ids(&self) -> CallIds {
+        match self.dialect.tools {
+            Some(ToolFormat::Mistral | ToolFormat::MistralArray) => CallIds::Nine,
+            _ => CallIds::AsSent,
+        }
     }
 
     /// Renders the template with variables of any kind, such as `tools`.

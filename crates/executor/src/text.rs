@@ -6,6 +6,7 @@
 
 mod answer;
 mod bytes;
+mod reasoning;
 mod search;
 
 pub use answer::{Answer, Verdict};

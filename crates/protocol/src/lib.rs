@@ -33,5 +33,5 @@ pub use node::{NodeState, NodeStatus};
 pub use prompt::{ChatMessage, Conversation, Prompt, Role, ToolCall};
 pub use request::{CallRules, Constraint, GenerationRequest, Priority};
 pub use sampling::SamplingParams;
-pub use stop::StopConditions;
+pub use stop::{ReasoningSpan, StopConditions};
 pub use trace::{InvalidTraceContext, TraceContext};

@@ -23,10 +23,25 @@ pub struct StopConditions {
     pub min_tokens: u32,
     /// Texts that end the answer; not included in it.
     pub sequences: Vec<String>,
+    /// The reasoning, in which `sequences` end nothing. The scheduler sets it, because it depends
+    /// on the model; it is not part of a request between nodes.
+    #[serde(skip)]
+    pub reasoning: Option<ReasoningSpan>,
     /// Tokens that end the answer; not included in it.
     pub token_ids: Vec<TokenId>,
     /// Never sample an end-of-sequence token.
     pub ignore_eos: bool,
+}
+
+/// The beginning of an answer that is reasoning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReasoningSpan {
+    /// The tag that begins it, before any other text.
+    pub open: String,
+    /// The tag that ends it.
+    pub close: String,
+    /// The prompt ends with the tag that begins it.
+    pub is_open: bool,
 }
 
 impl StopConditions {

@@ -3,7 +3,7 @@
 //! and on how the rendered prompt ends.
 
 use hostler_dialect::answer_grammar;
-use hostler_protocol::{Constraint, GenerationRequest, ModelDescription, RequestError};
+use hostler_protocol::{Constraint, GenerationRequest, ModelDescription, ReasoningSpan, RequestError};
 
 /// A constraint to compile.
 #[derive(Debug, PartialEq)]
@@ -25,7 +25,7 @@ impl AnswerForm {
     pub(crate) fn of(
         request: &mut GenerationRequest,
         model: &ModelDescription,
-        starts_in_reasoning: bool,
+        reasoning: Option<&ReasoningSpan>,
     ) -> Result<Option<Self>, RequestError> {
         let (calls, constraint) = (request.calls.take(), request.constraint.take());
         let calls = calls.filter(|_| model.capabilities.constraints);
@@ -37,12 +37,12 @@ impl AnswerForm {
             }
             _ => None,
         };
-        let reasons = model.dialect.reasoning.is_some();
-        if calls.is_none() && (schema.is_none() || !reasons) {
+        if calls.is_none() && (schema.is_none() || reasoning.is_none()) {
             return Ok(constraint.map(|constraint| Self { param: constraint.param(), constraint, is_optional: false }));
         }
         let param = if calls.is_some() { "tools" } else { "response_format" };
         let is_optional = schema.is_none() && calls.as_ref().is_some_and(|calls| !calls.required && !calls.is_strict);
+        let starts_in_reasoning = reasoning.is_some_and(|span| span.is_open);
         let lark = answer_grammar(&model.dialect, calls.as_ref(), schema, starts_in_reasoning)
             .map_err(|error| RequestError::invalid(param, format!("{param}: {error}")))?;
         Ok(lark.map(|lark| Self { constraint: Constraint::Lark(lark), param, is_optional }))
@@ -51,6 +51,7 @@ impl AnswerForm {
 
 #[cfg(test)]
 mod tests {
+    use hostler_dialect::reasoning_span;
     use hostler_protocol::{CallRules, Capabilities, Prompt, ReasoningFormat};
     use hostler_testkit::model_description;
     use serde_json::json;
@@ -64,7 +65,8 @@ mod tests {
     ) -> Result<Option<AnswerForm>, RequestError> {
         let prompt = Prompt::Text(String::new());
         let mut request = GenerationRequest { calls, constraint, ..GenerationRequest::new("m".into(), prompt) };
-        let form = AnswerForm::of(&mut request, model, false);
+        let span = model.dialect.reasoning.map(|format| reasoning_span(format, false));
+        let form = AnswerForm::of(&mut request, model, span.as_ref());
         assert_eq!((request.calls, request.constraint), (None, None));
         form
     }

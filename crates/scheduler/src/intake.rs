@@ -43,8 +43,11 @@ pub(crate) async fn prepare(
     check(&request, model)?;
     let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
     let owner = TextOwner::Generation(request.tenant.clone());
-    let (prompt, starts_in_reasoning) = texts.tokenize_prompt(owner, prompt).await?;
-    let constraint = match AnswerForm::of(&mut request, model, starts_in_reasoning)? {
+    let (prompt, reasoning) = texts.tokenize_prompt(owner, prompt).await?;
+    let starts_in_reasoning = reasoning.as_ref().is_some_and(|span| span.is_open);
+    let form = AnswerForm::of(&mut request, model, reasoning.as_ref())?;
+    request.stop.reasoning = reasoning;
+    let constraint = match form {
         Some(form) => compile(executor, &request.tenant, form, &request.continuation).await?,
         None => None,
     };

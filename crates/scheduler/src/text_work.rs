@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use hostler_dialect::ends_in_reasoning;
+use hostler_dialect::{ends_in_reasoning, reasoning_span};
 use hostler_executor::{ModelExecutor, TextCodec, TextError};
-use hostler_protocol::{ErrorCode, Prompt, RequestError, TenantId, TokenId};
+use hostler_protocol::{ErrorCode, Prompt, ReasoningSpan, RequestError, TenantId, TokenId};
 use hostler_util::{FairPool, PoolError, PoolLimits};
 
 /// Texts from this length on are processed on the pool. Shorter ones take less than about a
@@ -46,7 +46,8 @@ impl TextWork {
         Self { executor, pool: pool.expect("a process that can start no thread cannot run an engine either") }
     }
 
-    /// Tokenizes a prompt. Also returns whether it ends with the tag that opens the reasoning.
+    /// Tokenizes a prompt, and tells the reasoning of its answer: none for a prompt that is no
+    /// conversation, and for a model that does not reason.
     ///
     /// # Errors
     /// As [`tokenize`](Self::tokenize).
@@ -54,13 +55,13 @@ impl TextWork {
         &self,
         owner: TextOwner,
         prompt: Prompt,
-    ) -> Result<(Vec<TokenId>, bool), RequestError> {
-        let Prompt::Chat(chat) = prompt else { return Ok((self.tokenize(owner, prompt).await?, false)) };
-        let reasoning = self.executor.description().dialect.reasoning;
+    ) -> Result<(Vec<TokenId>, Option<ReasoningSpan>), RequestError> {
+        let Prompt::Chat(chat) = prompt else { return Ok((self.tokenize(owner, prompt).await?, None)) };
+        let format = self.executor.description().dialect.reasoning;
         self.run(owner, chat.text_bytes(), move |text| {
             let rendered = text.render_chat(&chat)?;
-            let starts_in_reasoning = reasoning.is_some_and(|format| ends_in_reasoning(&rendered, format));
-            Ok((text.encode(&rendered, false)?, starts_in_reasoning))
+            let span = |format| reasoning_span(format, ends_in_reasoning(&rendered, format));
+            Ok((text.encode(&rendered, false)?, format.map(span)))
         })
         .await
     }

@@ -166,13 +166,13 @@ fn calls_from_proto(calls: proto::CallRules) -> CallRules {
 }
 
 fn stop_to_proto(stop: StopConditions) -> proto::Stop {
-    let StopConditions { max_tokens, min_tokens, sequences, token_ids, ignore_eos } = stop;
+    let StopConditions { max_tokens, min_tokens, sequences, reasoning: _, token_ids, ignore_eos } = stop;
     proto::Stop { max_tokens, min_tokens, sequences, token_ids, ignore_eos }
 }
 
 fn stop_from_proto(stop: proto::Stop) -> StopConditions {
     let proto::Stop { max_tokens, min_tokens, sequences, token_ids, ignore_eos } = stop;
-    StopConditions { max_tokens, min_tokens, sequences, token_ids, ignore_eos }
+    StopConditions { max_tokens, min_tokens, sequences, reasoning: None, token_ids, ignore_eos }
 }
 
 impl From<EmbeddingInput> for proto::EmbeddingInput {

@@ -1,5 +1,7 @@
 //! Conversations as the variables that templates expect.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use hostler_executor::TextError;
 use hostler_protocol::{ChatMessage, Conversation};
 use minijinja::Value;
@@ -9,14 +11,37 @@ use serde_json::{Map, Value as Json, json};
 ///
 /// # Errors
 /// [`TextError::Template`] if its tools or variables are not JSON.
-pub(super) fn variables(chat: &Conversation) -> Result<Value, TextError> {
+pub(super) fn variables(chat: &Conversation, ids: CallIds) -> Result<Value, TextError> {
     let mut variables: Map<String, Json> = parsed(chat.variables.as_deref())?.unwrap_or_default();
-    variables.insert("messages".to_owned(), chat.messages.iter().map(message).collect());
+    variables.insert("messages".to_owned(), chat.messages.iter().map(|one| message(one, ids)).collect());
     variables.insert("add_generation_prompt".to_owned(), Json::Bool(true));
     if let Some(tools) = parsed::<Vec<Json>>(chat.tools.as_deref())?.filter(|tools| !tools.is_empty()) {
         variables.insert("tools".to_owned(), Json::Array(tools));
     }
     Ok(Value::from_serialize(variables))
+}
+
+/// How a template gets the ids of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallIds {
+    /// As the client sent them.
+    AsSent,
+    /// Mistral's templates refuse ids that do not have nine letters and digits.
+    Nine,
+}
+
+impl CallIds {
+    const LENGTH: usize = 9;
+
+    fn id(self, id: &str) -> String {
+        let is_short = id.len() == Self::LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if self == Self::AsSent || is_short {
+            return id.to_owned();
+        }
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())[..Self::LENGTH].to_owned()
+    }
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, TextError> {
@@ -26,12 +51,13 @@ fn parsed<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T
 }
 
 /// Fields that a message lacks do not exist, because templates test for them.
-fn message(message: &ChatMessage) -> Json {
+fn message(message: &ChatMessage, ids: CallIds) -> Json {
     let mut fields = Map::new();
     fields.insert("role".to_owned(), message.role.as_str().into());
     fields.insert("content".to_owned(), message.content.as_str().into());
+    let tool_call_id = message.tool_call_id.as_deref().map(|id| ids.id(id));
     let optional =
-        [("name", &message.name), ("reasoning_content", &message.reasoning), ("tool_call_id", &message.tool_call_id)];
+        [("name", &message.name), ("reasoning_content", &message.reasoning), ("tool_call_id", &tool_call_id)];
     for (field, value) in optional {
         if let Some(value) = value {
             fields.insert(field.to_owned(), value.as_str().into());
@@ -40,7 +66,7 @@ fn message(message: &ChatMessage) -> Json {
     if !message.tool_calls.is_empty() {
         let call = |call: &hostler_protocol::ToolCall| {
             json!({
-                "id": call.id,
+                "id": ids.id(&call.id),
                 "type": "function",
                 "function": {"name": call.name, "arguments": arguments(&call.arguments)},
             })

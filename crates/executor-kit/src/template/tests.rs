@@ -86,7 +86,7 @@ fn calls_results_tools_and_variables_reach_the_template() {
         tools: Some(r#"[{"type": "function", "function": {"name": "weather"}}]"#.into()),
         variables: Some(r#"{"enable_thinking": false, "messages": []}"#.into()),
     };
-    let variables = message::variables(&chat).expect("they are JSON");
+    let variables = message::variables(&chat, CallIds::AsSent).expect("they are JSON");
     assert_eq!(
         template.render_variables(variables).expect("it renders"),
         "weather;False;assistant::hm:a=weather{\"city\": \"Rome\"}Romeb=weather{}c=weather\"{\\\"cut\";tool:sunny::a;"
@@ -120,4 +120,23 @@ fn a_configured_format_replaces_the_detected_one_and_tags_are_looked_up() {
     let template = template.of_model(Some(ToolFormat::Mistral), id);
     assert_eq!(template.dialect().tools, Some(ToolFormat::Mistral));
     assert_eq!(template.dialect().special_tokens.iter().collect::<Vec<_>>(), [(&"[TOOL_CALLS]".to_owned(), &7)]);
+}
+
+#[test]
+fn mistral_gets_ids_of_nine_characters_that_connect_a_call_with_its_result() {
+    let call = |id: &str| ToolCall { id: id.into(), name: "f".into(), arguments: "{}".into() };
+    let answer = ChatMessage {
+        tool_calls: vec![call("call_0123456789abcdef"), call("abcDEF123")],
+        ..message(Role::Assistant, "")
+    };
+    let result = ChatMessage { tool_call_id: Some("call_0123456789abcdef".into()), ..message(Role::Tool, "") };
+    let chat: Conversation = vec![answer, result].into();
+    let template = compile(
+        "{% for message in messages %}{% for call in message.tool_calls %}{{ call.id }};{% endfor %}\
+         {{ message.tool_call_id }}{% endfor %}",
+    );
+    let variables = message::variables(&chat, CallIds::Nine).expect("they are JSON");
+    let rendered = template.render_variables(variables).expect("it renders");
+    let [first, second, result] = rendered.split(';').collect::<Vec<_>>()[..] else { panic!("{rendered}") };
+    assert_eq!((first.len(), first, second), (9, result, "abcDEF123"));
 }

@@ -245,3 +245,31 @@ fn forced_calls_are_parsed() {
         }
     }
 }
+
+#[test]
+fn text_may_have_a_schema_and_reasoning_is_free() {
+    let (tools, schema) =
+        (tools(), json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}));
+    for &format in ToolFormat::ALL {
+        let (reasoning, thought) = reasoning(format);
+        let text = match format {
+            ToolFormat::Harmony => "<|channel|>final<|message|>{\"a\": 1}",
+            _ => "{\"a\": 1}",
+        };
+        for (dialect, vocabulary) in dialects(format, Some(reasoning)) {
+            let tag = if format == ToolFormat::Llama3Json { "<|python_tag|>" } else { "" };
+            let one = format!("{tag}{}", calls(format)[0]);
+            for tools in [&tools[..], &[]] {
+                let forced = Forced { schema: Some(&schema), ..forced(&dialect, tools, Choice::Auto) };
+                let lark = grammar(&forced).expect("there is a schema");
+                for text in [text, &format!("{thought}{text}")] {
+                    assert_eq!(vocabulary.accepts(&lark, text), Ok(()), "{format}\n{lark}");
+                }
+                for text in ["It rains.", &text.replace('1', "\"x\""), thought] {
+                    assert!(vocabulary.accepts(&lark, text).is_err(), "{format} accepts {text:?}\n{lark}");
+                }
+                assert_eq!(vocabulary.accepts(&lark, &one).is_ok(), !tools.is_empty(), "{format}\n{lark}");
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hostler_dialect::render_calls;
 use hostler_protocol::TokenId;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::codec::{ASSISTANT, Codec};
 use crate::TextCodec;
@@ -30,13 +30,14 @@ pub struct ScriptedCall {
     pub name: String,
     /// The arguments.
     #[serde(default)]
-    pub arguments: Value,
+    pub arguments: Map<String, Value>,
 }
 
 impl ScriptedTurn {
     /// The answer as a model would write it.
     fn answer(&self) -> String {
-        let arguments: Vec<_> = self.calls.iter().map(|call| call.arguments.to_string()).collect();
+        let arguments: Vec<_> =
+            self.calls.iter().map(|call| Value::Object(call.arguments.clone()).to_string()).collect();
         let calls = self.calls.iter().map(|call| call.name.as_str()).zip(arguments.iter().map(String::as_str));
         let answer = render_calls(&self.text, calls);
         if self.reasoning.is_empty() { answer } else { format!("<think>\n{}\n</think>\n\n{answer}", self.reasoning) }

@@ -3,12 +3,14 @@
 use hostler_protocol::{StopConditions, TokenId};
 
 use super::IncrementalDecoder;
+use super::reasoning::{Reasoning, Split};
 use super::search::{Found, StopSearch};
 use crate::TextError;
 
 /// The answer of one sequence, as far as it has been generated.
 pub struct Answer {
     decoder: Box<dyn IncrementalDecoder>,
+    reasoning: Reasoning,
     search: StopSearch,
     endings: Endings,
     /// Tokens of the answer so far, including those from a previous engine.
@@ -55,6 +57,7 @@ impl Answer {
     ) -> Result<Self, TextError> {
         let mut answer = Self {
             decoder,
+            reasoning: Reasoning::new(stop.reasoning.as_ref().filter(|_| !stop.sequences.is_empty())),
             search: StopSearch::new(&stop.sequences),
             endings: Endings {
                 end_of_sequence: end_of_sequence.to_vec(),
@@ -125,11 +128,12 @@ impl Answer {
     fn append(&mut self, token: TokenId) -> Result<Verdict, TextError> {
         let piece = self.decoder.push(token)?;
         self.tokens += 1;
-        Ok(match self.search.push(piece) {
-            Found::Clear(text) => Verdict::Show(text),
+        let Split { reasoning, rest } = self.reasoning.push(piece);
+        Ok(match self.search.push(rest) {
+            Found::Clear(text) => Verdict::Show(reasoning + &text),
             Found::Match(text) => {
                 self.over = true;
-                Verdict::StopSequence(text)
+                Verdict::StopSequence(reasoning + &text)
             }
         })
     }
@@ -137,9 +141,10 @@ impl Answer {
     /// The held-back text. An incomplete character at the end becomes U+FFFD, which
     /// may still complete a stop sequence.
     fn flush(&mut self) -> String {
-        match self.search.push(self.decoder.flush()) {
-            Found::Clear(text) => text + &self.search.finish(),
-            Found::Match(text) => text,
+        let Split { reasoning, rest } = self.reasoning.push(self.decoder.flush());
+        match self.search.push(rest + &self.reasoning.finish()) {
+            Found::Clear(text) => reasoning + &text + &self.search.finish(),
+            Found::Match(text) => reasoning + &text,
         }
     }
 }

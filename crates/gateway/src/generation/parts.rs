@@ -119,9 +119,16 @@ impl PartReader {
 /// An answer as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Message {
-    pub(crate) reasoning: String,
-    pub(crate) text: String,
-    pub(crate) calls: Vec<Call>,
+    /// In the order in which they were written; two texts of a kind never follow one another.
+    pub(crate) items: Vec<Item>,
+}
+
+/// A complete part of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Reasoning(String),
+    Text(String),
+    Call(Call),
 }
 
 /// A call of a tool.
@@ -137,18 +144,40 @@ impl Message {
     /// Adds the parts of an answer, in order.
     pub(crate) fn extend(&mut self, parts: Vec<Part>) {
         for part in parts {
-            match part {
-                Part::Reasoning(text) => self.reasoning.push_str(&text),
-                Part::Text(text) => self.text.push_str(&text),
-                Part::CallStart { id, name, .. } => self.calls.push(Call { id, name, arguments: String::new() }),
-                Part::Arguments { piece, .. } => {
-                    if let Some(call) = self.calls.last_mut() {
-                        call.arguments.push_str(&piece);
-                    }
+            match (part, self.items.last_mut()) {
+                (Part::Reasoning(text), Some(Item::Reasoning(last))) | (Part::Text(text), Some(Item::Text(last))) => {
+                    last.push_str(&text);
                 }
-                Part::CallEnd { .. } => {}
+                (Part::Arguments { piece, .. }, Some(Item::Call(call))) => call.arguments.push_str(&piece),
+                (Part::Reasoning(text), _) => self.items.push(Item::Reasoning(text)),
+                (Part::Text(text), _) => self.items.push(Item::Text(text)),
+                (Part::CallStart { id, name, .. }, _) => {
+                    self.items.push(Item::Call(Call { id, name, arguments: String::new() }));
+                }
+                (Part::Arguments { .. } | Part::CallEnd { .. }, _) => {}
             }
         }
+    }
+
+    /// All text of the answer.
+    pub(crate) fn text(&self) -> String {
+        self.items
+            .iter()
+            .filter_map(|item| if let Item::Text(text) = item { Some(text.as_str()) } else { None })
+            .collect()
+    }
+
+    /// All text of the reasoning.
+    pub(crate) fn reasoning(&self) -> String {
+        self.items
+            .iter()
+            .filter_map(|item| if let Item::Reasoning(text) = item { Some(text.as_str()) } else { None })
+            .collect()
+    }
+
+    /// The calls, in order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.items.iter().filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None })
     }
 }
 
@@ -193,9 +222,8 @@ mod tests {
             assert_eq!(open, None);
             let mut message = Message::default();
             message.extend(parts);
-            assert_eq!((message.reasoning.as_str(), message.text.as_str()), ("Hm, so.", "I look."));
-            let calls: Vec<_> =
-                message.calls.iter().map(|call| (call.name.as_str(), call.arguments.as_str())).collect();
+            assert_eq!((message.reasoning().as_str(), message.text().as_str()), ("Hm, so.", "I look."));
+            let calls: Vec<_> = message.calls().map(|call| (call.name.as_str(), call.arguments.as_str())).collect();
             assert_eq!(calls, [("f", "{\"a\": [1]}"), ("f", "{}")], "size {size}");
         }
     }

@@ -28,6 +28,6 @@ pub(crate) use numbers::whole;
 pub(crate) use parameters::Parameters;
 pub(crate) use system_lines::remove_system_lines;
 pub(crate) use template::template_variables;
-pub(crate) use tool_fields::{no_parameters, read_choice};
+pub(crate) use tool_fields::{ToolField, chat_tools, no_parameters, read_choice};
 pub(crate) use tools::{ToolChoice, Tools};
 pub(crate) use wrappers::{Object, Present, Unsupported};

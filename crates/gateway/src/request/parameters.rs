@@ -12,7 +12,7 @@ use super::body::{Dialect, GenerationBody, ResponseFormat, ResponseFormatType};
 use super::fields::LogprobsField;
 use super::names::SentNames;
 use super::support;
-use super::tool_fields;
+use super::tool_fields::chat_tools;
 use super::tools::Tools;
 use crate::http::context::RequestContext;
 use crate::http::limits::{
@@ -174,6 +174,7 @@ fn stop(body: &GenerationBody, dialect: Dialect) -> Result<StopConditions, Reque
         sequences: body.stop.clone().unwrap_or_default().0,
         token_ids: body.stop_token_ids.clone().unwrap_or_default(),
         ignore_eos: body.ignore_eos.unwrap_or(false),
+        reasoning: None,
     })
 }
 
@@ -205,7 +206,7 @@ fn tools(body: &GenerationBody, dialect: Dialect) -> Result<Option<Tools>, Reque
     match dialect {
         Dialect::Chat => {
             let (tools, choice) = (body.tools.as_deref(), body.tool_choice.as_ref());
-            tool_fields::tools(tools, choice, body.parallel_tool_calls).map(Some)
+            chat_tools(tools, choice, body.parallel_tool_calls).map(Some)
         }
         _ => Ok(body.read_tools.clone()),
     }

@@ -38,7 +38,7 @@ pub(crate) fn no_parameters() -> Value {
 ///
 /// # Errors
 /// `InvalidRequest`, naming the field.
-pub(super) fn tools(
+pub(crate) fn chat_tools(
     fields: Option<&[Object<ToolField>]>,
     choice: Option<&Value>,
     parallel: Option<bool>,
@@ -105,7 +105,7 @@ mod tests {
 
     fn read(tools_field: Value, choice: &Value) -> Result<Tools, RequestError> {
         let fields: Vec<Object<ToolField>> = serde_json::from_value(tools_field).expect("it has the form");
-        tools(Some(&fields), Some(choice), None)
+        chat_tools(Some(&fields), Some(choice), None)
     }
 
     fn function(name: &str) -> Value {

@@ -22,6 +22,9 @@ pub(crate) const EMBEDDING: [f32; 3] = [0.5, -0.25, 1.0];
 /// The words of its answer.
 const WORDS: [&str; 4] = ["one", " two", " three", " four"];
 
+/// A prompt with this prefix is answered with the rest of it, in tokens of three characters.
+pub(crate) const SAY: &str = "say:";
+
 /// Its prompts have one token per character, its answers one token per word.
 pub(crate) struct FakeScheduler {
     id: SchedulerId,
@@ -106,13 +109,20 @@ impl FakeScheduler {
         WORDS.into_iter().cycle().take(count).enumerate().map(word).collect()
     }
 
+    fn pieces_of(text: &str) -> Vec<TokenEvent> {
+        let characters: Vec<char> = text.chars().collect();
+        let token = |piece: &[char]| TokenEvent::Token(Token { id: 0, text: piece.iter().collect(), logprob: None });
+        characters.chunks(3).map(token).collect()
+    }
+
     fn finish(request: &GenerationRequest, prompt_tokens: u32, completion_tokens: usize) -> TokenEvent {
         let stopped = matches!(&request.prompt, Prompt::Chat(chat) if chat.messages.last().is_some_and(|last| last.content == "stopped"));
-        let limited = request.stop.max_tokens.is_some() && !stopped;
+        let says = matches!(&request.prompt, Prompt::Chat(chat) if chat.messages.last().is_some_and(|last| last.content.starts_with(SAY)));
+        let limited = request.stop.max_tokens.is_some() && !stopped && !says;
         let completion_tokens = u32::try_from(completion_tokens).expect("few words");
         TokenEvent::Finished(Finish {
             reason: if limited { FinishReason::Length } else { FinishReason::Stop },
-            text: if limited { String::new() } else { "!".to_owned() },
+            text: if limited || says { String::new() } else { "!".to_owned() },
             stop_sequence: request.stop.sequences.first().filter(|_| stopped).cloned(),
             usage: Usage { prompt_tokens, cached_tokens: 1, completion_tokens },
             timings: Timings {
@@ -156,7 +166,7 @@ impl Scheduler for FakeScheduler {
         };
         let prompt_tokens = u32::try_from(prompt.chars().count()).expect("a short prompt");
         let mut events = vec![TokenEvent::Started(Started { prompt_tokens })];
-        let words = Self::words(&request);
+        let words = prompt.strip_prefix(SAY).map_or_else(|| Self::words(&request), Self::pieces_of);
         let finish = Self::finish(&request, prompt_tokens, words.len());
         let mut gate = None;
         let mut hangs = false;

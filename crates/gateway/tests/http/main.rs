@@ -25,5 +25,6 @@ mod stack;
 mod streaming;
 mod support;
 mod tls;
+mod tools;
 mod trust;
 mod wire;

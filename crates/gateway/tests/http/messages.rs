@@ -104,7 +104,9 @@ async fn a_failure_after_the_first_token_is_the_last_event() {
 #[actix_web::test]
 async fn every_error_has_anthropics_shape() {
     let harness = Harness::start().await;
-    let tool = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    let tool = json!([{"name": "f f", "input_schema": {"type": "object"}}]);
+    let search = json!([{"name": "web_search", "type": "web_search_20250305"}]);
+    let text = json!([{"name": "f", "input_schema": {"type": "string"}}]);
     let image = json!([{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "x"}}]}]);
     let many: Vec<String> = (0..17).map(|index| index.to_string()).collect();
     let invalid = [
@@ -112,9 +114,14 @@ async fn every_error_has_anthropics_shape() {
         ("messages", json!({"messages": []})),
         ("messages", json!({"messages": null})),
         ("messages[0].content[0].type", json!({"messages": image})),
-        ("tools", json!({"tools": tool})),
+        ("tools[0].name", json!({"tools": tool})),
+        ("tools[0].type", json!({"tools": search})),
+        ("tools[0].input_schema", json!({"tools": text})),
+        ("tools[0].input_schema", json!({"tools": [{"name": "f"}]})),
         ("tool_choice", json!({"tool_choice": {"type": "any"}})),
-        ("thinking.type", json!({"thinking": {"type": "enabled", "budget_tokens": 1024}})),
+        ("tool_choice.type", json!({"tool_choice": {"type": "all"}})),
+        ("tool_choice.name", json!({"tool_choice": {"type": "tool"}})),
+        ("thinking.type", json!({"thinking": {"type": "maximal"}})),
         ("temperature", json!({"temperature": 3})),
         ("stop_sequences", json!({"stop_sequences": many})),
         ("max_tokenz", json!({"max_tokenz": 3})),

@@ -1,14 +1,16 @@
 //! The body of `POST /v1/messages` and `POST /v1/messages/count_tokens`.
 
-use hostler_protocol::{ChatMessage, RequestError};
+use hostler_protocol::{Conversation, RequestError};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::content::Content;
 use super::conversation::{MessageParam, conversation};
+use super::tools::{ToolChoiceParam, ToolParam, tools};
 use crate::http::context::RequestContext;
 use crate::request::{
-    GenerationBody, JsonSchemaFormat, Object, Present, ResponseFormat, ResponseFormatType, Stop, Unsupported, whole,
+    GenerationBody, JsonSchemaFormat, Object, Present, ResponseFormat, ResponseFormatType, Stop, Tools, Unsupported,
+    whole,
 };
 
 /// Every field that these endpoints know.
@@ -26,6 +28,8 @@ pub(crate) struct MessagesBody {
     top_p: Option<f32>,
     #[serde(deserialize_with = "whole")]
     top_k: Option<i64>,
+    tools: Option<Vec<Object<ToolParam>>>,
+    tool_choice: Option<Object<ToolChoiceParam>>,
     thinking: Option<Object<Thinking>>,
     output_config: Option<Object<OutputConfig>>,
     /// Prefixes are always cached.
@@ -36,8 +40,6 @@ pub(crate) struct MessagesBody {
     service_tier: Present,
 
     // Not supported: refused, unless the value requests nothing.
-    tools: Unsupported,
-    tool_choice: Unsupported,
     container: Unsupported,
     mcp_servers: Unsupported,
 }
@@ -45,13 +47,29 @@ pub(crate) struct MessagesBody {
 /// `thinking`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields of other types are parsed so that the error is about the type")]
 struct Thinking {
-    r#type: String,
+    r#type: ThinkingType,
     #[serde(default)]
     budget_tokens: Present,
     #[serde(default)]
     display: Present,
+}
+
+/// `thinking.type`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ThinkingType {
+    Enabled,
+    Adaptive,
+    Disabled,
+}
+
+impl ThinkingType {
+    /// The variables of the chat template; templates use one or the other name.
+    fn variables(self) -> String {
+        let is_enabled = self != Self::Disabled;
+        json!({"enable_thinking": is_enabled, "thinking": is_enabled}).to_string()
+    }
 }
 
 /// `output_config`
@@ -87,11 +105,11 @@ impl MessagesBody {
     pub(super) fn into_generation(
         self,
         context: &RequestContext,
-    ) -> Result<(GenerationBody, Vec<ChatMessage>), RequestError> {
+    ) -> Result<(GenerationBody, Conversation), RequestError> {
         if self.max_tokens.is_none() {
             return Err(RequestError::invalid("max_tokens", "max_tokens: this field is required"));
         }
-        let (body, conversation) = self.into_conversation(context)?;
+        let (body, tools, conversation) = self.into_conversation(context)?;
         let format = body.output_config.and_then(|config| config.0.format);
         let generation = GenerationBody {
             model: body.model,
@@ -101,47 +119,51 @@ impl MessagesBody {
             temperature: body.temperature,
             top_p: body.top_p,
             top_k: body.top_k,
+            read_tools: Some(tools),
             response_format: format.map(|format| Object(format.0.into())),
             ..GenerationBody::default()
         };
         Ok((generation, conversation))
     }
 
-    /// Checks the fields, and separates the conversation from the rest.
+    /// Checks the fields, and separates the tools and the conversation from the rest.
     ///
     /// # Errors
     /// `InvalidRequest`, naming the field.
     pub(super) fn into_conversation(
         mut self,
         context: &RequestContext,
-    ) -> Result<(Self, Vec<ChatMessage>), RequestError> {
+    ) -> Result<(Self, Tools, Conversation), RequestError> {
         self.refuse_unsupported()?;
-        let effort = self.output_config.as_ref().is_some_and(|config| config.effort.0);
-        let ignored =
-            [("metadata", self.metadata.0), ("service_tier", self.service_tier.0), ("output_config.effort", effort)];
+        self.report_ignored(context);
+        let messages = self.messages.take();
+        let messages = messages.ok_or_else(|| RequestError::invalid("messages", "messages: this field is required"))?;
+        let messages = conversation(self.system.take(), messages, context)?;
+        let tools = tools(self.tools.take().unwrap_or_default(), self.tool_choice.as_deref(), context)?;
+        let variables = self.thinking.as_ref().map(|thinking| thinking.r#type.variables());
+        let conversation = Conversation { messages, tools: tools.for_template(), variables };
+        Ok((self, tools, conversation))
+    }
+
+    fn report_ignored(&self, context: &RequestContext) {
+        let thinking =
+            |field: fn(&Thinking) -> Present| self.thinking.as_deref().is_some_and(|thinking| field(thinking).0);
+        let ignored = [
+            ("metadata", self.metadata.0),
+            ("service_tier", self.service_tier.0),
+            ("output_config.effort", self.output_config.as_ref().is_some_and(|config| config.effort.0)),
+            ("thinking.budget_tokens", thinking(|thinking| thinking.budget_tokens)),
+            ("thinking.display", thinking(|thinking| thinking.display)),
+        ];
         for (field, _) in ignored.into_iter().filter(|&(_, present)| present) {
             context.ignore(field);
         }
-        let messages = self.messages.take();
-        let messages = messages.ok_or_else(|| RequestError::invalid("messages", "messages: this field is required"))?;
-        let conversation = conversation(self.system.take(), messages, context)?;
-        Ok((self, conversation))
     }
 
     fn refuse_unsupported(&self) -> Result<(), RequestError> {
-        const NO_TOOLS: &str = "tools are not supported on this endpoint";
         const NOT_SUPPORTED: &str = "this field is not supported";
-        self.tools.refuse("tools", &[], NO_TOOLS)?;
-        self.tool_choice.refuse("tool_choice", &[], NO_TOOLS)?;
         self.container.refuse("container", &[], NOT_SUPPORTED)?;
-        self.mcp_servers.refuse("mcp_servers", &[], NOT_SUPPORTED)?;
-        match &self.thinking {
-            Some(thinking) if thinking.r#type != "disabled" => {
-                let message = format!("thinking.type: {:?} is not supported; only \"disabled\" is", thinking.r#type);
-                Err(RequestError::invalid("thinking.type", message))
-            }
-            _ => Ok(()),
-        }
+        self.mcp_servers.refuse("mcp_servers", &[], NOT_SUPPORTED)
     }
 }
 

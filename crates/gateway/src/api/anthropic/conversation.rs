@@ -3,7 +3,7 @@
 use hostler_protocol::{ChatMessage, RequestError, Role};
 use serde::Deserialize;
 
-use super::content::Content;
+use super::content::{Content, add_text};
 use crate::http::context::RequestContext;
 use crate::http::limits::MESSAGES_MAX;
 use crate::request::Object;
@@ -49,13 +49,12 @@ pub(super) fn conversation(
             MessageRole::Assistant => Role::Assistant,
             MessageRole::System => Role::System,
         };
-        let content = message.content.into_text(&format!("messages[{index}].content"), context)?;
-        match conversation.last_mut() {
-            Some(last) if last.role == role => {
-                last.content.push('\n');
-                last.content.push_str(&content);
+        for message in message.content.into_messages(role, &format!("messages[{index}].content"), context)? {
+            match conversation.last_mut() {
+                // Every result of a tool is a message.
+                Some(last) if last.role == message.role && last.role != Role::Tool => merge(last, message),
+                _ => conversation.push(message),
             }
-            _ => conversation.push(ChatMessage::new(role, content)),
         }
     }
     if conversation.last().is_some_and(|last| last.role == Role::Assistant) {
@@ -65,8 +64,19 @@ pub(super) fn conversation(
     Ok(conversation)
 }
 
+/// Adds a message to the one of the same role before it.
+fn merge(last: &mut ChatMessage, message: ChatMessage) {
+    add_text(last, &message.content);
+    last.tool_calls.extend(message.tool_calls);
+    if let Some(reasoning) = message.reasoning {
+        last.reasoning.get_or_insert_default().push_str(&reasoning);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use hostler_protocol::ToolCall;
+
     use super::*;
 
     #[derive(Deserialize)]
@@ -104,11 +114,44 @@ mod tests {
     }
 
     #[test]
+    fn calls_results_and_reasoning_become_messages() {
+        let conversation = read(
+            r#"{"messages": [
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "text", "text": "I look."},
+                    {"type": "tool_use", "id": "a", "name": "f", "input": {"z": 1, "b": [2]}},
+                    {"type": "tool_use", "id": "b", "name": "g", "input": {}}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "a", "content": "one"},
+                    {"type": "tool_result", "tool_use_id": "b", "is_error": true,
+                     "content": [{"type": "text", "text": "two"}]},
+                    {"type": "text", "text": "Go on."}]}]}"#,
+        );
+        let call = |id: &str, name: &str, arguments: &str| ToolCall {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        };
+        let result = |id: &str, text: &str| ChatMessage {
+            tool_call_id: Some(id.to_owned()),
+            ..ChatMessage::new(Role::Tool, text)
+        };
+        let answer = ChatMessage {
+            reasoning: Some("hm".to_owned()),
+            tool_calls: vec![call("a", "f", r#"{"z":1,"b":[2]}"#), call("b", "g", "{}")],
+            ..ChatMessage::new(Role::Assistant, "I look.")
+        };
+        let go_on = ChatMessage::new(Role::User, "Go on.");
+        assert_eq!(conversation, Ok(vec![answer, result("a", "one"), result("b", "Error: two"), go_on]));
+    }
+
+    #[test]
     fn what_is_not_text_is_refused_with_its_path() {
         let message = |content: &str| format!(r#"{{"messages": [{{"role": "user", "content": [{content}]}}]}}"#);
         let cases = [
             (message(r#"{"type": "image", "source": {"type": "url", "url": "x"}}"#), "messages[0].content[0].type"),
-            (message(r#"{"type": "tool_result", "tool_use_id": "a"}"#), "messages[0].content[0].type"),
+            (message(r#"{"type": "tool_use", "id": "a", "name": "f", "input": {}}"#), "messages[0].content[0].type"),
+            (message(r#"{"type": "tool_result"}"#), "messages[0].content[0].tool_use_id"),
             (message(r#"{"type": "thinking", "thinking": "a", "signature": "b"}"#), "messages[0].content[0].type"),
             (message(r#"{"type": "text", "text": "a"}, {"type": "text"}"#), "messages[0].content[1].text"),
             (r#"{"messages": []}"#.to_owned(), "messages"),

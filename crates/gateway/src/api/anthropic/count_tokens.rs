@@ -29,10 +29,10 @@ pub(crate) async fn count_tokens(
     caller: Caller,
     Json(body): Json<MessagesBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let (body, mut conversation) = body.into_conversation(&context)?;
+    let (body, _, mut conversation) = body.into_conversation(&context)?;
     let model = caller.model_id(&state, body.model.as_deref())?;
-    remove_system_lines(&mut conversation, &state.system_lines_removed);
-    let tokens = state.router.tokenize(&model, TokenizeInput::Chat(conversation.into())).await?;
+    remove_system_lines(&mut conversation.messages, &state.system_lines_removed);
+    let tokens = state.router.tokenize(&model, TokenizeInput::Chat(conversation)).await?;
     context.prompt_tokens.set(u32::try_from(tokens.len()).ok());
     Ok(HttpResponse::Ok().json(Counted { input_tokens: tokens.len() }))
 }

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use hostler_protocol::{FinishReason, Usage};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::http::sse;
 
@@ -23,7 +24,19 @@ pub(super) enum Event<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ContentBlock<'a> {
-    Text { text: &'a str },
+    Text {
+        text: &'a str,
+    },
+    /// Answers of other models are signed; these are not.
+    Thinking {
+        thinking: &'a str,
+        signature: &'static str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: Map<String, Value>,
+    },
 }
 
 /// What is added to a content block.
@@ -31,6 +44,8 @@ pub(super) enum ContentBlock<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Delta<'a> {
     TextDelta { text: &'a str },
+    ThinkingDelta { thinking: &'a str },
+    InputJsonDelta { partial_json: &'a str },
 }
 
 /// An answer: whole, or as far as it is known when its stream begins.
@@ -92,10 +107,11 @@ impl Event<'_> {
 }
 
 /// `stop_reason`
-pub(super) fn stop_reason(reason: FinishReason, stop_sequence: Option<&str>) -> &'static str {
+pub(super) fn stop_reason(reason: FinishReason, stop_sequence: Option<&str>, has_called: bool) -> &'static str {
     match (reason, stop_sequence) {
         (FinishReason::Length, _) => "max_tokens",
         (FinishReason::Stop, Some(_)) => "stop_sequence",
+        (FinishReason::Stop, None) if has_called => "tool_use",
         (FinishReason::Stop, None) => "end_turn",
     }
 }

@@ -7,7 +7,7 @@ use hostler_protocol::{ModelId, Prompt, RequestError, RequestId, Usage};
 use super::blocks::{Blocks, whole};
 use super::body::MessagesBody;
 use super::events::{Event, Message, MessageDelta, stop_reason};
-use crate::generation::{Answer, End, GenerationCall, Piece, ResponseFormat, Tally, UsageBody};
+use crate::generation::{Answer, End, GenerationCall, Part, Piece, ResponseFormat, Tally, UsageBody};
 use crate::http::anthropic_error::AnthropicError;
 use crate::http::auth::Caller;
 use crate::http::context::RequestContext;
@@ -35,7 +35,7 @@ pub(crate) async fn messages(
     let parameters = call.parameters(Dialect::Messages)?;
     let context = call.context.clone();
     let format = |id, model| MessageFormat::new(id, model, context);
-    call.respond(vec![Prompt::Chat(conversation.into())], parameters, format).await
+    call.respond(vec![Prompt::Chat(conversation)], parameters, format).await
 }
 
 /// Writes a message, in events or as a whole.
@@ -49,6 +49,12 @@ struct MessageFormat {
 impl MessageFormat {
     fn new(id: RequestId, model: ModelId, context: RequestContext) -> Self {
         Self { id: format!("msg_{id}"), model, context, blocks: Blocks::default() }
+    }
+
+    fn write(&mut self, out: &mut BytesMut, parts: &[Part]) {
+        for part in parts {
+            self.blocks.part(part).iter().for_each(|event| event.write(out));
+        }
     }
 
     /// The message without its content and its end.
@@ -69,8 +75,12 @@ impl MessageFormat {
 impl ResponseFormat for MessageFormat {
     fn whole(&self, answers: &[Answer], tally: &Tally) -> HttpResponse {
         let message = answers.first().map(|answer| Message {
-            content: whole(&answer.text),
-            stop_reason: Some(stop_reason(answer.reason, answer.stop_sequence.as_deref())),
+            content: whole(&answer.message),
+            stop_reason: Some(stop_reason(
+                answer.reason,
+                answer.stop_sequence.as_deref(),
+                answer.message.calls().next().is_some(),
+            )),
             stop_sequence: answer.stop_sequence.as_deref(),
             ..self.message(tally.total())
         });
@@ -85,14 +95,16 @@ impl ResponseFormat for MessageFormat {
         Event::Ping.write(out);
     }
 
-    fn token(&mut self, out: &mut BytesMut, _: usize, &Piece { token, .. }: &Piece<'_>) {
-        self.blocks.text(&token.text).for_each(|event| event.write(out));
+    fn token(&mut self, out: &mut BytesMut, _: usize, piece: &Piece<'_>) {
+        self.write(out, piece.parts);
     }
 
-    fn close(&mut self, out: &mut BytesMut, _: usize, &End { finish, .. }: &End<'_>) {
-        self.blocks.text(&finish.text).chain(self.blocks.close()).for_each(|event| event.write(out));
-        let stop_sequence = finish.stop_sequence.as_deref();
-        let delta = MessageDelta { stop_reason: stop_reason(finish.reason, stop_sequence), stop_sequence };
+    fn close(&mut self, out: &mut BytesMut, _: usize, end: &End<'_>) {
+        self.write(out, end.parts);
+        self.blocks.close().iter().for_each(|event| event.write(out));
+        let (finish, stop_sequence) = (end.finish, end.finish.stop_sequence.as_deref());
+        let stop_reason = stop_reason(finish.reason, stop_sequence, end.summary.has_called);
+        let delta = MessageDelta { stop_reason, stop_sequence };
         Event::MessageDelta { delta, usage: finish.usage.into() }.write(out);
     }
 

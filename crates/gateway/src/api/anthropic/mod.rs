@@ -8,3 +8,4 @@ mod conversation;
 pub(super) mod count_tokens;
 mod events;
 pub(super) mod messages;
+mod tools;

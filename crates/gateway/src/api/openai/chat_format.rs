@@ -32,7 +32,7 @@ impl ResponseFormat for ChatFormat {
             index,
             message: AssistantMessage::new(answer),
             logprobs: (!answer.labelled.is_empty()).then(|| ChatLogprobs::new(&answer.labelled)),
-            finish_reason: finish_reason(answer.reason, !answer.message.calls.is_empty()),
+            finish_reason: finish_reason(answer.reason, answer.message.calls().next().is_some()),
         });
         self.0.whole("chat.completion", &choices.collect::<Vec<_>>(), tally.usage())
     }
@@ -147,9 +147,9 @@ struct Choice<'a> {
 struct AssistantMessage<'a> {
     role: &'static str,
     /// `null` if the answer is only calls.
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
+    content: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<CallBody<'a>>,
     refusal: Option<&'static str>,
@@ -176,11 +176,12 @@ impl<'a> AssistantMessage<'a> {
             r#type: "function",
             function: FunctionBody { name, arguments },
         };
+        let tool_calls: Vec<_> = message.calls().map(call).collect();
         Self {
             role: "assistant",
-            content: Some(message.text.as_str()).filter(|text| !text.is_empty() || message.calls.is_empty()),
-            reasoning_content: Some(message.reasoning.as_str()).filter(|text| !text.is_empty()),
-            tool_calls: message.calls.iter().map(call).collect(),
+            content: Some(message.text()).filter(|text| !text.is_empty() || tool_calls.is_empty()),
+            reasoning_content: message.reasoning(),
+            tool_calls,
             refusal: None,
         }
     }

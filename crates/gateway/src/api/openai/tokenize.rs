@@ -11,7 +11,9 @@ use crate::http::context::RequestContext;
 use crate::http::error::ApiError;
 use crate::http::limits::DETOKENIZE_TOKENS_MAX;
 use crate::http::state::AppState;
-use crate::request::{Json, Message, Object, conversation, remove_system_lines, template_variables};
+use crate::request::{
+    Json, Message, Object, ToolField, chat_tools, conversation, remove_system_lines, template_variables,
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +21,7 @@ pub(crate) struct TokenizeBody {
     model: Option<String>,
     prompt: Option<String>,
     messages: Option<Vec<Object<Message>>>,
+    tools: Option<Vec<Object<ToolField>>>,
     chat_template_kwargs: Option<Object<Map<String, Value>>>,
     add_special_tokens: Option<bool>,
     add_generation_prompt: Option<bool>,
@@ -68,6 +71,9 @@ pub(crate) async fn tokenize(
 impl TokenizeBody {
     fn into_input(self, context: &RequestContext) -> Result<TokenizeInput, RequestError> {
         match (self.prompt, self.messages) {
+            (_, None) if self.tools.is_some() => {
+                Err(RequestError::invalid("tools", "tools: this field is only allowed with messages"))
+            }
             (Some(text), None) => {
                 Ok(TokenizeInput::Text { text, add_special: self.add_special_tokens.unwrap_or(true) })
             }
@@ -80,7 +86,7 @@ impl TokenizeBody {
             }
             (None, Some(messages)) => Ok(TokenizeInput::Chat(Conversation {
                 messages: conversation(messages, context)?,
-                tools: None,
+                tools: chat_tools(self.tools.as_deref(), None, None)?.for_template(),
                 variables: template_variables(None, self.chat_template_kwargs.as_deref())?,
             })),
             (_, None) if self.chat_template_kwargs.is_some() => {

@@ -3,7 +3,7 @@
 use hostler_protocol::RequestId;
 use serde_json::{Value, json};
 
-use crate::generation::{Answer, Part};
+use crate::generation::{Answer, Item, Part};
 
 /// Takes an event: its type, and its fields.
 pub(super) type Emit<'a> = &'a mut dyn FnMut(&'static str, Value);
@@ -31,17 +31,16 @@ impl Output {
     pub(super) fn of(id: RequestId, answer: &Answer, status: &'static str) -> Vec<Value> {
         let mut output = Self::new(id);
         let ignore: Emit<'_> = &mut |_, _| {};
-        let message = &answer.message;
-        if !message.reasoning.is_empty() {
-            output.part(&Part::Reasoning(message.reasoning.clone()), ignore);
-        }
-        if !message.text.is_empty() {
-            output.part(&Part::Text(message.text.clone()), ignore);
-        }
-        for (index, call) in (0..).zip(&message.calls) {
-            output.part(&Part::CallStart { index, id: call.id.clone(), name: call.name.clone() }, ignore);
-            output.part(&Part::Arguments { index, piece: call.arguments.clone() }, ignore);
-            output.part(&Part::CallEnd { index }, ignore);
+        for (index, item) in (0..).zip(&answer.message.items) {
+            match item {
+                Item::Reasoning(text) => output.part(&Part::Reasoning(text.clone()), ignore),
+                Item::Text(text) => output.part(&Part::Text(text.clone()), ignore),
+                Item::Call(call) => {
+                    output.part(&Part::CallStart { index, id: call.id.clone(), name: call.name.clone() }, ignore);
+                    output.part(&Part::Arguments { index, piece: call.arguments.clone() }, ignore);
+                    output.part(&Part::CallEnd { index }, ignore);
+                }
+            }
         }
         output.close(status, ignore);
         output.done
