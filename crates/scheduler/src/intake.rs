@@ -65,9 +65,15 @@ fn check(request: &GenerationRequest, model: &ModelDescription) -> Result<(), Re
     if let Some(constraint) = request.constraint.as_ref().filter(|_| !can.constraints) {
         return Err(RequestError::invalid(constraint.param(), "this engine does not support constrained output"));
     }
-    if request.calls.as_ref().is_some_and(|calls| calls.required) && !can.constraints {
-        let message = "tool_choice: this engine does not support constrained output, so it cannot force a call";
-        return Err(RequestError::invalid("tool_choice", message));
+    if let Some(calls) = request.calls.as_ref().filter(|_| !can.constraints) {
+        if calls.required {
+            let message = "tool_choice: this engine does not support constrained output, so it cannot force a call";
+            return Err(RequestError::invalid("tool_choice", message));
+        }
+        if calls.is_strict {
+            let message = "tools: this engine does not support constrained output, so it cannot enforce strict";
+            return Err(RequestError::invalid("tools", message));
+        }
     }
     if let Some(wanted) = request.top_logprobs {
         match can.top_logprobs_max {
@@ -184,4 +190,27 @@ fn split(
 /// Maximum tokens of one sequence.
 fn room(model: &ModelDescription) -> u32 {
     u32::try_from(model.kv_capacity_tokens).map_or(model.context_length, |kv| kv.min(model.context_length))
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_protocol::{CallRules, Capabilities};
+    use hostler_testkit::model_description;
+
+    use super::*;
+
+    #[test]
+    fn calls_that_must_be_enforced_need_an_engine_with_constraints() {
+        let refused = |required, is_strict, constraints| {
+            let capabilities = Capabilities { constraints, ..Capabilities::default() };
+            let model = ModelDescription { capabilities, ..model_description("m") };
+            let calls = Some(CallRules { tools: "[]".to_owned(), required, parallel: true, is_strict });
+            let request = GenerationRequest { calls, ..GenerationRequest::new("m".into(), Prompt::Tokens(vec![0])) };
+            check(&request, &model).err().and_then(|error| error.param)
+        };
+        assert_eq!(refused(true, true, true), None);
+        assert_eq!(refused(false, false, false), None);
+        assert_eq!(refused(true, true, false).as_deref(), Some("tool_choice"));
+        assert_eq!(refused(false, true, false).as_deref(), Some("tools"));
+    }
 }
